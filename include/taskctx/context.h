@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Context: a set of bindings that code can run in (PEP 567). copy_context() takes a snapshot of the
+// current one.
+//
+//   taskctx::Context snapshot = taskctx::copy_context();  // O(1): nothing is copied until someone
+//   writes snapshot.run([] { user.set("carol"); });              // seen in later runs of
+//   `snapshot`, not here const std::string* name = snapshot.find(user);        // "carol"
+//
+// A Context is a value: a copy has the same bindings, is independent of the original, and is
+// another context to tokens.
+//
+// Threads:  as safe as std::string: one thread at a time may enter, assign or move a Context; any
+// number may read it. Lifetime: a Context keeps its values alive, and outlives each of its runs.
+// Errors:   ContextError where it is entered twice, left out of order, or assigned to while it is
+// entered.
+
+#ifndef TASKCTX_CONTEXT_H_
+#define TASKCTX_CONTEXT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <string_view>
+#include <utility>
+
+#include "taskctx/context_var.h"
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/node.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+// Describes one variable that is set in a context. Iterating a Context yields them.
+class ContextEntry {
+ public:
+  ContextEntry() = default;
+  ContextEntry(const ContextEntry& other) noexcept;
+  ContextEntry(ContextEntry&& other) noexcept : record_(std::exchange(other.record_, nullptr)) {}
+  ContextEntry& operator=(ContextEntry other) noexcept {
+    std::swap(record_, other.record_);
+    return *this;
+  }
+  ~ContextEntry();
+
+  // Returns the variable's name. The view is valid as long as this entry, even if the variable is
+  // destroyed meanwhile.
+  [[nodiscard]] std::string_view name() const noexcept { return record_->name; }
+
+ private:
+  friend class ContextIterator;
+  explicit ContextEntry(internal::VariableRecord* record) noexcept : record_(record) {}
+
+  internal::VariableRecord* record_ = nullptr;
+};
+
+// Walks over the variables that were set when the iteration began: what happens to the Context
+// meanwhile, in this thread or by values' destructors, does not disturb it. The order is
+// unspecified. A single pass (std::input_iterator).
+class ContextIterator {
+ public:
+  using value_type = ContextEntry;
+  using difference_type = std::ptrdiff_t;
+
+  ContextIterator() = default;
+  explicit ContextIterator(internal::NodeRef node) : node_(std::move(node)) { settle(); }
+
+  // Borrows the entry. Valid until the iterator moves on.
+  [[nodiscard]] const ContextEntry& operator*() const noexcept { return entry_; }
+  [[nodiscard]] const ContextEntry* operator->() const noexcept { return &entry_; }
+  ContextIterator& operator++() {
+    offset_ += internal::kSlotSize;
+    settle();
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  [[nodiscard]] bool operator==(std::default_sentinel_t /*end*/) const noexcept {
+    return offset_ >= node_.get()->limit;
+  }
+
+ private:
+  // Goes on to the next entry that is set, from this one on.
+  void settle();
+
+  internal::NodeRef node_;
+  std::uint32_t offset_ = 0;
+  ContextEntry entry_;
+};
+
+namespace internal {
+struct ContextAccess;
+}
+
+class Context {
+ public:
+  // Makes a context in which nothing is set. O(1), no allocation.
+  Context() = default;
+
+  // Copies the bindings, also while `other` is entered: as they are now. O(1), one atomic
+  // increment.
+  Context(const Context& other) noexcept : Context(internal::NodeRef::share(other.self_.node)) {}
+
+  // Moves the bindings and the identity; `other` is then a new, empty context. If `other` is
+  // entered it stays as it is, and this becomes a copy. O(1).
+  Context(Context&& other) noexcept;
+
+  // Replaces the bindings and the identity. Throws ContextError if this context is entered: only
+  // what runs in it changes it.
+  Context& operator=(const Context& other) { return *this = Context(other); }
+  Context& operator=(Context&& other);
+
+  // Drops the bindings. Destroying a context that is entered is reported as a misuse.
+  ~Context();
+
+  // Calls `f(args...)` in this context and returns what it returns. What `f` sets stays in this
+  // context, also when it throws; the caller's context is back afterwards in any case. Throws
+  // ContextError if this context is entered already, by this or by another thread: let many tasks
+  // run in copies, or use bind(). O(1): two words in, two words out.
+  template <typename... Args, std::invocable<Args...> F>
+  decltype(auto) run(F&& f, Args&&... args) {
+    enter();
+    const Leaver leaver{*this};
+    return std::invoke(std::forward<F>(f), std::forward<Args>(args)...);
+  }
+
+  // Makes this the current context of the calling thread, until leave(). Prefer run(). Throws
+  // ContextError if it is entered already. O(1).
+  void enter();
+
+  // Puts back the context that was current at enter(). Throws ContextError if this context is not
+  // entered, or is not the innermost one that was entered here. O(1).
+  void leave();
+
+  // Tells whether the variable is set in this context. Declared defaults don't count. Inside run()
+  // this is live. O(1).
+  template <typename T>
+  [[nodiscard]] bool contains(const ContextVar<T>& variable) const noexcept {
+    return find(variable) != nullptr;
+  }
+
+  // Borrows the value that is set in this context, nullptr if there is none; declared defaults
+  // don't count. Inside run() this is live. Valid until this context binds the variable to
+  // something else, or ends; if another variable is set in between, a small trivially copyable
+  // value may move. O(1).
+  template <typename T>
+  [[nodiscard]] const T* find(const ContextVar<T>& variable) const noexcept {
+    const internal::Entry* entry =
+        internal::lookup<ContextVar<T>::kBoxed>(self_.node, variable.variable_.key());
+    return entry != nullptr ? internal::value_of<T>(*entry) : nullptr;
+  }
+
+  // Counts the variables that are set. O(n).
+  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] bool empty() const { return begin() == end(); }
+
+  // Iterates over the variables that are set. O(1) for begin(), O(n) for the whole way.
+  [[nodiscard]] ContextIterator begin() const {
+    return ContextIterator(internal::NodeRef::share(self_.node));
+  }
+  [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
+
+  // Compares by content: the same variables are set, to equal values. Values without operator== are
+  // equal if they are the same object, or the same bytes. What operator== throws is passed on.
+  // O(n).
+  [[nodiscard]] friend bool operator==(const Context& a, const Context& b) { return equal(a, b); }
+
+ private:
+  friend struct internal::ContextAccess;
+
+  struct Leaver {
+    ~Leaver() { context.leave_run(); }
+    Context& context;
+  };
+
+  explicit Context(internal::NodeRef node) noexcept { self_.node = node.detach(); }
+  static bool equal(const Context& a, const Context& b);
+  void leave_run() noexcept;
+  void restore() noexcept;
+
+  // Is the current activation of whoever runs in this context, so its node is always up to date.
+  internal::Activation self_{.node = &internal::empty_node};
+  std::atomic<bool> entered_{false};
+  internal::Node* outer_node_ = nullptr;  // What was current at enter().
+  internal::Activation* outer_activation_ = nullptr;
+};
+
+// Takes a snapshot of the current context. O(1): one atomic increment, whatever is set; no
+// allocation.
+[[nodiscard]] Context copy_context() noexcept;
+
+namespace internal {
+
+// Turns contexts into nodes and back, for the layers above.
+struct ContextAccess {
+  static NodeRef node(const Context& context) noexcept {
+    return NodeRef::share(context.self_.node);
+  }
+  static Context make(NodeRef node) noexcept { return Context(std::move(node)); }
+};
+
+}  // namespace internal
+
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_CONTEXT_H_

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What taskctx says when it is used wrongly: three exceptions, and a handler for the places that
+// cannot throw.
+//
+//   try { user.get(); } catch (const taskctx::LookupError& error) { ... }
+//   taskctx::set_misuse_handler([](const taskctx::Misuse& misuse) { log(misuse.message); });
+//
+// All three derive from std::logic_error, because a correct program meets none of them. Every
+// message reads "cannot <verb> <kind> '<name>': <reason>". A call that throws one of them has
+// changed nothing.
+
+#ifndef TASKCTX_ERRORS_H_
+#define TASKCTX_ERRORS_H_
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+// Reports a look-up of a variable that has neither a value nor a default. ContextVar::find() is the
+// twin that does not throw.
+class LookupError : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
+// Reports a token that cannot undo anything here. The token is still good for the place where it
+// belongs.
+class TokenError : public std::logic_error {
+ public:
+  // Names the first of the three checks that failed; they are made in this order.
+  enum class Kind {
+    used,            // The token was spent already, or moved from.
+    other_variable,  // Another variable's set() made the token.
+    other_context,   // The token was made in another context.
+  };
+
+  // Makes the error of the given kind; `message` is what what() returns.
+  TokenError(Kind kind, const std::string& message) : std::logic_error(message), kind_(kind) {}
+
+  // Tells which check failed.
+  [[nodiscard]] Kind kind() const noexcept { return kind_; }
+
+ private:
+  Kind kind_;
+};
+
+// Reports a Context that was entered twice, left out of order, or assigned to while it was entered.
+class ContextError : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
+// Describes a mistake that was found where nothing can be thrown, such as in a destructor. The
+// views are valid during the call of the handler only.
+struct Misuse {
+  std::string_view message;   // One sentence, in the form of the exceptions' messages.
+  std::string_view variable;  // The name of the variable concerned; empty when there is none.
+};
+
+// Is called once for each mistake, on the thread that made it. It may be called by several threads
+// at once, may use the library, and must not throw.
+using MisuseHandler = void (*)(const Misuse&);
+
+// Installs `handler` for the whole process and returns the one before it; nullptr installs the
+// default, which writes the message to stderr and, unless NDEBUG was defined when the library was
+// compiled, aborts. Thread-safe, O(1).
+MisuseHandler set_misuse_handler(MisuseHandler handler) noexcept;
+
+namespace internal {
+
+// Hands a mistake to the handler.
+void report_misuse(std::string_view message, std::string_view variable) noexcept;
+
+[[noreturn]] void throw_lookup_error(std::string_view variable);
+[[noreturn]] void throw_token_error(TokenError::Kind kind, std::string_view variable);
+// Puts a token error's message together, for those who report it instead of throwing it.
+std::string token_error_message(std::string_view verb, TokenError::Kind kind,
+                                std::string_view variable);
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_ERRORS_H_

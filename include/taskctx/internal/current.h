@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The thread's current context: two thread-local words, and the only code that touches them.
+//
+//   now         the node that look-ups read; never null
+//   activation  who runs here: owns what is written, and is what tokens are matched by
+//
+// A guard (Installed) puts a captured node in place with a fresh activation. The activation owns
+// nothing at first, so the first write copies the node; from then on it owns the copy and writes in
+// place while nobody else holds it. The guard's end puts both words back and drops what the
+// activation owns: references belong to guards, never to threads. A Context brings its own
+// activation, which owns its node all the time, so that what is written in Context::run stays
+// there.
+//
+// A suspended task may go on on another thread, in the middle of a function. A compiler takes the
+// thread for fixed there, and may keep the words' address over the call that suspends: g++ does
+// with -fPIC in its default TLS model, clang 16 in every model. So the words have no name in C++:
+// on x86-64 each access is one instruction relative to the thread register, and elsewhere a call
+// that is never inlined.
+
+#ifndef TASKCTX_INTERNAL_CURRENT_H_
+#define TASKCTX_INTERNAL_CURRENT_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "taskctx/internal/node.h"
+#include "taskctx/internal/variable.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+struct Activation {
+  Node* node = nullptr;  // The current node, if this activation owns it; id is not 0 then.
+  std::uint64_t id = 0;  // Never used twice in a process; 0 until it is needed.
+  const void* executor = nullptr;  // The pool that runs this code, if any.
+};
+
+// Is the activation of a thread that no guard has touched and that has written nothing yet.
+extern Activation no_activation;
+
+#if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
+
+// Returns where the words are, relative to the thread register: the same for all threads, so it may
+// be kept.
+inline std::uintptr_t current_offset() noexcept {
+  std::uintptr_t offset;
+  asm("movq taskctx_v1_current@GOTTPOFF(%%rip), %0" : "=r"(offset));  // initial-exec
+  return offset;
+}
+inline Node* current_node() noexcept {
+  Node* node;
+  asm volatile("movq %%fs:(%1), %0" : "=r"(node) : "r"(current_offset()));
+  return node;
+}
+inline Activation* current_activation() noexcept {
+  Activation* activation;
+  asm volatile("movq %%fs:8(%1), %0" : "=r"(activation) : "r"(current_offset()));
+  return activation;
+}
+inline void set_current(Node* node, Activation* activation) noexcept {
+  const std::uintptr_t offset = current_offset();
+  asm volatile("movq %1, %%fs:(%0)" : : "r"(offset), "r"(node));
+  asm volatile("movq %1, %%fs:8(%0)" : : "r"(offset), "r"(activation));
+}
+
+#else
+
+Node* current_node() noexcept;
+Activation* current_activation() noexcept;
+void set_current(Node* node, Activation* activation) noexcept;
+
+#endif
+
+// Returns an id that no activation had before.
+std::uint64_t draw_activation_id() noexcept;
+
+// Runs the enclosing block in `node`, which must outlive it: the caller owns or pins it. What the
+// block writes dies with it.
+class Installed {
+ public:
+  // Goes on in the pool, if any, that runs the enclosing code.
+  explicit Installed(Node* node) noexcept : Installed(node, current_activation()->executor) {}
+  Installed(Node* node, const void* executor) noexcept
+      : outer_node_(current_node()), outer_activation_(current_activation()) {
+    mine_.executor = executor;
+    set_current(node, &mine_);
+  }
+  Installed(const Installed&) = delete;
+  Installed& operator=(const Installed&) = delete;
+  ~Installed() {
+    set_current(outer_node_, outer_activation_);
+    if (mine_.node != nullptr) [[unlikely]] {
+      release(mine_.node);
+    }
+  }
+
+  // Begins anew in `node`, as another Installed would after this one's end.
+  void renew(Node* node) noexcept {
+    Node* written = mine_.node;
+    mine_.node = nullptr;
+    mine_.id = 0;
+    set_current(node, &mine_);
+    if (written != nullptr) [[unlikely]] {
+      release(written);
+    }
+  }
+
+ private:
+  Activation mine_;
+  Node* const outer_node_;
+  Activation* const outer_activation_;
+};
+
+// Puts `fresh` in the place of what is set under `key` in the current context, and returns that. An
+// entry without key stands for "unset", both ways. References to boxes change hands, they are not
+// counted. Gives the activation its id if it has none. Throws std::bad_alloc, changing nothing.
+Entry exchange_slow(std::uint64_t key, const Entry& fresh);
+
+template <bool kBoxed>
+inline Entry exchange(std::uint64_t key, const Entry& fresh) {
+  Node* node = current_node();
+  const auto offset = static_cast<std::uint32_t>(key);
+  // Nobody else can take a reference to a node that only this activation holds, so a count of 1
+  // stays 1; the acquire pairs with release(): what others read in the node happened before we
+  // write.
+  if (current_activation()->node == node && offset < node->limit &&
+      node->refs.load(std::memory_order_acquire) == 1) [[likely]] {
+    Entry* entry = entry_at(node, kBoxed ? offset - kBoxedBit : offset);
+    if (entry->key == key || entry->key == 0) [[likely]] {
+      const Entry old = *entry;
+      *entry = fresh;
+      if constexpr (kBoxed) {
+        node->boxes +=
+            static_cast<std::uint32_t>(fresh.key != 0) - static_cast<std::uint32_t>(old.key != 0);
+      }
+      return old;
+    }
+  }
+  return exchange_slow(key, fresh);
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_CURRENT_H_

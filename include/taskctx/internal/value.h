@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a typed value gets into an entry and out of it: inline where it is small and trivial, in a
+// box otherwise.
+
+#ifndef TASKCTX_INTERNAL_VALUE_H_
+#define TASKCTX_INTERNAL_VALUE_H_
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/internal/node.h"
+#include "taskctx/internal/variable.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+template <typename T>
+struct TypedBox : Box {
+  TypedBox(VariableRecord* owner, T&& initial) : Box(owner), value(std::move(initial)) {}
+
+  const T value;
+};
+
+// Borrows the value of an entry that is set.
+template <typename T>
+inline const T* value_of(const Entry& entry) noexcept {
+  if constexpr (kInline<T>) {
+    return reinterpret_cast<const T*>(entry.word);
+  } else {
+    return &static_cast<const TypedBox<T>*>(box_of(entry))->value;
+  }
+}
+
+// Makes an entry for `variable`, which has its key. The caller owns the box in it, if there is one.
+template <typename T>
+inline Entry make_entry(const Variable& variable, std::uint64_t key, T&& value) {
+  Entry entry;
+  entry.key = key;
+  if constexpr (kInline<T>) {
+    __builtin_memcpy(entry.word, &value, sizeof value);
+  } else {
+    Box* box = new TypedBox<T>(variable.record(), std::move(value));
+    __builtin_memcpy(entry.word, &box, sizeof box);
+  }
+  return entry;
+}
+
+// Drops what `entry` owns.
+inline void release(const Entry& entry) noexcept {
+  if ((entry.key & kBoxedBit) != 0) {
+    release(box_of(entry));
+  }
+}
+
+template <typename T>
+void destroy_box(Box* box) noexcept {
+  VariableRecord* record = box->record;
+  delete static_cast<TypedBox<T>*>(box);
+  release(record);
+}
+
+template <typename T>
+bool equal_values(const Entry& a, const Entry& b) {
+  return static_cast<bool>(*value_of<T>(a) == *value_of<T>(b));
+}
+
+template <typename T>
+constexpr TypeOps make_type_ops() {
+  TypeOps ops{.destroy = nullptr, .equal = nullptr};
+  if constexpr (!kInline<T>) {
+    ops.destroy = &destroy_box<T>;
+  }
+  if constexpr (requires(const T& a, const T& b) { static_cast<bool>(a == b); }) {
+    ops.equal = &equal_values<T>;
+  }
+  return ops;
+}
+
+template <typename T>
+inline constexpr TypeOps kTypeOps = make_type_ops<T>();
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_VALUE_H_

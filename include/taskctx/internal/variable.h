@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Variable: the identity of a ContextVar, without its type. VariableRecord: what outlives it.
+//
+// A variable gets its key, and with it its slot, at its first set(). So a variable that is
+// constant-initialised needs no code before main, one that is never set costs nothing, and slots
+// stay dense.
+
+#ifndef TASKCTX_INTERNAL_VARIABLE_H_
+#define TASKCTX_INTERNAL_VARIABLE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+struct Box;
+struct Entry;
+
+inline constexpr std::uint32_t kBoxedBit = 1;
+inline constexpr std::uint32_t kSlotSize = 16;  // sizeof(Entry)
+// The key of a variable that was never set: its offset is beyond every node, so it is never found.
+inline constexpr std::uint64_t kUnassigned = 0xffff'ffff;
+
+// Values of these types live in the node itself; all others live in a box.
+template <typename T>
+inline constexpr bool kInline =
+    sizeof(T) <= 8 && alignof(T) <= 8 &&
+    std::conjunction_v<std::is_trivially_copyable<T>, std::is_copy_constructible<T>>;
+
+// What the library does to values whose type it no longer knows.
+struct TypeOps {
+  void (*destroy)(Box* box) noexcept;             // nullptr for inline values
+  bool (*equal)(const Entry& a, const Entry& b);  // operator==, or nullptr when there is none
+};
+
+// The lasting part of a variable. Counted by the variable and by its boxes, so that a value can be
+// named and destroyed after its variable's death. The records of constant-initialised variables are
+// permanent and not counted: boxes made by many threads at once share no counter then.
+struct VariableRecord {
+  VariableRecord(std::string_view variable_name, const TypeOps& type_ops, bool is_permanent)
+      : permanent(is_permanent), ops(&type_ops), name(variable_name) {}
+
+  std::atomic<std::uint32_t> refs{1};
+  const bool permanent;
+  std::uint64_t key =
+      kUnassigned;  // Guarded by the registry's mutex until the variable publishes it.
+  const TypeOps* const ops;
+  const std::string name;
+};
+
+inline void add_ref(VariableRecord* record) noexcept {
+  if (!record->permanent) {
+    record->refs.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+void release(VariableRecord* record) noexcept;
+
+// Returns the record of the live variable with this key, with a reference for the caller; nullptr
+// when it is dead.
+VariableRecord* find_record(std::uint64_t key) noexcept;
+
+class Variable {
+ public:
+  // Borrows the name in a constant initialiser, where it is a literal; copies it otherwise.
+  constexpr Variable(std::string_view name, const TypeOps& ops) : name_(name), ops_(&ops) {
+    if (!std::is_constant_evaluated()) {
+      copy_name();
+    }
+  }
+  Variable(const Variable&) = delete;  // A variable is its identity.
+  Variable& operator=(const Variable&) = delete;
+  ~Variable() { retire(); }
+
+  [[nodiscard]] std::string_view name() const noexcept { return name_; }
+
+  // Returns the key, or kUnassigned.
+  [[nodiscard]] std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
+
+  // Returns the key, and draws it at the first call. Thread-safe. Throws std::bad_alloc.
+  std::uint64_t assigned_key() const {
+    const std::uint64_t key = key_.load(std::memory_order_acquire);
+    return key != kUnassigned ? key : assign_key();
+  }
+
+  // Returns the record of a variable that has its key.
+  [[nodiscard]] VariableRecord* record() const noexcept {
+    return record_.load(std::memory_order_acquire);
+  }
+
+ private:
+  void copy_name();
+  std::uint64_t assign_key() const;
+  // Gives the slot back. The variable may be used again afterwards, as static objects are that
+  // other static objects' destructors still use: it is unset then, and gets a new key at the next
+  // set().
+  void retire() noexcept;
+
+  mutable std::atomic<std::uint64_t> key_{kUnassigned};
+  std::string_view name_;
+  const TypeOps* ops_;
+  mutable std::atomic<VariableRecord*> record_{nullptr};
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_VARIABLE_H_

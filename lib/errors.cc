@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "taskctx/errors.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace taskctx {
+inline namespace v1 {
+namespace {
+
+void default_misuse_handler(const Misuse& misuse) {
+  std::fprintf(stderr, "taskctx: %.*s\n", static_cast<int>(misuse.message.size()),
+               misuse.message.data());
+#ifndef NDEBUG
+  std::abort();
+#endif
+}
+
+constinit std::atomic<MisuseHandler> misuse_handler{&default_misuse_handler};
+
+std::string message(std::string_view what, std::string_view variable, std::string_view reason) {
+  std::string text("cannot ");
+  text.append(what).append(" '").append(variable).append("': ").append(reason);
+  return text;
+}
+
+std::string_view reason(TokenError::Kind kind) {
+  switch (kind) {
+    case TokenError::Kind::used:
+      return "the token has been used already";
+    case TokenError::Kind::other_variable:
+      return "the token was made by a different variable";
+    case TokenError::Kind::other_context:
+      break;
+  }
+  return "the token was made in a different context";
+}
+
+}  // namespace
+
+std::string_view version() noexcept { return "0.1.0"; }
+
+MisuseHandler set_misuse_handler(MisuseHandler handler) noexcept {
+  return misuse_handler.exchange(handler != nullptr ? handler : &default_misuse_handler);
+}
+
+namespace internal {
+
+void report_misuse(std::string_view message, std::string_view variable) noexcept {
+  misuse_handler.load()(Misuse{.message = message, .variable = variable});
+}
+
+void throw_lookup_error(std::string_view variable) {
+  throw LookupError(message("get variable", variable, "it is not set here and has no default"));
+}
+
+void throw_token_error(TokenError::Kind kind, std::string_view variable) {
+  throw TokenError(kind, token_error_message("reset variable", kind, variable));
+}
+
+std::string token_error_message(std::string_view verb, TokenError::Kind kind,
+                                std::string_view variable) {
+  return message(verb, variable, reason(kind));
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
