@@ -13,6 +13,8 @@
 //           Context::run).
 // Lifetime: keeps the snapshot's values alive.
 // Errors:   passes on what the callable throws; the thread's own context is back then, too.
+//
+// Call it with its namespace: an unqualified bind(...) finds std::bind as well.
 
 #ifndef TASKCTX_BIND_H_
 #define TASKCTX_BIND_H_

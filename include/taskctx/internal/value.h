@@ -8,8 +8,10 @@
 
 #include <concepts>
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/variable.h"
@@ -68,13 +70,40 @@ bool equal_values(const Entry& a, const Entry& b) {
   return static_cast<bool>(*value_of<T>(a) == *value_of<T>(b));
 }
 
+// Tells whether values of type T can be compared. The standard library's containers, pairs, tuples
+// and variants declare operator== whatever their elements are, and fail in its body: so the
+// elements are asked, too.
+template <typename T>
+concept HasEquality = requires(const T& a, const T& b) {
+  static_cast<bool>(a == b);
+};
+template <typename T>
+concept HasElements = requires {
+  typename T::value_type;
+};
+template <typename T>
+struct Comparable : std::false_type {};
+template <HasEquality T>
+struct Comparable<T> : std::true_type {};
+template <HasEquality T>
+requires HasElements<T>
+struct Comparable<T> : std::disjunction<std::is_same<T, typename T::value_type>,
+                                        Comparable<std::remove_cv_t<typename T::value_type>>> {
+};
+template <typename... Ts>
+struct Comparable<std::tuple<Ts...>> : std::conjunction<Comparable<std::remove_cv_t<Ts>>...> {};
+template <typename... Ts>
+struct Comparable<std::variant<Ts...>> : std::conjunction<Comparable<std::remove_cv_t<Ts>>...> {};
+template <typename A, typename B>
+struct Comparable<std::pair<A, B>> : Comparable<std::tuple<A, B>> {};
+
 template <typename T>
 constexpr TypeOps make_type_ops() {
   TypeOps ops{.destroy = nullptr, .equal = nullptr};
   if constexpr (!kInline<T>) {
     ops.destroy = &destroy_box<T>;
   }
-  if constexpr (requires(const T& a, const T& b) { static_cast<bool>(a == b); }) {
+  if constexpr (Comparable<T>::value) {
     ops.equal = &equal_values<T>;
   }
   return ops;

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An arena with more threads than a small machine has cores, and a way to see which threads ran. On
+// oneTBB's default arena of such a machine nothing is stolen, so a test there proves nothing.
+
+#ifndef TASKCTX_TESTS_STEALING_H_
+#define TASKCTX_TESTS_STEALING_H_
+
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <atomic>
+#include <cstddef>
+#include <mutex>
+#include <set>
+#include <thread>
+
+namespace taskctx_test {
+
+// An arena for `threads` threads, one of which is the caller of execute().
+class StealingArena {
+ public:
+  explicit StealingArena(int threads)
+      : limit_(oneapi::tbb::global_control::max_allowed_parallelism,
+               static_cast<std::size_t>(threads)),
+        arena_(threads) {}
+
+  oneapi::tbb::task_arena* operator->() { return &arena_; }
+
+ private:
+  oneapi::tbb::global_control limit_;
+  oneapi::tbb::task_arena arena_;
+};
+
+// Collects the threads that call seen().
+class ThreadSet {
+ public:
+  void seen() {
+    const std::lock_guard lock(mutex_);
+    threads_.insert(std::this_thread::get_id());
+  }
+  std::size_t count() {
+    const std::lock_guard lock(mutex_);
+    return threads_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::thread::id> threads_;
+};
+
+// Lets threads go on only when `count` of them have arrived: so that many run at once, and nobody
+// sleeps.
+class Gate {
+ public:
+  explicit Gate(int count) : missing_(count) {}
+
+  void arrive_and_wait() {
+    if (missing_.fetch_sub(1) == 1) {
+      missing_.notify_all();
+    }
+    for (int missing = missing_; missing > 0; missing = missing_) {
+      missing_.wait(missing);
+    }
+  }
+
+ private:
+  std::atomic<int> missing_;
+};
+
+// Opens once.
+class Latch {
+ public:
+  void open() {
+    open_ = true;
+    open_.notify_all();
+  }
+  void wait() const { open_.wait(false); }
+  [[nodiscard]] bool is_open() const { return open_; }
+
+ private:
+  std::atomic<bool> open_{false};
+};
+
+}  // namespace taskctx_test
+
+#endif  // TASKCTX_TESTS_STEALING_H_
