@@ -175,7 +175,7 @@ struct alignas(128) OverAligned {
 
 // F-A2
 TEST(ContextVarValues, OverAlignedValuesAreAligned) {
-  const ContextVar<OverAligned> variable("variable");
+  static const ContextVar<OverAligned> variable("variable");  // Static: over-aligned itself.
   for (char i = 0; i < 10; ++i) {
     const Scope scope{variable, OverAligned{i}};
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(variable.find()) % 128, 0U);
@@ -207,7 +207,7 @@ TEST(ContextVarValues, AValueThatThrowsOnCopyLeavesTheContextAsItWas) {
   const Scope scope{variable, Throwing(1)};
   Throwing::armed = true;
   EXPECT_THROW(variable.set(Throwing(2)), std::runtime_error);
-  EXPECT_THROW((Scope{number, 1, variable, Throwing(3)}), std::runtime_error);
+  EXPECT_THROW(([&] { const Scope both{number, 1, variable, Throwing(3)}; }()), std::runtime_error);
   Throwing::armed = false;
   EXPECT_EQ(variable.get().value, 1);
   EXPECT_EQ(number.find(), nullptr) << "a scope sets all of its variables, or none";

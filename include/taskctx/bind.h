@@ -3,14 +3,12 @@
 // bind: a callable that carries a context, for whatever takes a callable: std::thread, std::async,
 // callbacks, other pools.
 //
-//   std::thread worker(taskctx::bind([] { handle(request_id.get()); }));        // the context of
-//   this line button.on_click(taskctx::bind(taskctx::Context{}, [] { ... }));             // a
-//   given context: here, an empty one
+//   std::thread worker(taskctx::bind([] { handle(request_id.get()); }));  // the context here
+//   on_click(taskctx::bind(taskctx::Context{}, [] { ... }));              // a given one: empty
 //
 // Threads:  a bound callable may be called many times, and by several threads at once if the
-// callable in it may. Each call
-//           starts from the same snapshot; what a call sets dies with the call (unlike
-//           Context::run).
+//           callable in it may. Each call starts from the same snapshot; what a call sets dies with
+//           the call (unlike Context::run).
 // Lifetime: keeps the snapshot's values alive.
 // Errors:   passes on what the callable throws; the thread's own context is back then, too.
 //

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Context: a set of bindings that code can run in (PEP 567). copy_context() takes a snapshot of the
-// current one.
+// Context: a set of bindings that code can run in (PEP 567).
 //
-//   taskctx::Context snapshot = taskctx::copy_context();  // O(1): nothing is copied until someone
-//   writes snapshot.run([] { user.set("carol"); });              // seen in later runs of
-//   `snapshot`, not here const std::string* name = snapshot.find(user);        // "carol"
+//   taskctx::Context snapshot = taskctx::copy_context();  // O(1): nothing is copied until a write
+//   snapshot.run([] { user.set("carol"); });              // for later runs of it, not for us here
+//   const std::string* name = snapshot.find(user);        // "carol"
 //
 // A Context is a value: a copy has the same bindings, is independent of the original, and is
 // another context to tokens.
 //
 // Threads:  as safe as std::string: one thread at a time may enter, assign or move a Context; any
-// number may read it. Lifetime: a Context keeps its values alive, and outlives each of its runs.
+//           number may read it while nobody does that.
+// Lifetime: a Context keeps its values alive, and outlives each of its runs.
 // Errors:   ContextError where it is entered twice, left out of order, or assigned to while it is
-// entered.
+//           entered.
 
 #ifndef TASKCTX_CONTEXT_H_
 #define TASKCTX_CONTEXT_H_

@@ -7,11 +7,11 @@
 //   retries.reset(std::move(token));  // 3 again, whichever thread runs this line
 //
 // Threads:  share one variable freely; a call touches the calling thread's current context only,
-// and takes no lock. Lifetime: at namespace scope, as a rule. It may be created and destroyed at
-// run time as well; it is usable before main and
-//           while static objects are destroyed.
-// Errors:   those named at each member, and whatever copying or moving T throws; nothing has
-// changed then.
+//           and takes no lock.
+// Lifetime: at namespace scope, as a rule. It may be created and destroyed at run time as well; it
+//           is usable before main and while static objects are destroyed.
+// Errors:   those named at each member, and what copying or moving T throws; nothing has changed
+//           then.
 
 #ifndef TASKCTX_CONTEXT_VAR_H_
 #define TASKCTX_CONTEXT_VAR_H_

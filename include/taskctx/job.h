@@ -5,12 +5,11 @@
 //   taskctx::Job<int> job = pool.submit([] { return 42; });
 //   job.get();  // 42, or what the job threw
 //
-// Threads:  one thread at a time uses a handle. What the job did is visible to whoever has waited
-// for it. Lifetime: a handle may outlive its pool. Dropping it detaches: the job runs all the same,
-// and if it throws, the pool's
-//           exception handler gets the exception.
-// Errors:   JobError where there is nothing to wait for: the handle is empty, or its result was
-// taken.
+// Threads:  any number of threads may wait on a handle; one at a time may get() or move it. What
+//           the job did is visible to whoever has waited for it.
+// Lifetime: a handle may outlive its pool. Dropping it detaches: the job runs all the same, and if
+//           it throws, the pool's exception handler gets the exception.
+// Errors:   JobError where there is no job: the handle is empty, or its result was taken.
 
 #ifndef TASKCTX_JOB_H_
 #define TASKCTX_JOB_H_

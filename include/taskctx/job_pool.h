@@ -8,17 +8,16 @@
 //   job.get();                                                // "r-1"
 //
 // Threads:  all calls are thread-safe. What a thread did before submit() is visible to the job;
-// what the job did is visible to
-//           whoever has waited for it. Jobs begin in the order of their submission, more or less;
-//           oneTBB promises no more.
+//           what the job did is visible to whoever has waited for it. Jobs begin in the order of
+//           their submission, more or less; oneTBB promises no more.
 // Lifetime: the destructor waits for every job, also for those that jobs submit meanwhile.
-// Errors:   what a job throws comes out of Job::get(), or goes to JobPoolOptions::exception_handler
-// when nobody waits.
+// Errors:   what a job throws comes out of Job::get(), or goes to the pool's exception handler when
+//           nobody waits.
 //
 // A job starts from the bindings of its snapshot; what it sets dies with it. (In asyncio, tasks
 // that are given the same context= share it; here each job gets a copy of JobOptions::context.)
 // Inside a job, use taskctx::tbb for parallel loops. A job's own waiting, for its loops and its
-// sub-jobs, runs no other job's code on the waiting thread.
+// sub-jobs, runs no other job's code on the waiting thread, but for the sub-jobs themselves.
 
 #ifndef TASKCTX_JOB_POOL_H_
 #define TASKCTX_JOB_POOL_H_

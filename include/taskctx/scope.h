@@ -2,15 +2,15 @@
 //
 // Scope: variables that are set for one block.
 //
-//   taskctx::Scope scope{request_id, "r-1"};                           // until the end of the
-//   block taskctx::Scope both{request_id, "r-2", user, taskctx::unset};      // any number of
-//   variables; unset removes one taskctx::Scope later{retries.set(5)}; // takes over a token
+//   taskctx::Scope scope{request_id, "r-1"};                       // until the end of the block
+//   taskctx::Scope both{request_id, "r-2", user, taskctx::unset};  // any number; unset removes one
+//   taskctx::Scope later{retries.set(5)};                          // takes over a token
 //
 // Threads:  a scope may end on another thread than it began, in the same context: in a coroutine,
-// or a suspended task. Lifetime: what was set before is kept alive until the scope ends. Errors:
-// the constructor throws what ContextVar::set() throws; nothing is set then. A scope that ends in
-// another context than
-//           it began, or whose variable is gone, is reported to the misuse handler and changes
+//           or in a suspended task.
+// Lifetime: keeps alive what was set before, until the scope ends. The variables outlive it.
+// Errors:   the constructor throws what ContextVar::set() throws; nothing is set then. A scope that
+//           ends in another context than it began is reported to the misuse handler, and changes
 //           nothing.
 
 #ifndef TASKCTX_SCOPE_H_

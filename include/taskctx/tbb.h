@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// oneTBB's algorithms, with the caller's context in every piece of user code they run, on whichever
-// thread.
+// oneTBB's algorithms, with the caller's context in all user code that they run, on every thread.
 //
-//   namespace ctbb = taskctx::tbb;                       // in place of oneapi::tbb
+//   namespace ctbb = taskctx::tbb;  // in place of oneapi::tbb
 //   taskctx::Scope scope{request_id, "r-1"};
-//   ctbb::parallel_for(0, n, [&](int i) { use(request_id.get(), i); });  // "r-1", also in the
-//   leaves that were stolen
+//   ctbb::parallel_for(0, n, [&](int i) { use(request_id.get(), i); });  // "r-1" in each leaf
 //
 // Isolation: each call of a body starts from the caller's bindings, and what it sets is gone when
-// it returns: no other call
-//            sees it, on the same thread or not. A call is one index in the overloads with indices,
-//            one range in those with ranges.
+//            it returns: no other call sees it, on the same thread or not. A call is one index in
+//            the overloads with indices, one range in those with ranges.
 // Blocking:  while an algorithm waits, tasks that don't come from taskctx see an empty context on
-// the waiting thread, not the
-//            caller's. The caller's context is back when the algorithm returns or throws, on
-//            whichever thread that is.
+//            the waiting thread, not the caller's. The caller's context is back when the algorithm
+//            returns or throws, on whichever thread that is.
 // Not here:  plain oneapi::tbb calls and tasks: those see what their thread has, by chance the
-// right context or another's.
+//            right context, another's, or none.
 //
-// Names, overloads, constraints, exceptions and ordering guarantees are oneTBB's own; the functions
+// Names, overloads, constraints, exceptions and ordering guarantees are oneTBB's own. The functions
 // are less specialised than oneTBB's, so that `using taskctx::tbb::parallel_for` in your namespace
-// does not make oneTBB's calls ambiguous.
+// does not make oneTBB's own calls ambiguous.
 
 #ifndef TASKCTX_TBB_H_
 #define TASKCTX_TBB_H_

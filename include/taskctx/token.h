@@ -7,9 +7,10 @@
 //   retries.reset(std::move(token));  // as before the set()
 //
 // Threads:  as safe as std::string. It may be used on another thread than the one that made it, in
-// the same context. Lifetime: keeps the old value alive (PEP 567). It may be dropped: the
-// destructor resets nothing; a Scope does. Errors:   all of them are reported by
-// ContextVar::reset() and by Scope.
+//           the same context.
+// Lifetime: keeps the old value alive (PEP 567). It may be dropped: the destructor resets nothing;
+//           a Scope does.
+// Errors:   reported by ContextVar::reset() and by Scope.
 
 #ifndef TASKCTX_TOKEN_H_
 #define TASKCTX_TOKEN_H_

@@ -2,11 +2,10 @@
 //
 // Node: the storage of one context, an array of slots behind a reference count.
 //
-//   Node      | refs | limit | boxes | entry 0 | entry 1 | entry 2 | ...
-//   Entry     | key | word |        key 0: nothing is set here
-//   key       | generation : 32 | slot * 16 : 31..4 | 0 | boxed : bit 0 |
-//   word      a small trivially copyable value itself, or a pointer to a Box that is shared by all
-//   nodes that hold it
+//   Node   | refs | limit | boxes | entry 0 | entry 1 | entry 2 | ...
+//   Entry  | key | word |                    key 0: nothing is set here
+//   key    | generation : 32 | slot * 16 : 31..4 | 0 | boxed : bit 0 |
+//   word   a small trivially copyable value, or a pointer to a Box that all nodes with it share
 //
 // Every variable has a slot of its own, so a look-up is a bounds check, one load and a comparison
 // of keys. A slot is given again after its variable's death, with another generation: so no key is
