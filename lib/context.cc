@@ -95,7 +95,7 @@ Context::Context(Context&& other) noexcept {
   }
 }
 
-Context& Context::operator=(Context&& other) {
+Context& Context::operator=(Context&& other) {  // NOLINT(performance-noexcept-move-constructor)
   if (entered_.load(std::memory_order_relaxed)) {
     throw ContextError("cannot assign context: it is entered");
   }

@@ -17,7 +17,8 @@
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/variable.h"
 
-extern "C" void* __dso_handle;  // This library or program, for __cxa_thread_atexit.
+// This library or program, for __cxa_thread_atexit.
+extern "C" void* __dso_handle;  // NOLINT: the ABI's name
 
 namespace taskctx {
 inline namespace v1 {

@@ -41,7 +41,7 @@ class SharedLimit {
   void change(int threads) {
     const std::lock_guard lock(mutex_);
     threads_ += threads;
-    const std::size_t cores = static_cast<std::size_t>(oneapi::tbb::info::default_concurrency());
+    const auto cores = static_cast<std::size_t>(oneapi::tbb::info::default_concurrency());
     const std::size_t wanted =
         static_cast<std::size_t>(threads_) + 1;  // oneTBB counts one for the thread that waits.
     std::unique_ptr<oneapi::tbb::global_control> fresh;

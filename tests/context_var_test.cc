@@ -48,7 +48,7 @@ struct BeforeMain {
 };
 const BeforeMain before_main;
 
-// F-A1, F-A9, V1
+// F-A4, F-A9, V1
 TEST(ContextVarLifetime, AVariableIsUsableBeforeMain) {
   EXPECT_EQ(before_main.seen_default, 3);
   EXPECT_EQ(early_number.get(), 4);
@@ -437,7 +437,7 @@ TEST(Misuse, LeavingAnotherContextEnteredInsideRunIsReported) {
   EXPECT_THROW(inner->leave(), taskctx::ContextError);
 }
 
-// P9
+// P27
 TEST(MisuseDeathTest, TheDefaultHandlerWritesTheMessage) {
   EXPECT_EXIT(
       {

@@ -80,6 +80,7 @@ TEST_P(JobPoolTest, AnExceptionComesOutOfGet) {
   EXPECT_FALSE(job.valid());
 }
 
+// J1
 TEST_P(JobPoolTest, AHandleIsGoodForOneGet) {
   Job<int> job = pool.submit([] { return 1; });
   EXPECT_TRUE(job.valid());
@@ -99,6 +100,7 @@ TEST_P(JobPoolTest, AHandleIsGoodForOneGet) {
   EXPECT_THROW(empty.wait(), JobError);
 }
 
+// J1
 TEST_P(JobPoolTest, AHandleMoves) {
   Job<int> a = pool.submit([] { return 1; });
   Job<int> b = std::move(a);
@@ -107,6 +109,7 @@ TEST_P(JobPoolTest, AHandleMoves) {
   EXPECT_EQ(b.get(), 2);
 }
 
+// J2
 TEST_P(JobPoolTest, ReadyTellsWhetherTheJobHasEnded) {
   Latch go;
   Job<void> job = pool.submit([&] { go.wait(); });
@@ -270,7 +273,7 @@ class Caught {
   Latch caught_;
 };
 
-// T9: the handler runs in the context of the job that threw.
+// J3, T9: the handler runs in the context of the job that threw.
 TEST(ExceptionHandler, GetsWhatAPostedJobThrows) {
   Caught caught;
   JobPool pool{{.concurrency = 2, .exception_handler = caught.handler()}};
@@ -281,7 +284,7 @@ TEST(ExceptionHandler, GetsWhatAPostedJobThrows) {
   EXPECT_THAT(caught.wait(), testing::ElementsAre("posted in r-1"));
 }
 
-// T9
+// J3, T9
 TEST(ExceptionHandler, GetsWhatADroppedJobThrowsWhetherDroppedBeforeOrAfter) {
   for (const bool dropped_first : {true, false}) {
     Caught caught;
@@ -305,6 +308,7 @@ TEST(ExceptionHandler, GetsWhatADroppedJobThrowsWhetherDroppedBeforeOrAfter) {
   }
 }
 
+// J3
 TEST(ExceptionHandler, DoesNotGetWhatCameOutOfGet) {
   Caught caught;
   {
@@ -315,6 +319,7 @@ TEST(ExceptionHandler, DoesNotGetWhatCameOutOfGet) {
   EXPECT_TRUE(caught.messages().empty());
 }
 
+// J3
 TEST(ExceptionHandler, IsStillThereForAHandleThatOutlivesThePool) {
   Caught caught;
   Job<void> job;
@@ -326,6 +331,7 @@ TEST(ExceptionHandler, IsStillThereForAHandleThatOutlivesThePool) {
   EXPECT_THAT(caught.messages(), testing::ElementsAre("late in no context"));
 }
 
+// J3
 TEST(ExceptionHandlerDeathTest, ByDefaultTheMessageIsWrittenAndTheProgramEnds) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_DEATH(
@@ -336,6 +342,7 @@ TEST(ExceptionHandlerDeathTest, ByDefaultTheMessageIsWrittenAndTheProgramEnds) {
       "taskctx: a job that nobody waits for threw: nobody waits");
 }
 
+// J4
 TEST(PoolLifetime, DestructionWaitsForEveryJobAndForTheirJobs) {
   for (const int threads : {1, 2, 8}) {
     const Watchdog watchdog("pool destruction");
@@ -356,6 +363,7 @@ TEST(PoolLifetime, DestructionWaitsForEveryJobAndForTheirJobs) {
   }
 }
 
+// J1
 TEST(PoolLifetime, AHandleMayOutliveItsPool) {
   Job<int> job;
   {
@@ -366,6 +374,7 @@ TEST(PoolLifetime, AHandleMayOutliveItsPool) {
   EXPECT_EQ(job.get(), 5);
 }
 
+// J5
 TEST(PoolLifetime, DestructionFromOneOfItsOwnJobsIsReportedAndAllJobsStillRun) {
   const Watchdog watchdog("pool destruction from a job");
   const MisuseRecorder recorder;
@@ -389,7 +398,7 @@ TEST(PoolLifetime, DestructionFromOneOfItsOwnJobsIsReportedAndAllJobsStillRun) {
                                                         "would wait for itself"));
 }
 
-// In a leaf, too, which may run on a thread that has no job below it.
+// J5: in a leaf, too, which may run on a thread that has no job below it.
 TEST(PoolLifetime, DestructionFromALeafIsReported) {
   const Watchdog watchdog("pool destruction from a leaf");
   const MisuseRecorder recorder;
@@ -403,18 +412,20 @@ TEST(PoolLifetime, DestructionFromALeafIsReported) {
   EXPECT_EQ(recorder.messages().size(), 1U);
 }
 
+// J7
 TEST(PoolOptions, ANegativeConcurrencyIsRefusedByName) {
   EXPECT_THAT([] { JobPool pool{{.concurrency = -3}}; },
               testing::ThrowsMessage<std::invalid_argument>(
                   testing::StrEq("cannot create pool: concurrency is -3")));
 }
 
+// J7
 TEST(PoolOptions, TheDefaultIsAllCores) {
   const JobPool pool;
   EXPECT_GE(pool.concurrency(), 1);
 }
 
-// Two pools get the threads of both; a small one does not slow down a large one.
+// J7: two pools get the threads of both; a small one does not slow down a large one.
 TEST(PoolOptions, ASmallPoolDoesNotTakeALargeOnesThreads) {
   const Watchdog watchdog("a gate for all threads of the large pool");
   JobPool large{{.concurrency = 6}};
@@ -430,7 +441,7 @@ TEST(PoolOptions, ASmallPoolDoesNotTakeALargeOnesThreads) {
   }
 }
 
-// The limit is back when the pools are gone: other users of oneTBB have what they had.
+// J7: the limit is back when the pools are gone: other users of oneTBB have what they had.
 TEST(PoolOptions, TheLimitOfThreadsIsRaisedForThePoolsLifetimeOnly) {
   using Control = oneapi::tbb::global_control;
   const std::size_t before = Control::active_value(Control::max_allowed_parallelism);

@@ -49,8 +49,8 @@ class Waiting : public testing::TestWithParam<int> {
   }
 };
 
-// A worker enqueues a child into its own pool and waits for it: with task_group::wait that hangs on
-// one thread.
+// J6: a worker enqueues a child into its own pool and waits for it: with task_group::wait that
+// hangs on one thread.
 TEST_P(Waiting, AJobMayWaitForItsChildren) {
   repeat("children", [](JobPool& pool) {
     std::vector<Job<int>> parents;
@@ -82,15 +82,15 @@ int fibonacci(JobPool& pool, int n) {
   return left.get() + right;
 }
 
-// Deep recursion: every level waits for the one below.
+// J6: deep recursion: every level waits for the one below.
 TEST_P(Waiting, JobsMayRecurse) {
   repeat("recursion", [](JobPool& pool) {
     ASSERT_EQ(pool.submit([&pool] { return fibonacci(pool, 10); }).get(), 55);
   });
 }
 
-// Z waits for X, X for Y, in both orders of submission of X and of what runs beside them. Helping
-// with any task would run Z on top of X, which Z waits for.
+// J6: z waits for X, X for Y, in both orders of submission of X and of what runs beside them.
+// Helping with any task would run Z on top of X, which Z waits for.
 TEST_P(Waiting, AChainOfJobsMayWaitForOneAnother) {
   repeat("chain", [](JobPool& pool) {
     constexpr int kLength = 12;
@@ -103,7 +103,7 @@ TEST_P(Waiting, AChainOfJobsMayWaitForOneAnother) {
   });
 }
 
-// The awaited job is younger than the waiting one, and queued behind many that wait, too.
+// J6: the awaited job is younger than the waiting one, and queued behind many that wait, too.
 TEST_P(Waiting, JobsMayWaitForYoungerOnesThatAreQueuedBehindThem) {
   repeat("younger", [](JobPool& pool) {
     struct Box {
@@ -131,8 +131,8 @@ TEST_P(Waiting, JobsMayWaitForYoungerOnesThatAreQueuedBehindThem) {
   });
 }
 
-// An outside thread waits while all of the pool's threads are busy: a wait that is delegated to the
-// arena would run on the stack of the job that it waits for.
+// J6: an outside thread waits while all of the pool's threads are busy: a wait that is delegated to
+// the arena would run on the stack of the job that it waits for.
 TEST_P(Waiting, OutsideThreadsMayWaitWhileThePoolIsFull) {
   repeat("outside", [](JobPool& pool) {
     std::vector<Job<int>> jobs;
@@ -155,7 +155,7 @@ TEST_P(Waiting, OutsideThreadsMayWaitWhileThePoolIsFull) {
   });
 }
 
-// Leaves of a loop wait for jobs that nobody has begun: they must be able to run them.
+// J6: leaves of a loop wait for jobs that nobody has begun: they must be able to run them.
 TEST_P(Waiting, LeavesMayWaitForJobs) {
   repeat("leaves", [](JobPool& pool) {
     const int sum = pool.submit([&pool] {
@@ -170,7 +170,7 @@ TEST_P(Waiting, LeavesMayWaitForJobs) {
   });
 }
 
-// A bound callable that a job calls is at work in the pool as well.
+// J6: a bound callable that a job calls is at work in the pool as well.
 TEST_P(Waiting, BoundCallablesInJobsMayWait) {
   repeat("bound", [](JobPool& pool) {
     const auto bound = taskctx::bind([&pool] { return pool.submit([] { return 7; }).get(); });
@@ -180,7 +180,7 @@ TEST_P(Waiting, BoundCallablesInJobsMayWait) {
   });
 }
 
-// The buried leaf: Y's leaves wait for X while X waits for its own loop. If X's wait ran one of
+// J6: the buried leaf: Y's leaves wait for X while X waits for its own loop. If X's wait ran one of
 // them, on top of X, it would wait for itself.
 TEST_P(Waiting, ALeafIsNeverBuriedUnderTheJobThatItWaitsFor) {
   repeat("buried leaf", [](JobPool& pool) {
@@ -216,8 +216,8 @@ TEST_P(Waiting, ALeafIsNeverBuriedUnderTheJobThatItWaitsFor) {
   });
 }
 
-// A job that is run by a waiting one has its own context, and the waiting one has its own
-// afterwards.
+// J6, F-D11: a job that is run by a waiting one has its own context, and the waiting one has its
+// own afterwards.
 TEST_P(Waiting, AJobThatIsRunInsideAnotherHasItsOwnContext) {
   repeat("context", [](JobPool& pool) {
     Job<std::string> inner;

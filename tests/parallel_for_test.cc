@@ -217,6 +217,7 @@ TEST_P(ParallelFor, AnExceptionOfTheBodyComesOutAndTheCallersContextIsBack) {
   });
 }
 
+// F-F1
 TEST_P(ParallelFor, AStepThatIsNotPositiveIsRefusedAsOneTbbDoesIt) {
   run([&] {
     EXPECT_THROW(ctbb::parallel_for(0, 10, 0, plain_function), std::invalid_argument);
@@ -224,6 +225,7 @@ TEST_P(ParallelFor, AStepThatIsNotPositiveIsRefusedAsOneTbbDoesIt) {
   });
 }
 
+// F-F1
 TEST_P(ParallelFor, IndicesUpToTheGreatestOfTheirTypeWork) {
   run([&] {
     constexpr int kLast = std::numeric_limits<int>::max();
@@ -267,7 +269,7 @@ TEST(ParallelForOnOneThread, ATokenOfOneIndexIsRefusedInAnother) {
   });
 }
 
-// G11: with nothing set anywhere it still works, and nothing is left behind.
+// F-F1: with nothing set anywhere it still works, and nothing is left behind.
 TEST_P(ParallelFor, AnEmptyContextIsCarriedAsEmpty) {
   StealingArena arena(GetParam());
   arena->execute([&] {

@@ -64,7 +64,7 @@ std::vector<std::string> names(const Context& context) {
   return result;
 }
 
-// P1
+// P1, F-A4, F-A5
 TEST_F(Pep567, GetPrefersTheValueThenTheCallSiteDefaultThenTheDeclaredDefault) {
   const ContextVar<int> with_default("with_default", 1);
   const ContextVar<std::string> without_default("without_default");
@@ -101,7 +101,7 @@ TEST_F(Pep567, GetWithDefaultGivesTheValueThatIsSet) {
   EXPECT_EQ(variable.get(7), 5);
 }
 
-// P3
+// P3, F-A7
 TEST_F(Pep567, AnEmptyValueIsAValue) {
   const ContextVar<const char*> pointer("pointer", "default");
   const ContextVar<std::string> text("text", "default");
@@ -137,7 +137,7 @@ TEST_F(Pep567, ADeclaredDefaultIsInNoContext) {
   EXPECT_THAT(names(context), testing::IsEmpty());
 }
 
-// P6
+// P6, F-A1, F-J1
 TEST_F(Pep567, VariablesOfOneNameAreDistinct) {
   const ContextVar<int> a("same");
   const ContextVar<int> b("same");
@@ -158,7 +158,7 @@ TEST_F(Pep567, TheNameIsTheVariablesOwnCopy) {
   EXPECT_EQ(variable.name(), "request_id");
 }
 
-// P7
+// P7, F-C1
 TEST_F(Pep567, ATokenKnowsItsVariableAndTheOldValue) {
   const ContextVar<std::string> variable("variable", "default");
   const Token<std::string> first = variable.set("a");
@@ -174,7 +174,7 @@ TEST_F(Pep567, ATokenKnowsItsVariableAndTheOldValue) {
   static_assert(std::is_nothrow_move_constructible_v<Token<int>>);
 }
 
-// P8
+// P8, F-C6
 TEST_F(Pep567, ResetRestoresTheOldValueOrRemovesTheVariable) {
   const ContextVar<int> variable("variable", 1);
   Token<int> first = variable.set(2);
@@ -313,7 +313,7 @@ TEST_F(Pep567, AScopeRestoresWhenAnExceptionPassesAndDoesNotSwallowIt) {
   EXPECT_EQ(variable.get(), 1);
 }
 
-// P14
+// P14, F-B1
 TEST_F(Pep567, CopiesHaveIndependentBindingsAndShareTheValues) {
   const ContextVar<std::string> variable("variable");
   const ContextVar<int> number("number");
@@ -329,7 +329,7 @@ TEST_F(Pep567, CopiesHaveIndependentBindingsAndShareTheValues) {
   EXPECT_EQ(number.find(), nullptr);
 }
 
-// P15
+// P15, F-B5
 TEST_F(Pep567, RunGivesTheResultAndPassesArgumentsAndExceptions) {
   Context context;
   EXPECT_EQ(context.run([](int a, int b) { return a + b; }, 1, 2), 3);
@@ -406,7 +406,7 @@ TEST_F(Pep567, InsideRunLookingUpOnTheContextIsLive) {
   });
 }
 
-// P18
+// P18, F-B13
 TEST_F(Pep567, ContextsCompareByContent) {
   const ContextVar<int> number("number");
   const ContextVar<std::string> text("text");
@@ -447,7 +447,7 @@ TEST_F(Pep567, AnEnteredContextCannotBeAssignedFromOutside) {
   EXPECT_TRUE(context.empty());
 }
 
-// P19
+// P19, F-B8
 TEST_F(Pep567, IterationSizeAndContainsCoverWhatIsSet) {
   const ContextVar<int> number("number");
   const ContextVar<std::string> text("text", "default");

@@ -150,7 +150,7 @@ TEST_P(StealingPool, LeavesOfNestedLoopsSeeTheirOwnRequest) {
   }
 }
 
-// The pool has the threads that it was asked for, also on a machine with fewer cores.
+// J7: the pool has the threads that it was asked for, also on a machine with fewer cores.
 TEST_P(StealingPool, HasAsManyThreadsAsItWasAskedFor) {
   const int threads = GetParam();
   const Watchdog watchdog("a gate for all threads");

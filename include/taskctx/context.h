@@ -109,7 +109,7 @@ class Context {
   // Replaces the bindings and the identity. Throws ContextError if this context is entered: only
   // what runs in it changes it.
   Context& operator=(const Context& other) { return *this = Context(other); }
-  Context& operator=(Context&& other);
+  Context& operator=(Context&& other);  // NOLINT(performance-noexcept-move-constructor): throws
 
   // Drops the bindings. Destroying a context that is entered is reported as a misuse.
   ~Context();

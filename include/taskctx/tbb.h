@@ -126,7 +126,7 @@ class IndexBody {
     Installed context(node_, executor_);
     const Index end = range.end();
     Index i = range.begin();
-    Index value = static_cast<Index>(first_ + i * step_);
+    auto value = static_cast<Index>(first_ + i * step_);
     while (true) {
       std::invoke(function_, value);
       if (!(++i < end)) {

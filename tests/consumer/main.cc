@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // A program outside the repository that uses the library's public headers and targets.
 
 #include <iostream>

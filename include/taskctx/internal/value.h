@@ -45,7 +45,7 @@ inline Entry make_entry(const Variable& variable, std::uint64_t key, T&& value) 
   if constexpr (kInline<T>) {
     __builtin_memcpy(entry.word, &value, sizeof value);
   } else {
-    Box* box = new TypedBox<T>(variable.record(), std::move(value));
+    Box* box = new TypedBox<T>(variable.record(), std::forward<T>(value));
     __builtin_memcpy(entry.word, &box, sizeof box);
   }
   return entry;

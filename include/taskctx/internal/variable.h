@@ -32,7 +32,7 @@ inline constexpr std::uint64_t kUnassigned = 0xffff'ffff;
 // Values of these types live in the node itself; all others live in a box.
 template <typename T>
 inline constexpr bool kInline =
-    sizeof(T) <= 8 && alignof(T) <= 8 &&
+    sizeof(T) <= 8 && 8 % alignof(T) == 0 &&
     std::conjunction_v<std::is_trivially_copyable<T>, std::is_copy_constructible<T>>;
 
 // What the library does to values whose type it no longer knows.

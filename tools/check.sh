@@ -1,0 +1,83 @@
+#!/bin/bash
+#
+# Checks that are no Bazel tests. Says nothing but what is wrong.
+
+set -euo pipefail
+
+readonly USAGE="Usage: tools/check.sh CHECK...
+
+  claims  every claim of tests/claims.md names a test that exists and carries its id
+  style   the tree keeps its own rules: file headers, sizes, one owner for each dangerous thing
+  format  clang-format
+  lint    clang-tidy and shellcheck
+  asan    all tests with AddressSanitizer and UndefinedBehaviorSanitizer
+  tsan    the tests without oneTBB with ThreadSanitizer
+  clang   all tests, compiled with clang"
+
+if [[ $# -eq 0 || "$1" == -h || "$1" == --help ]]; then
+  echo "$USAGE"
+  exit 0
+fi
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Lists our files of one kind; Bazel's links to its output are not followed.
+sources() {
+  find lib include tests benchmarks tools -type f -name "$1"
+}
+
+check_claims() {
+  python3 tools/check_claims.py
+}
+
+check_style() {
+  python3 tools/check_style.py
+}
+
+check_format() {
+  sources '*.cc' | xargs clang-format --dry-run -Werror &&
+    sources '*.h' | xargs clang-format --dry-run -Werror
+}
+
+check_lint() {
+  # Headers are checked through the files that include them.
+  sources '*.sh' | xargs shellcheck .ci/run &&
+    sources '*.cc' | xargs --max-args=1 --max-procs="$(nproc)" tools/clang_tidy.sh
+}
+
+check_asan() {
+  tools/bazel.sh test --config=asan //...
+}
+
+check_tsan() {
+  tools/bazel.sh test --config=tsan --test_tag_filters=without_tbb --build_tests_only //...
+}
+
+check_clang() {
+  tools/bazel.sh test --config=clang //...
+}
+
+run_check() {
+  case "$1" in
+    claims) check_claims ;;
+    style) check_style ;;
+    format) check_format ;;
+    lint) check_lint ;;
+    asan) check_asan ;;
+    tsan) check_tsan ;;
+    clang) check_clang ;;
+    *)
+      echo "tools/check.sh: unknown check '$1'" >&2
+      echo "$USAGE" >&2
+      exit 2
+      ;;
+  esac
+}
+
+status=0
+for check in "$@"; do
+  if ! run_check "$check"; then
+    echo "tools/check.sh: $check failed" >&2
+    status=1
+  fi
+done
+exit "$status"
