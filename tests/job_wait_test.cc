@@ -185,6 +185,8 @@ TEST_P(Waiting, BoundCallablesInJobsMayWait) {
 TEST_P(Waiting, ALeafIsNeverBuriedUnderTheJobThatItWaitsFor) {
   repeat("buried leaf", [](JobPool& pool) {
     std::atomic<int> leaves{0};
+    std::atomic<bool> has_thief{false};
+    Latch x_is_stolen;
     Latch y_has_leaves;
     const bool is_parallel = GetParam() >= 3;
     Job<int> x = pool.submit([&] {
@@ -192,14 +194,27 @@ TEST_P(Waiting, ALeafIsNeverBuriedUnderTheJobThatItWaitsFor) {
       ctbb::parallel_for(
           0, 8,
           [&](int) {
-            // A thief keeps X waiting until Y's leaves are there to be stolen.
-            if (is_parallel && std::this_thread::get_id() != home) {
+            if (!is_parallel) {
+              return;
+            }
+            // One thief keeps X waiting until Y's leaves are there to be stolen, and a while
+            // longer: X's thread, idle by then, looks for work all the time.
+            if (std::this_thread::get_id() == home) {
+              x_is_stolen.wait();
+            } else if (!has_thief.exchange(true)) {
+              x_is_stolen.open();
               y_has_leaves.wait();
+              for (int i = 0; i < 500; ++i) {
+                std::this_thread::yield();
+              }
             }
           },
           ctbb::simple_partitioner{});
       return 1;
     });
+    if (is_parallel) {
+      x_is_stolen.wait();
+    }
     Job<void> y = pool.submit([&] {
       ctbb::parallel_for(
           0, 8,
