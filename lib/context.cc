@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -25,12 +24,9 @@ using RecordRef =
     std::unique_ptr<internal::VariableRecord,
                     decltype([](internal::VariableRecord* record) { internal::release(record); })>;
 
-// Returns the record of the variable that `entry` belongs to; nothing if the entry is not set, or
-// is the inline value of a variable that is dead.
+// Returns the record of the variable that `entry` belongs to; nothing if it is the
+// inline value of a variable that is dead.
 RecordRef record_of(const internal::Entry& entry) noexcept {
-  if (entry.key == 0) {
-    return nullptr;
-  }
   if ((entry.key & internal::kBoxedBit) != 0) {
     internal::VariableRecord* record = internal::box_of(entry)->record;
     internal::add_ref(record);
@@ -41,21 +37,18 @@ RecordRef record_of(const internal::Entry& entry) noexcept {
 
 // Tells whether all that is set in `a` is set in `b`, to equal values.
 bool covers(const internal::Node* a, const internal::Node* b) {
-  for (std::uint32_t at = 0; at < a->limit; at += internal::kSlotSize) {
-    const internal::Entry& left = *internal::entry_at(a, at);
-    const RecordRef record = record_of(left);
+  std::uint32_t slot = 0;
+  for (; const internal::Entry* left = internal::next_entry(a, slot); ++slot) {
+    const RecordRef record = record_of(*left);
     if (record == nullptr) {
       continue;
     }
-    if (at >= b->limit) {
+    const internal::Entry* right = internal::find_entry(b, left->key);
+    if (right == nullptr) {
       return false;
     }
-    const internal::Entry& right = *internal::entry_at(b, at);
-    if (left.key != right.key) {
-      return false;
-    }
-    const bool same = std::memcmp(left.word, right.word, sizeof left.word) == 0;
-    if (!same && (record->ops->equal == nullptr || !record->ops->equal(left, right))) {
+    const bool same = left->word == right->word;
+    if (!same && (record->ops->equal == nullptr || !record->ops->equal(*left, *right))) {
       return false;
     }
   }
@@ -77,10 +70,9 @@ ContextEntry::~ContextEntry() {
 }
 
 void ContextIterator::settle() {
-  const internal::Node* node = node_.get();
   entry_ = ContextEntry();
-  for (; offset_ < node->limit; offset_ += internal::kSlotSize) {
-    if (RecordRef record = record_of(*internal::entry_at(node, offset_))) {
+  for (; const internal::Entry* entry = internal::next_entry(node_.get(), slot_); ++slot_) {
+    if (RecordRef record = record_of(*entry)) {
       entry_ = ContextEntry(record.release());
       return;
     }

@@ -105,33 +105,29 @@ std::uint64_t draw_activation_id() noexcept {
   return next_id++;
 }
 
-Entry exchange_slow(std::uint64_t key, const Entry& fresh) {
+Entry exchange_slow(std::uint64_t key, Entry fresh) {
   Activation* activation = identified_activation();
   Node* node = current_node();
-  const bool owned = activation->node == node;
-  const std::uint32_t offset = static_cast<std::uint32_t>(key) & ~kBoxedBit;
-  const bool in_bounds = offset < node->limit;
-
-  if (fresh.key == 0 && (!in_bounds || entry_at(node, offset)->key != key)) {
+  if (fresh.key == 0 && find_entry(node, key) == nullptr) {
     return Entry{};  // Nothing to unset.
   }
-  Node* target = node;
-  if (!owned || !in_bounds || node->refs.load(std::memory_order_acquire) != 1) {
-    target = clone(node, offset);
-    activation->node = target;
-    set_current(target, activation);
+  const bool owned = activation->node == node;
+  const bool exclusive = owned && node->refs.load(std::memory_order_acquire) == 1;
+  const Writable writable =
+      make_writable(node, exclusive, static_cast<std::uint32_t>(key) & ~kBoxedBit);
+  if (writable.node != node) {
+    activation->node = writable.node;
+    set_current(writable.node, activation);
   }
-  Entry* entry = entry_at(target, offset);
-  Entry old = std::exchange(*entry, fresh);
-  target->boxes += static_cast<std::uint32_t>(fresh.key & kBoxedBit) -
-                   static_cast<std::uint32_t>(old.key & kBoxedBit);
+  Entry old = std::exchange(*writable.entry, fresh);
+  writable.leaf->boxes += static_cast<std::uint32_t>(fresh.key & kBoxedBit) -
+                          static_cast<std::uint32_t>(old.key & kBoxedBit);
 
   // From here on the context is whole again, so destructors of values may use it.
-  if (owned && target != node) {
+  if (owned && writable.node != node) {
     release(node);
   }
-  if (old.key != key &&
-      old.key != 0) {  // Left by a variable that had the slot before, and is dead.
+  if (old.key != key && old.key != 0) {  // Left by a dead variable that had the slot before.
     if ((old.key & kBoxedBit) != 0) {
       release(box_of(old));
     }

@@ -19,8 +19,7 @@ inline namespace v1 {
 namespace internal {
 namespace {
 
-constexpr std::uint32_t kMaxSlots =
-    0x0fff'ffff;  // 28 bits of offset; the last slot would reach kUnassigned.
+constexpr std::uint32_t kMaxSlots = 0x0fff'ffff;  // 28 bits
 
 class Registry {
  public:
@@ -53,7 +52,7 @@ class Registry {
 
   void retire(const VariableRecord* record) noexcept {
     const std::lock_guard lock(mutex_);
-    const auto number = static_cast<std::uint32_t>(record->key) / kSlotSize;
+    const std::uint32_t number = slot_of(record->key);
     Slot& slot = slots_[number];
     slot.record = nullptr;
     if (slot.generation != std::numeric_limits<std::uint32_t>::max()) {
@@ -63,7 +62,7 @@ class Registry {
 
   VariableRecord* find(std::uint64_t key) noexcept {
     const std::lock_guard lock(mutex_);
-    VariableRecord* record = slots_[static_cast<std::uint32_t>(key) / kSlotSize].record;
+    VariableRecord* record = slots_[slot_of(key)].record;
     if (record == nullptr || record->key != key) {
       return nullptr;
     }
@@ -118,7 +117,11 @@ std::uint64_t Variable::assign_key() const {
     }
   }
   Registry::get().assign(record);
-  key_.store(record->key, std::memory_order_release);  // Publishes record_, to assigned_key().
+  if (const std::uint32_t slot = slot_of(record->key); slot < kWideLimit / kSlotSize) {
+    leaf_number_.store(slot / kLeafSlots, std::memory_order_relaxed);
+    leaf_position_.store(kNodeHeader + slot % kLeafSlots * kSlotSize, std::memory_order_relaxed);
+  }
+  key_.store(record->key, std::memory_order_release);  // Publishes all of that to key().
   return record->key;
 }
 
@@ -127,6 +130,8 @@ void Variable::retire() noexcept {
   if (record == nullptr) {
     return;
   }
+  leaf_number_.store(0, std::memory_order_relaxed);
+  leaf_position_.store(kNodeHeader, std::memory_order_relaxed);
   if (key_.exchange(kUnassigned, std::memory_order_relaxed) != kUnassigned) {
     Registry::get().retire(record);
   }

@@ -187,7 +187,7 @@ TEST(PrintedMatches, AreInTheOrderOfFilesAndLinesWhateverTheBlocks) {
     }
     tree.write(name, content);
   }
-  for (const std::size_t block_bytes : {1, 7, 64, 100000}) {
+  for (const std::size_t block_bytes : {1U, 7U, 64U, 100000U}) {
     EXPECT_EQ(printed(tree, {"match"}, {.block_bytes = block_bytes, .window_blocks = 2}), expected)
         << block_bytes;
   }

@@ -89,7 +89,7 @@ TEST(SearchEngine, CountsTheSameWithBlocksOfAnySize) {
 
 TEST(SearchEngine, CountsTheSameWithWindowsOfAnySize) {
   for (const Example& example : examples()) {
-    for (const std::size_t window_blocks : {1, 2, 100}) {
+    for (const std::size_t window_blocks : {1U, 2U, 100U}) {
       ASSERT_EQ(count(example.content, example.text, 7, window_blocks), example.lines)
           << example.what << " in windows of " << window_blocks << " blocks";
     }
@@ -137,13 +137,13 @@ TEST(SearchEngine, AgreesWithANaiveCounterOnRandomTrees) {
 }
 
 TEST(SearchEngine, SkipsFilesWithANulByteWhereverItIs) {
-  for (const std::size_t place : {0, 6, 7, 50, 99}) {
+  for (const std::size_t place : {0U, 6U, 7U, 50U, 99U}) {
     std::string content(100, 'a');
     content[place] = '\0';
     const FileTree tree;
     tree.write("binary", content);
     tree.write("text", "a");
-    for (const std::size_t block_bytes : {7, 1000}) {
+    for (const std::size_t block_bytes : {7U, 1000U}) {
       const SearchResult result =
           search_below(tree.root(), {"a"}, {.block_bytes = block_bytes, .window_blocks = 2});
       EXPECT_EQ(result.queries[0].lines, 1U) << place << " in blocks of " << block_bytes;

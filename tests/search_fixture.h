@@ -60,6 +60,7 @@ class FileTree {
 // Makes queries with the ids "user/0", "user/1" and so on.
 inline std::vector<text_search::Query> queries_for(const std::vector<std::string>& texts) {
   std::vector<text_search::Query> queries;
+  queries.reserve(texts.size());
   for (const std::string& text : texts) {
     queries.push_back({"user/" + std::to_string(queries.size()), "user", text});
   }

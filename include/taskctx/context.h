@@ -71,13 +71,13 @@ class ContextIterator {
   [[nodiscard]] const ContextEntry& operator*() const noexcept { return entry_; }
   [[nodiscard]] const ContextEntry* operator->() const noexcept { return &entry_; }
   ContextIterator& operator++() {
-    offset_ += internal::kSlotSize;
+    ++slot_;
     settle();
     return *this;
   }
   void operator++(int) { ++*this; }
   [[nodiscard]] bool operator==(std::default_sentinel_t /*end*/) const noexcept {
-    return offset_ >= node_.get()->limit;
+    return entry_.record_ == nullptr;
   }
 
  private:
@@ -85,7 +85,7 @@ class ContextIterator {
   void settle();
 
   internal::NodeRef node_;
-  std::uint32_t offset_ = 0;
+  std::uint32_t slot_ = 0;
   ContextEntry entry_;
 };
 
@@ -147,7 +147,7 @@ class Context {
   template <typename T>
   [[nodiscard]] const T* find(const ContextVar<T>& variable) const noexcept {
     const internal::Entry* entry =
-        internal::lookup<ContextVar<T>::kBoxed>(self_.node, variable.variable_.key());
+        internal::lookup<ContextVar<T>::kBoxed>(self_.node, variable.variable_);
     return entry != nullptr ? internal::value_of<T>(*entry) : nullptr;
   }
 

@@ -76,13 +76,13 @@ class ContextVar {
   // neither. O(1), neither allocates nor locks; creates nothing. For the lifetime of a reference
   // see get_type.
   [[nodiscard]] get_type get() const {
-    if (const internal::Entry* entry = lookup()) [[likely]] {
+    const std::uint64_t key = variable_.key();
+    const internal::Node* node = internal::current_node();
+    const internal::Entry* entry = internal::place_of<kBoxed>(node, variable_, key).entry;
+    if (entry->key == key) [[likely]] {
       return *internal::value_of<T>(*entry);
     }
-    if (default_.has_value()) {
-      return *default_;
-    }
-    internal::throw_lookup_error(name());
+    return get_otherwise();
   }
 
   // Returns the value that is set here, else `otherwise`, even if a default is declared. By value;
@@ -113,12 +113,12 @@ class ContextVar {
   // std::bad_alloc and what moving T throws.
   Token<T> set(T value) const {
     const std::uint64_t key = variable_.assigned_key();
-    const internal::Entry fresh = internal::make_entry<T>(variable_, key, std::move(value));
+    const internal::Entry fresh{key, internal::make_word<T>(variable_, std::move(value))};
     if constexpr (internal::kInline<T>) {
-      return make_token(key, internal::exchange<kBoxed>(key, fresh));
+      return make_token(key, internal::exchange<kBoxed>(variable_, key, fresh));
     } else {
       try {
-        return make_token(key, internal::exchange<kBoxed>(key, fresh));
+        return make_token(key, internal::exchange<kBoxed>(variable_, key, fresh));
       } catch (...) {
         internal::release(fresh);
         throw;
@@ -130,7 +130,7 @@ class ContextVar {
   // set().
   Token<T> unset() const {
     const std::uint64_t key = variable_.assigned_key();
-    return make_token(key, internal::exchange<kBoxed>(key, internal::Entry{}));
+    return make_token(key, internal::exchange<kBoxed>(variable_, key, internal::Entry{}));
   }
 
   // Undoes the set() that made `token`, and spends it: the variable has its old value again, or is
@@ -143,7 +143,7 @@ class ContextVar {
       internal::throw_token_error(*error, name());
     }
     const internal::Entry old = token.had_old_ ? token.old_ : internal::Entry{};
-    const internal::Entry removed = internal::exchange<kBoxed>(token.old_.key, old);
+    const internal::Entry removed = internal::exchange<kBoxed>(variable_, token.old_.key, old);
     token.spend();
     internal::release(removed);  // Last: the value's destructor may use this very variable.
   }
@@ -167,12 +167,20 @@ class ContextVar {
 
   static constexpr bool kBoxed = !internal::kInline<T>;
 
+  // Goes on where get() has found nothing at first sight.
+  [[gnu::noinline]] get_type get_otherwise() const {
+    if (const T* value = find()) {
+      return *value;
+    }
+    internal::throw_lookup_error(name());
+  }
+
   [[nodiscard]] const internal::Entry* lookup() const noexcept {
-    return internal::lookup<kBoxed>(internal::current_node(), variable_.key());
+    return internal::lookup<kBoxed>(internal::current_node(), variable_);
   }
 
   // exchange() has given the current activation its id.
-  Token<T> make_token(std::uint64_t key, const internal::Entry& old) const noexcept {
+  Token<T> make_token(std::uint64_t key, internal::Entry old) const noexcept {
     return Token<T>(this, key, internal::current_activation()->id, old);
   }
 

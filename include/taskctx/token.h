@@ -68,7 +68,7 @@ class Token {
   friend class ContextVar<T>;
 
   Token(const ContextVar<T>* variable, std::uint64_t key, std::uint64_t id,
-        const internal::Entry& old) noexcept
+        internal::Entry old) noexcept
       : variable_(variable), id_(id), old_(old), had_old_(old.key != 0) {
     old_.key = key;
   }

@@ -116,23 +116,24 @@ class Installed {
 // Puts `fresh` in the place of what is set under `key` in the current context, and returns that. An
 // entry without key stands for "unset", both ways. References to boxes change hands, they are not
 // counted. Gives the activation its id if it has none. Throws std::bad_alloc, changing nothing.
-Entry exchange_slow(std::uint64_t key, const Entry& fresh);
+Entry exchange_slow(std::uint64_t key, Entry fresh);
 
 template <bool kBoxed>
-inline Entry exchange(std::uint64_t key, const Entry& fresh) {
+inline Entry exchange(const Variable& variable, std::uint64_t key, Entry fresh) {
   Node* node = current_node();
-  const auto offset = static_cast<std::uint32_t>(key);
   // Nobody else can take a reference to a node that only this activation holds, so a count of 1
   // stays 1; the acquire pairs with release(): what others read in the node happened before we
-  // write.
-  if (current_activation()->node == node && offset < node->limit &&
-      node->refs.load(std::memory_order_acquire) == 1) [[likely]] {
-    Entry* entry = entry_at(node, kBoxed ? offset - kBoxedBit : offset);
-    if (entry->key == key || entry->key == 0) [[likely]] {
-      const Entry old = *entry;
-      *entry = fresh;
+  // write. The same goes for the leaf, which may be the node itself.
+  if (current_activation()->node == node && node->refs.load(std::memory_order_acquire) == 1)
+      [[likely]] {
+    const Place place = place_of<kBoxed>(node, variable, key);
+    if ((place.entry->key == key || place.entry->key == 0) &&
+        place.leaf->refs.load(std::memory_order_acquire) == 1) [[likely]] {
+      const Entry old{.key = place.entry->key, .word = place.entry->word};
+      place.entry->key = fresh.key;
+      place.entry->word = fresh.word;
       if constexpr (kBoxed) {
-        node->boxes +=
+        place.leaf->boxes +=
             static_cast<std::uint32_t>(fresh.key != 0) - static_cast<std::uint32_t>(old.key != 0);
       }
       return old;

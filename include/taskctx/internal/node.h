@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Node: the storage of one context, an array of slots behind a reference count.
+// Node: the storage of one context: slots behind a reference count.
 //
-//   Node   | refs | limit | boxes | entry 0 | entry 1 | entry 2 | ...
 //   Entry  | key | word |                    key 0: nothing is set here
 //   key    | generation : 32 | slot * 16 : 31..4 | 0 | boxed : bit 0 |
 //   word   a small trivially copyable value, or a pointer to a Box that all nodes with it share
 //
-// Every variable has a slot of its own, so a look-up is a bounds check, one load and a comparison
+// Every variable has a slot of its own, so a look-up is arithmetic, a load or two, and a comparison
 // of keys. A slot is given again after its variable's death, with another generation: so no key is
 // ever used twice, and what a dead variable left in some context can't be taken for the value of
 // its successor.
 //
+// A context whose slots are all below 62 is one leaf. A wider one is a tree, of which a write
+// copies one path; its first 3,968 slots are two loads further away, the others hang in a radix
+// tree:
+//
+//   leaf   | header | entry 0 | entry 1 | ...                       up to 62 entries
+//   wide   | header | leaf 0 | leaf 1 | ... | leaf 63 | deep |      deep: an inner node
+//   inner  | header | child 0 | child 1 | ... | child 63 |          height 1: above leaves
+//
 // A node that more than one owner can see never changes; a node with one reference is written in
-// place by that owner.
+// place by that owner, if all above it have one reference, too.
 
 #ifndef TASKCTX_INTERNAL_NODE_H_
 #define TASKCTX_INTERNAL_NODE_H_
@@ -29,10 +36,14 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+// Holds any small value, and a pointer: values are read in it through their own type.
+using Word [[gnu::may_alias]] = std::uint64_t;
+
 struct Entry {
   std::uint64_t key = 0;
-  alignas(8) unsigned char word[8] = {};
+  Word word = 0;
 };
+static_assert(sizeof(Entry) == kSlotSize);
 
 // The part of a boxed value that is the same for all types; the value follows in TypedBox.
 struct Box {
@@ -46,23 +57,21 @@ inline void add_ref(Box* box) noexcept { box->refs.fetch_add(1, std::memory_orde
 // Drops one reference; the last one destroys the value, which may run any code of the user's.
 void release(Box* box) noexcept;
 
-inline Box* box_of(const Entry& entry) noexcept {
-  Box* box;
-  __builtin_memcpy(&box, entry.word, sizeof box);
-  return box;
-}
+inline Box* box_of(const Entry& entry) noexcept { return reinterpret_cast<Box*>(entry.word); }
 
 struct Node {
   std::atomic<std::uint32_t> refs;
-  std::uint32_t
-      limit;  // Size of the array of entries in bytes: the first offset that is out of bounds.
-  std::uint32_t
-      boxes;  // How many entries are boxed: a node without any is copied and destroyed in one go.
+  std::uint32_t limit;       // Size of the entries in bytes; 0 in nodes that have children.
+  Node** children;           // What a look-up beyond the limit goes on with; never null.
+  std::uint32_t boxes = 0;   // How many entries are boxed.
+  std::uint16_t count = 0;   // How many children there are; those behind are empty leaves.
+  std::uint16_t height = 0;  // Of an inner node: how many levels there are below it.
 };
 
-// Places the entries behind the header, aligned for the words in them.
-inline constexpr std::size_t kNodeHeader = 16;
-static_assert(sizeof(Node) <= kNodeHeader && kNodeHeader % alignof(Entry) == 0);
+static_assert(sizeof(Node) == kNodeHeader);  // Entries or children follow.
+
+inline constexpr std::uint32_t kFanOut = 64;
+inline constexpr std::uint32_t kLeafLimit = kLeafSlots * kSlotSize;
 
 // Is the node of every context in which nothing is set. It is not counted.
 extern Node empty_node;
@@ -73,9 +82,6 @@ inline void add_ref(Node* node) noexcept {
   }
 }
 
-// Returns a copy of `node` with one reference, and with room for the entry at `offset`. Throws
-// std::bad_alloc.
-Node* clone(const Node* node, std::uint32_t offset);
 void destroy(Node* node) noexcept;
 
 inline void release(Node* node) noexcept {
@@ -86,25 +92,57 @@ inline void release(Node* node) noexcept {
   }
 }
 
-// Returns the entry at the byte offset `offset` < node->limit.
-inline Entry* entry_at(const Node* node, std::uint32_t offset) noexcept {
+// Returns what is `position` bytes behind the beginning of the node.
+template <typename T>
+inline T* at_position(const Node* node, std::uint32_t position) noexcept {
   auto* bytes = reinterpret_cast<unsigned char*>(const_cast<Node*>(node));
-  return reinterpret_cast<Entry*>(bytes + kNodeHeader + offset);
+  return reinterpret_cast<T*>(bytes + position);
 }
 
-// Finds what is set under `key`, or nullptr. kBoxed is the key's own bit, known from the type of
-// the value.
+// Returns the entry at the byte offset `offset` < leaf->limit.
+inline Entry* entry_at(const Node* leaf, std::uint32_t offset) noexcept {
+  return at_position<Entry>(leaf, kNodeHeader + offset);
+}
+
+// Finds what is set under `key`, whatever its slot, or nullptr.
+const Entry* find_entry(const Node* node, std::uint64_t key) noexcept;
+
+// Finds the first entry that is set, from `slot` on, and moves `slot` there; nullptr if there is
+// none.
+const Entry* next_entry(const Node* node, std::uint32_t& slot) noexcept;
+
+// Where a variable's entry is, or would be.
+struct Place {
+  Node* leaf;
+  Entry* entry;  // With another key, or none, if the variable is not set.
+};
+
+// Finds the place of a variable whose slot is not beyond the leaves of a wide node. kBoxed is the
+// key's own bit, known from the type of the value. A leaf has for children a table of empty ones:
+// so this is one bounds check, also for what is not set.
 template <bool kBoxed>
-inline const Entry* lookup(const Node* node, std::uint64_t key) noexcept {
+[[gnu::always_inline]] inline Place place_of(const Node* node, const Variable& variable,
+                                             std::uint64_t key) noexcept {
   const auto offset = static_cast<std::uint32_t>(key);
-  if (offset >= node->limit) {
-    return nullptr;
+  if (offset < node->limit) [[likely]] {
+    return {const_cast<Node*>(node), entry_at(node, kBoxed ? offset - kBoxedBit : offset)};
   }
-  const Entry* entry = entry_at(node, kBoxed ? offset - kBoxedBit : offset);
-  return entry->key == key ? entry : nullptr;
+  Node* leaf = node->children[variable.leaf_number()];
+  return {leaf, at_position<Entry>(leaf, variable.leaf_position())};
 }
 
-// Owns one reference to a node, or nothing. A copy takes a reference of its own.
+// Finds what is set in a context with any number of variables, or nullptr.
+template <bool kBoxed>
+inline const Entry* lookup(const Node* node, const Variable& variable) noexcept {
+  const std::uint64_t key = variable.key();
+  const Entry* entry = place_of<kBoxed>(node, variable, key).entry;
+  if (entry->key == key) [[likely]] {
+    return entry;
+  }
+  return is_deep(key) ? find_entry(node, key) : nullptr;
+}
+
+// Owns one reference to a node. A copy takes a reference of its own.
 class NodeRef {
  public:
   NodeRef() = default;
@@ -132,6 +170,18 @@ class NodeRef {
 
   Node* node_ = &empty_node;
 };
+
+// A node, and an entry in it that its owner may write.
+struct Writable {
+  Node* node;
+  Node* leaf;
+  Entry* entry;
+};
+
+// Makes the entry with byte offset `offset` writable: in `node` itself if it is `exclusive`, that
+// is, the caller has its only reference; else in a copy with one reference, for the caller. Shared
+// parts below are copied in either case. Throws std::bad_alloc, changing nothing that can be seen.
+Writable make_writable(Node* node, bool exclusive, std::uint32_t offset);
 
 }  // namespace internal
 }  // namespace v1

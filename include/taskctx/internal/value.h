@@ -31,24 +31,24 @@ struct TypedBox : Box {
 template <typename T>
 inline const T* value_of(const Entry& entry) noexcept {
   if constexpr (kInline<T>) {
-    return reinterpret_cast<const T*>(entry.word);
+    return reinterpret_cast<const T*>(&entry.word);
   } else {
     return &static_cast<const TypedBox<T>*>(box_of(entry))->value;
   }
 }
 
-// Makes an entry for `variable`, which has its key. The caller owns the box in it, if there is one.
+// Makes the word for a value of `variable`, which has its key. The caller owns the box behind it,
+// if there is one.
 template <typename T>
-inline Entry make_entry(const Variable& variable, std::uint64_t key, T&& value) {
-  Entry entry;
-  entry.key = key;
+inline std::uint64_t make_word(const Variable& variable, T&& value) {
   if constexpr (kInline<T>) {
-    __builtin_memcpy(entry.word, &value, sizeof value);
+    std::uint64_t word = 0;
+    __builtin_memcpy(&word, &value, sizeof value);
+    return word;
   } else {
     Box* box = new TypedBox<T>(variable.record(), std::forward<T>(value));
-    __builtin_memcpy(entry.word, &box, sizeof box);
+    return reinterpret_cast<std::uint64_t>(box);
   }
-  return entry;
 }
 
 // Drops what `entry` owns.

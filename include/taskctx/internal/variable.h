@@ -25,9 +25,22 @@ struct Box;
 struct Entry;
 
 inline constexpr std::uint32_t kBoxedBit = 1;
-inline constexpr std::uint32_t kSlotSize = 16;  // sizeof(Entry)
-// The key of a variable that was never set: its offset is beyond every node, so it is never found.
-inline constexpr std::uint64_t kUnassigned = 0xffff'ffff;
+inline constexpr std::uint32_t kNodeHeader = 24;  // sizeof(Node)
+inline constexpr std::uint32_t kSlotSize = 16;    // sizeof(Entry)
+inline constexpr std::uint32_t kLeafSlots = 62;   // A full leaf is as large as malloc serves fast.
+// The first offset that has no place in a wide node's own 64 leaves.
+inline constexpr std::uint32_t kWideLimit = 64 * kLeafSlots * kSlotSize;
+// The key of a variable that was never set: no entry has it, and a look-up needs no special case.
+inline constexpr std::uint64_t kUnassigned = kWideLimit - 1;
+
+// Tells whether the slot has no place in a wide node's own leaves.
+inline bool is_deep(std::uint64_t key) noexcept {
+  return static_cast<std::uint32_t>(key) >= kWideLimit;
+}
+
+inline std::uint32_t slot_of(std::uint64_t key) noexcept {
+  return static_cast<std::uint32_t>(key) / kSlotSize;
+}
 
 // Values of these types live in the node itself; all others live in a box.
 template <typename T>
@@ -82,11 +95,21 @@ class Variable {
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
 
   // Returns the key, or kUnassigned.
-  [[nodiscard]] std::uint64_t key() const noexcept { return key_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t key() const noexcept { return key_.load(std::memory_order_acquire); }
+
+  // Where a wide node has the variable's entry: the number of its leaf, and the byte offset in
+  // that. Both are 0, somebody else's place, while there is no key, and for slots beyond those
+  // leaves.
+  [[nodiscard]] std::uint32_t leaf_number() const noexcept {
+    return leaf_number_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint32_t leaf_position() const noexcept {
+    return leaf_position_.load(std::memory_order_relaxed);
+  }
 
   // Returns the key, and draws it at the first call. Thread-safe. Throws std::bad_alloc.
   std::uint64_t assigned_key() const {
-    const std::uint64_t key = key_.load(std::memory_order_acquire);
+    const std::uint64_t key = this->key();
     return key != kUnassigned ? key : assign_key();
   }
 
@@ -104,6 +127,8 @@ class Variable {
   void retire() noexcept;
 
   mutable std::atomic<std::uint64_t> key_{kUnassigned};
+  mutable std::atomic<std::uint32_t> leaf_number_{0};
+  mutable std::atomic<std::uint32_t> leaf_position_{kNodeHeader};
   std::string_view name_;
   const TypeOps* ops_;
   mutable std::atomic<VariableRecord*> record_{nullptr};
