@@ -105,7 +105,7 @@ std::uint64_t draw_activation_id() noexcept {
   return next_id++;
 }
 
-Entry exchange_slow(std::uint64_t key, Entry fresh) {
+Entry exchange(std::uint64_t key, Entry fresh) {
   Activation* activation = identified_activation();
   Node* node = current_node();
   if (fresh.key == 0 && find_entry(node, key) == nullptr) {

@@ -59,12 +59,15 @@ void throw_lookup_error(std::string_view variable) {
 }
 
 void throw_token_error(TokenError::Kind kind, std::string_view variable) {
-  throw TokenError(kind, token_error_message("reset variable", kind, variable));
+  throw TokenError(kind, message("reset variable", variable, reason(kind)));
 }
 
-std::string token_error_message(std::string_view verb, TokenError::Kind kind,
-                                std::string_view variable) {
-  return message(verb, variable, reason(kind));
+void report_scope(TokenError::Kind kind, std::string_view variable) noexcept {
+  report_misuse(message("close scope of variable", variable, reason(kind)), variable);
+}
+
+void report_scope_without_memory(std::string_view variable) noexcept {
+  report_misuse("cannot close scope of variable: out of memory", variable);
 }
 
 }  // namespace internal

@@ -378,22 +378,19 @@ TEST(PoolLifetime, AHandleMayOutliveItsPool) {
 TEST(PoolLifetime, DestructionFromOneOfItsOwnJobsIsReportedAndAllJobsStillRun) {
   const Watchdog watchdog("pool destruction from a job");
   const MisuseRecorder recorder;
-  std::atomic<int> ran{0};
-  Latch last_ran;
+  Latch destroyed;
+  Latch other_ran;
   auto pool = std::make_unique<JobPool>(JobPoolOptions{.concurrency = 1});
   Latch queued;
-  pool->post([&] {
+  pool->post([&] {  // In whichever order the two begin.
     queued.wait();
     pool.reset();
-    ++ran;
+    destroyed.open();
   });
-  pool->post([&] {
-    ++ran;
-    last_ran.open();
-  });
+  pool->post([&] { other_ran.open(); });
   queued.open();
-  last_ran.wait();
-  EXPECT_EQ(ran, 2);
+  destroyed.wait();
+  other_ran.wait();
   EXPECT_THAT(recorder.messages(), testing::ElementsAre("cannot destroy pool: one of its own jobs "
                                                         "would wait for itself"));
 }

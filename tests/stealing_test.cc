@@ -171,6 +171,26 @@ TEST_P(StealingPool, HasAsManyThreadsAsItWasAskedFor) {
   EXPECT_EQ(seen.count(), static_cast<std::size_t>(threads));
 }
 
+// J7
+TEST_P(StealingPool, NeverRunsMoreJobsAtOnceThanItWasAskedFor) {
+  const int threads = GetParam();
+  JobPool pool{{.concurrency = threads}};
+  std::atomic<int> running{0};
+  std::atomic<int> too_many{0};
+  std::vector<Job<void>> jobs;
+  for (int i = 0; i < 2000; ++i) {
+    jobs.push_back(pool.submit([&] {
+      too_many += static_cast<int>(++running > threads);
+      std::this_thread::yield();
+      --running;
+    }));
+  }
+  for (Job<void>& job : jobs) {
+    job.get();
+  }
+  EXPECT_EQ(too_many, 0);
+}
+
 // T3, F-D3: what one index writes, the next on the same thread does not see.
 TEST_P(StealingPool, AWriteInOneIndexIsNotSeenByTheNext) {
   const int threads = GetParam();

@@ -111,27 +111,11 @@ class ContextVar {
   // and 0. O(1) while no snapshot of the context is out, else it copies the slots once (copy on
   // write). Allocates when it copies, and for values that are not small and trivial. Throws
   // std::bad_alloc and what moving T throws.
-  Token<T> set(T value) const {
-    const std::uint64_t key = variable_.assigned_key();
-    const internal::Entry fresh{key, internal::make_word<T>(variable_, std::move(value))};
-    if constexpr (internal::kInline<T>) {
-      return make_token(key, internal::exchange<kBoxed>(variable_, key, fresh));
-    } else {
-      try {
-        return make_token(key, internal::exchange<kBoxed>(variable_, key, fresh));
-      } catch (...) {
-        internal::release(fresh);
-        throw;
-      }
-    }
-  }
+  Token<T> set(T value) const { return Token<T>(this, set_undoably(std::move(value))); }
 
   // Removes the variable from the current context, so that defaults apply again. Otherwise as
   // set().
-  Token<T> unset() const {
-    const std::uint64_t key = variable_.assigned_key();
-    return make_token(key, internal::exchange<kBoxed>(variable_, key, internal::Entry{}));
-  }
+  Token<T> unset() const { return Token<T>(this, unset_undoably()); }
 
   // Undoes the set() that made `token`, and spends it: the variable has its old value again, or is
   // not set if it wasn't. Resets out of order are blind: each restores what its own set() replaced.
@@ -142,21 +126,18 @@ class ContextVar {
     if (const std::optional<TokenError::Kind> error = check(token)) {
       internal::throw_token_error(*error, name());
     }
-    const internal::Entry old = token.had_old_ ? token.old_ : internal::Entry{};
-    const internal::Entry removed = internal::exchange<kBoxed>(variable_, token.old_.key, old);
-    token.spend();
-    internal::release(removed);  // Last: the value's destructor may use this very variable.
+    undo(token.undo_, [&token]() noexcept { token.used_ = true; });
   }
 
-  // Tells what reset() would throw for this token here, if anything.
+  // Tells what reset() would throw for this token here, if anything. O(1).
   [[nodiscard]] std::optional<TokenError::Kind> check(const Token<T>& token) const noexcept {
     if (token.used_) {
       return TokenError::Kind::used;
     }
-    if (token.variable_ != this || token.old_.key != variable_.key()) {
+    if (token.variable_ != this || token.undo_.key != variable_.key()) {
       return TokenError::Kind::other_variable;
     }
-    if (token.id_ != internal::current_activation()->id) {
+    if (token.undo_.id != internal::current_activation()->id) {
       return TokenError::Kind::other_context;
     }
     return std::nullopt;
@@ -164,6 +145,7 @@ class ContextVar {
 
  private:
   friend class Context;
+  friend class internal::Binding<T>;
 
   static constexpr bool kBoxed = !internal::kInline<T>;
 
@@ -179,9 +161,43 @@ class ContextVar {
     return internal::lookup<kBoxed>(internal::current_node(), variable_);
   }
 
-  // exchange() has given the current activation its id.
-  Token<T> make_token(std::uint64_t key, internal::Entry old) const noexcept {
-    return Token<T>(this, key, internal::current_activation()->id, old);
+  [[gnu::always_inline]] internal::Undo set_undoably(T value) const {
+    const std::uint64_t key = variable_.assigned_key();
+    const std::uint64_t word = internal::make_word<T>(variable_, std::move(value));
+    if constexpr (internal::kInline<T>) {
+      return undo_of(key, internal::set_entry<kBoxed>(variable_, key, word));
+    } else {
+      try {
+        return undo_of(key, internal::set_entry<kBoxed>(variable_, key, word));
+      } catch (...) {
+        internal::release(internal::Entry{key, word});
+        throw;
+      }
+    }
+  }
+  [[gnu::always_inline]] internal::Undo unset_undoably() const {
+    const std::uint64_t key = variable_.assigned_key();
+    return undo_of(key, internal::unset_entry<kBoxed>(variable_, key));
+  }
+  // The current activation has its id by now.
+  [[gnu::always_inline]] static internal::Undo undo_of(std::uint64_t key, internal::Entry old) {
+    return {key, internal::current_activation()->id, old};
+  }
+
+  // Puts the old value back, which `undo` no longer owns when `spend` is called. The value that
+  // goes is destroyed last: its destructor may use this very variable.
+  template <typename Spend>
+  [[gnu::always_inline]] void undo(const internal::Undo& undo, Spend spend) const {
+    internal::Entry removed;
+    if (undo.old.key != 0) {
+      removed = internal::set_entry<kBoxed>(variable_, undo.key, undo.old.word);
+    } else {
+      removed = internal::unset_entry<kBoxed>(variable_, undo.key);
+    }
+    spend();
+    if constexpr (kBoxed) {
+      internal::release(removed);
+    }
   }
 
   internal::Variable variable_;

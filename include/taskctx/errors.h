@@ -79,9 +79,9 @@ void report_misuse(std::string_view message, std::string_view variable) noexcept
 
 [[noreturn]] void throw_lookup_error(std::string_view variable);
 [[noreturn]] void throw_token_error(TokenError::Kind kind, std::string_view variable);
-// Puts a token error's message together, for those who report it instead of throwing it.
-std::string token_error_message(std::string_view verb, TokenError::Kind kind,
-                                std::string_view variable);
+// Reports that the scope of a variable ends where it can't.
+void report_scope(TokenError::Kind kind, std::string_view variable) noexcept;
+void report_scope_without_memory(std::string_view variable) noexcept;
 
 }  // namespace internal
 }  // namespace v1

@@ -16,7 +16,6 @@
 #ifndef TASKCTX_SCOPE_H_
 #define TASKCTX_SCOPE_H_
 
-#include <exception>
 #include <type_traits>
 #include <utility>
 
@@ -33,36 +32,47 @@ inline constexpr Unset unset{};
 
 namespace internal {
 
-// One variable of a scope.
+// One variable of a scope: a token whose fields the compiler can keep in registers.
 template <typename T>
 class Binding {
  public:
-  Binding(const ContextVar<T>& variable, Unset /*unset*/) : token_(variable.unset()) {}
+  [[gnu::always_inline]] Binding(const ContextVar<T>& variable, Unset /*unset*/)
+      : variable_(variable), undo_(variable.unset_undoably()) {}
   template <typename V>
-  Binding(const ContextVar<T>& variable, V&& value)
-      : token_(variable.set(T(std::forward<V>(value)))) {}
-  explicit Binding(Token<T>&& token) noexcept : token_(std::move(token)) {}
+  [[gnu::always_inline]] Binding(const ContextVar<T>& variable, V&& value)
+      : variable_(variable), undo_(variable.set_undoably(T(std::forward<V>(value)))) {}
+  explicit Binding(Token<T>&& token) noexcept
+      : variable_(token.var()), undo_(token.undo_), used_(std::exchange(token.used_, true)) {}
   Binding(const Binding&) = delete;
   Binding& operator=(const Binding&) = delete;
-  ~Binding() { close(); }
+  [[gnu::always_inline]] ~Binding() { close(); }
 
  private:
-  void close() noexcept {
-    const ContextVar<T>& variable = token_.var();
-    if (const auto error = variable.check(token_)) [[unlikely]] {
-      report_misuse(token_error_message("close scope of variable", *error, variable.name()),
-                    variable.name());
-      return;
-    }
-    try {
-      variable.reset(std::move(token_));
-    } catch (const std::exception&
-                 error) {  // Out of memory: a snapshot is out, so the slots had to be copied.
-      report_misuse(error.what(), variable.name());
+  [[gnu::always_inline]] void close() noexcept {
+    if (used_) [[unlikely]] {
+      report_scope(TokenError::Kind::used, variable_.name());
+    } else if (undo_.key != variable_.variable_.key()) [[unlikely]] {
+      give_up(TokenError::Kind::other_variable);
+    } else if (undo_.id != current_activation()->id) [[unlikely]] {
+      give_up(TokenError::Kind::other_context);
+    } else {
+      try {
+        variable_.undo(undo_, [] {});
+      } catch (...) {  // A snapshot is out, so the slots had to be copied, and there is no memory.
+        release(undo_.old);
+        report_scope_without_memory(variable_.name());
+      }
     }
   }
 
-  Token<T> token_;
+  void give_up(TokenError::Kind kind) noexcept {
+    release(undo_.old);
+    report_scope(kind, variable_.name());
+  }
+
+  const ContextVar<T>& variable_;
+  const Undo undo_;  // Owns the box in it.
+  const bool used_ = false;
 };
 
 struct NoMore {};
@@ -77,7 +87,7 @@ class [[nodiscard]] Scope {
   // Sets `variable` to `value`, or removes it if that is taskctx::unset, then goes on with `more`
   // pairs of variable and value. Costs as much as ContextVar::set() for each.
   template <typename V, typename... More>
-  explicit Scope(const ContextVar<T>& variable, V&& value, More&&... more)
+  [[gnu::always_inline]] explicit Scope(const ContextVar<T>& variable, V&& value, More&&... more)
       : binding_(variable, std::forward<V>(value)), rest_{std::forward<More>(more)...} {}
 
   // Adopts a token: what it can undo is undone when the scope ends.
@@ -88,7 +98,7 @@ class [[nodiscard]] Scope {
 
   // Restores what was there, in the opposite order. Costs as much as ContextVar::reset() for each;
   // never throws.
-  ~Scope() = default;
+  [[gnu::always_inline]] ~Scope() {}
 
  private:
   internal::Binding<T> binding_;

@@ -27,27 +27,35 @@ inline namespace v1 {
 template <typename T>
 class ContextVar;
 
+namespace internal {
+
+template <typename T>
+class Binding;
+
+// What one set() has replaced, and where.
+struct Undo {
+  std::uint64_t key;  // The variable's.
+  std::uint64_t id;   // Of the activation in which set() was called.
+  Entry old;          // Without a key if nothing was set.
+};
+
+}  // namespace internal
+
 template <typename T>
 class Token {
  public:
   // Takes over what `other` can undo; `other` counts as used afterwards.
   Token(Token&& other) noexcept
-      : variable_(other.variable_),
-        id_(other.id_),
-        old_(other.old_),
-        had_old_(other.had_old_),
-        used_(other.spend()) {}
+      : variable_(other.variable_), undo_(other.undo_), used_(std::exchange(other.used_, true)) {}
   Token& operator=(Token&& other) noexcept {
     std::swap(variable_, other.variable_);
-    std::swap(id_, other.id_);
-    std::swap(old_, other.old_);
-    std::swap(had_old_, other.had_old_);
+    std::swap(undo_, other.undo_);
     std::swap(used_, other.used_);
     return *this;
   }
   ~Token() {
-    if (!used_ && had_old_) {
-      internal::release(old_);
+    if (!used_) {
+      internal::release(undo_.old);
     }
   }
 
@@ -58,7 +66,7 @@ class Token {
   // Borrows the value that was set before, or returns nullptr if there was none or the token is
   // used. Valid until the token is used, moved or destroyed.
   [[nodiscard]] const T* old_value() const noexcept {
-    return used_ || !had_old_ ? nullptr : internal::value_of<T>(old_);
+    return used_ || undo_.old.key == 0 ? nullptr : internal::value_of<T>(undo_.old);
   }
 
   // Tells whether the token has been spent or moved from.
@@ -66,21 +74,13 @@ class Token {
 
  private:
   friend class ContextVar<T>;
+  friend class internal::Binding<T>;
 
-  Token(const ContextVar<T>* variable, std::uint64_t key, std::uint64_t id,
-        internal::Entry old) noexcept
-      : variable_(variable), id_(id), old_(old), had_old_(old.key != 0) {
-    old_.key = key;
-  }
-
-  // Marks the token used; who calls this takes over what old_ owns.
-  bool spend() noexcept { return std::exchange(used_, true); }
+  Token(const ContextVar<T>* variable, const internal::Undo& undo) noexcept
+      : variable_(variable), undo_(undo) {}
 
   const ContextVar<T>* variable_;
-  std::uint64_t id_;     // Of the activation in which set() was called.
-  internal::Entry old_;  // The variable's key, and what was set before: owns its box while the
-                         // token is not used.
-  bool had_old_;
+  internal::Undo undo_;  // Owns the box in it while the token is not used.
   bool used_ = false;
 };
 

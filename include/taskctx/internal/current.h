@@ -116,10 +116,11 @@ class Installed {
 // Puts `fresh` in the place of what is set under `key` in the current context, and returns that. An
 // entry without key stands for "unset", both ways. References to boxes change hands, they are not
 // counted. Gives the activation its id if it has none. Throws std::bad_alloc, changing nothing.
-Entry exchange_slow(std::uint64_t key, Entry fresh);
+Entry exchange(std::uint64_t key, Entry fresh);
 
+// Returns the place of a variable if the current activation may write it in place; no leaf if not.
 template <bool kBoxed>
-inline Entry exchange(const Variable& variable, std::uint64_t key, Entry fresh) {
+[[gnu::always_inline]] inline Place writable_place(const Variable& variable, std::uint64_t key) {
   Node* node = current_node();
   // Nobody else can take a reference to a node that only this activation holds, so a count of 1
   // stays 1; the acquire pairs with release(): what others read in the node happened before we
@@ -127,19 +128,41 @@ inline Entry exchange(const Variable& variable, std::uint64_t key, Entry fresh) 
   if (current_activation()->node == node && node->refs.load(std::memory_order_acquire) == 1)
       [[likely]] {
     const Place place = place_of<kBoxed>(node, variable, key);
-    if ((place.entry->key == key || place.entry->key == 0) &&
-        place.leaf->refs.load(std::memory_order_acquire) == 1) [[likely]] {
-      const Entry old{.key = place.entry->key, .word = place.entry->word};
-      place.entry->key = fresh.key;
-      place.entry->word = fresh.word;
-      if constexpr (kBoxed) {
-        place.leaf->boxes +=
-            static_cast<std::uint32_t>(fresh.key != 0) - static_cast<std::uint32_t>(old.key != 0);
-      }
-      return old;
+    if (place.leaf->refs.load(std::memory_order_acquire) == 1) [[likely]] {
+      return place;
     }
   }
-  return exchange_slow(key, fresh);
+  return {nullptr, nullptr};
+}
+
+// The two halves of exchange(), short where nothing has to be copied.
+template <bool kBoxed>
+[[gnu::always_inline]] inline Entry set_entry(const Variable& variable, std::uint64_t key,
+                                              std::uint64_t word) {
+  if (const Place place = writable_place<kBoxed>(variable, key); place.leaf != nullptr) [[likely]] {
+    if (place.entry->key == key) {
+      const std::uint64_t old = place.entry->word;
+      place.entry->word = word;
+      return {key, old};
+    }
+    if (place.entry->key == 0) {
+      place.entry->key = key;
+      place.entry->word = word;
+      place.leaf->boxes += static_cast<std::uint32_t>(kBoxed);
+      return {};
+    }
+  }
+  return exchange(key, {key, word});
+}
+template <bool kBoxed>
+[[gnu::always_inline]] inline Entry unset_entry(const Variable& variable, std::uint64_t key) {
+  const Place place = writable_place<kBoxed>(variable, key);
+  if (place.leaf != nullptr && place.entry->key == key) [[likely]] {
+    place.entry->key = 0;
+    place.leaf->boxes -= static_cast<std::uint32_t>(kBoxed);
+    return {key, place.entry->word};
+  }
+  return exchange(key, {});
 }
 
 }  // namespace internal

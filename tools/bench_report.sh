@@ -1,0 +1,158 @@
+#!/bin/bash
+#
+# Runs the benchmarks and reports: a table, a chart, and whether the goals are met.
+
+set -euo pipefail
+
+readonly USAGE="Usage: tools/bench_report.sh [option]...
+
+Builds the benchmarks with -c opt, runs them (nine repetitions, interleaved, in three rounds), prints
+tables, and writes benchmarks/results/<date>-<cpu>.json, .md and .svg.
+
+  --quick          three repetitions in one round, and no files: for a first impression
+  --filter=REGEX   only the benchmarks whose name matches, and no files
+  --instructions   also count instructions, under valgrind
+  --readme         also put chart and table into README.md; writes files in any case
+  --config=NAME    build with Bazel's --config=NAME, such as clang
+  --help           print this and exit
+
+Exits with 1 if a goal is missed by more than the noise that was measured, with 2 if something else
+goes wrong. BAZEL names another Bazel than 'bazel', with options if need be."
+
+die() {
+  echo "tools/bench_report.sh: $1" >&2
+  exit 2
+}
+
+rounds=3
+filter=""
+with_instructions=""
+with_readme=""
+writes=1
+python=python3
+build_options=(-c opt)
+for argument in "$@"; do
+  case "$argument" in
+    --quick)
+      rounds=1
+      writes=""
+      ;;
+    --filter=?*)
+      filter="${argument#*=}"
+      writes=""
+      ;;
+    --instructions) with_instructions=1 ;;
+    --readme) with_readme=1 ;;
+    --config=?*) build_options+=("$argument") ;;
+    -h | --help)
+      echo "$USAGE"
+      exit 0
+      ;;
+    *)
+      echo "tools/bench_report.sh: unknown option '$argument'" >&2
+      echo "$USAGE" >&2
+      exit 2
+      ;;
+  esac
+done
+readonly REPETITIONS=3 # In each round.
+
+cd "$(dirname "$0")/.."
+read -ra bazel <<<"${BAZEL:-bazel}"
+if [[ -n "$with_readme" ]]; then
+  [[ -z "$filter" ]] || die "--readme needs all benchmarks: leave out --filter"
+  grep -q '<!-- bench:begin -->' README.md || die "README.md has no line <!-- bench:begin -->"
+  writes=1
+fi
+
+command -v "${bazel[0]}" >/dev/null || die "${bazel[0]} is not installed: run tools/setup.sh"
+if [[ -n "$writes" ]]; then
+  # Debian's matplotlib belongs to Debian's Python, which need not be the first one in PATH.
+  python3 -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3
+  "$python" -c 'import matplotlib' 2>/dev/null || die "matplotlib is not installed: run tools/setup.sh --dev"
+fi
+if [[ -n "$with_instructions" ]]; then
+  command -v valgrind >/dev/null || die "valgrind is not installed: run tools/setup.sh --dev"
+fi
+
+temporary="$(mktemp -d)"
+trap 'rm -rf "$temporary"' EXIT
+
+# Runs a command, and shows what it said only if it failed.
+quietly() {
+  "$@" >"$temporary/log" 2>&1 || {
+    cat "$temporary/log" >&2
+    die "$1 failed, see above"
+  }
+}
+
+# Overwrites the line of progress; says nothing where nobody watches.
+progress() {
+  [[ ! -t 2 ]] || printf '\r\033[K%s' "$1" >&2
+}
+
+progress "building"
+quietly "${bazel[@]}" build "${build_options[@]}" //benchmarks:all
+bin="$("${bazel[@]}" info "${build_options[@]}" bazel-bin 2>/dev/null)"
+mkdir "$temporary/bin"
+cp "$bin"/benchmarks/{context,pool,memory}_bench "$bin"/benchmarks/instructions{,_pic} "$temporary/bin"
+
+results=()
+readonly PROGRAMS=(context pool memory)
+step=0
+for ((round = 1; round <= rounds; ++round)); do
+  for program in "${PROGRAMS[@]}"; do
+    step=$((step + 1))
+    progress "[$step/$((rounds * ${#PROGRAMS[@]}))] ${program}_bench, round $round of $rounds, $((SECONDS / 60)) min $((SECONDS % 60)) s"
+    result="$temporary/$program.$round.json"
+    quietly "$temporary/bin/${program}_bench" \
+      "--benchmark_filter=${filter:-.}" \
+      --benchmark_min_time=0.05 \
+      "--benchmark_repetitions=$REPETITIONS" \
+      --benchmark_enable_random_interleaving \
+      "--benchmark_out=$result" --benchmark_out_format=json
+    [[ ! -s "$result" ]] || results+=("$result")
+  done
+done
+
+instructions_status=0
+report_options=()
+if [[ -n "$with_instructions" ]]; then
+  progress "counting instructions"
+  python3 benchmarks/instructions.py --program "$temporary/bin/instructions" \
+    --pic-program "$temporary/bin/instructions_pic" --limits=goals \
+    >"$temporary/instructions" 2>"$temporary/instructions.errors" || instructions_status=$?
+  report_options+=("--instructions=$temporary/instructions")
+fi
+progress ""
+
+[[ ${#results[@]} -gt 0 ]] || die "no benchmark's name matches '$filter'"
+
+commit="$(git rev-parse --short HEAD)"
+[[ -z "$(git status --porcelain -- include lib benchmarks)" ]] || commit+=", changed"
+cpu="$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)"
+today="$(date +%F)"
+libraries=""
+for module in tbb absl_base benchmark; do
+  libraries+="${libraries:+, }$module $(pkg-config --modversion "$module")"
+done
+report_options+=(
+  "--context=commit=$commit" "--context=date=$today" "--context=cpu=$cpu, $(nproc) cores"
+  "--context=libraries=$libraries" "--context=repetitions=$((rounds * REPETITIONS))"
+)
+if [[ -n "$writes" ]]; then
+  name="$today-$(tr -cs '[:alnum:]\n' '-' <<<"${cpu,,}" | sed 's/-*$//')"
+  mkdir -p benchmarks/results
+  report_options+=("--output=benchmarks/results/$name")
+fi
+if [[ -n "$with_readme" ]]; then
+  report_options+=(--readme=README.md --chart=benchmarks/results/latest.svg)
+fi
+
+status=0
+"$python" benchmarks/report.py "${report_options[@]}" "${results[@]}" || status=$?
+if [[ $instructions_status -ne 0 ]]; then
+  cat "$temporary/instructions.errors" >&2
+  status=1
+fi
+exit "$status"

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tools/text_search/report.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/text_search/carrier.h"
+#include "tools/text_search/json.h"
+
+namespace text_search {
+namespace {
+
+constexpr std::size_t kColumns = 6;
+constexpr std::size_t kGap = 2;  // Between two columns.
+using TableRow = std::array<std::string, kColumns>;
+
+std::string milliseconds(std::chrono::nanoseconds time) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f",
+                std::chrono::duration<double, std::milli>(time).count());
+  return text;
+}
+
+std::string percent(std::uint64_t part, std::uint64_t whole) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f %%",
+                whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+  return text;
+}
+
+QueryResult sum(const std::vector<QueryResult>& queries) {
+  QueryResult total;
+  for (const QueryResult& query : queries) {
+    total.leaves += query.leaves;
+    total.leaves_elsewhere += query.leaves_elsewhere;
+  }
+  return total;
+}
+
+TableRow table_row(const QueryResult& result) {
+  return {result.request,
+          std::to_string(result.files),
+          std::to_string(result.lines) + (result.truncated ? "+" : ""),
+          milliseconds(result.cpu),
+          std::to_string(result.wrong),
+          std::to_string(result.lost)};
+}
+
+// Counts characters, not the further bytes of one in UTF-8.
+std::size_t width(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+// Aligns the first column left, all others right.
+std::string format_row(const TableRow& row, const std::array<std::size_t, kColumns>& widths,
+                       bool colour) {
+  std::string line;
+  for (std::size_t column = 0; column < kColumns; ++column) {
+    const std::size_t padding = widths[column] - width(row[column]);
+    const bool is_red = colour && column >= 4 && row[column] != "0";
+    line.append(column == 0 ? 0 : kGap + padding, ' ');
+    line += is_red ? "\033[31m" : "";
+    line += row[column];
+    line += is_red ? "\033[0m" : "";
+    line.append(column == 0 ? padding : 0, ' ');
+  }
+  return line + '\n';
+}
+
+std::string format_footer(const Report& report) {
+  const SearchResult& result = report.result;
+  const QueryResult total = sum(result.queries);
+  std::string footer = "carrier " + std::string(carrier_name(report.command.carrier)) + ", " +
+                       std::to_string(report.command.threads) + " threads";
+  if (report.command.repeat > 1) {
+    footer +=
+        ", " + std::to_string(report.command.repeat) + " times: all but files and lines are sums";
+  }
+  footer += '\n' + std::to_string(result.files_searched) + " files searched, " +
+            std::to_string(result.files_binary) + " binary and skipped, " +
+            std::to_string(result.unreadable_files.count) + " unreadable";
+  if (const std::uint64_t folders = report.tree.unreadable_folders.count; folders != 0) {
+    footer += ", and " + std::to_string(folders) + " unreadable folders";
+  }
+  return footer + '\n' + std::to_string(total.leaves) + " leaves, " +
+         std::to_string(total.leaves_elsewhere) + " (" +
+         percent(total.leaves_elsewhere, total.leaves) + ") on another thread than their job's\n";
+}
+
+// Puts `"name": value` together; `value` is JSON already.
+std::string member(std::string_view name, const std::string& value) {
+  return json_string(name) + ": " + value;
+}
+std::string member(std::string_view name, std::uint64_t value) {
+  return member(name, std::to_string(value));
+}
+
+std::string json_object(const std::vector<std::string>& members, std::string_view separator) {
+  std::string object;
+  for (const std::string& each : members) {
+    object += (object.empty() ? "" : std::string(",") + std::string(separator)) + each;
+  }
+  return '{' + object + '}';
+}
+
+std::string json_query(const Query& query, const QueryResult& result) {
+  return json_object(
+      {member("request", json_string(result.request)), member("user", json_string(result.user)),
+       member("text", json_string(query.text)), member("files", result.files),
+       member("lines", result.lines), member("truncated", result.truncated ? "true" : "false"),
+       member("cpu_ms", milliseconds(result.cpu)), member("wrong", result.wrong),
+       member("lost", result.lost), member("leaves", result.leaves),
+       member("leaves_elsewhere", result.leaves_elsewhere)},
+      " ");
+}
+
+}  // namespace
+
+std::string format_table(const Report& report, bool colour) {
+  const TableRow header = {"query", "files", "lines", "CPU ms", "wrong", "lost"};
+  std::vector<TableRow> rows;
+  for (const QueryResult& result : report.result.queries) {
+    rows.push_back(table_row(result));
+  }
+  std::array<std::size_t, kColumns> widths = {};
+  for (std::size_t column = 0; column < kColumns; ++column) {
+    widths[column] = width(header[column]);
+    for (const TableRow& row : rows) {
+      widths[column] = std::max(widths[column], width(row[column]));
+    }
+  }
+  std::string table = format_row(header, widths, false);
+  for (const TableRow& row : rows) {
+    table += format_row(row, widths, colour);
+  }
+  return table + '\n' + format_footer(report);
+}
+
+std::string format_json(const Report& report) {
+  const SearchResult& result = report.result;
+  const QueryResult total = sum(result.queries);
+  std::string queries;
+  for (std::size_t i = 0; i < result.queries.size(); ++i) {
+    queries +=
+        (i == 0 ? "\n    " : ",\n    ") + json_query(report.command.queries[i], result.queries[i]);
+  }
+  const std::string top = json_object(
+      {member("root", json_string(report.command.root)),
+       member("carrier", json_string(carrier_name(report.command.carrier))),
+       member("threads", static_cast<std::uint64_t>(report.command.threads)),
+       member("repeat", static_cast<std::uint64_t>(report.command.repeat)),
+       member("files_searched", result.files_searched), member("files_binary", result.files_binary),
+       member("files_unreadable", result.unreadable_files.count),
+       member("folders_unreadable", report.tree.unreadable_folders.count),
+       member("leaves", total.leaves), member("leaves_elsewhere", total.leaves_elsewhere),
+       member("queries", '[' + queries + "\n  ]")},
+      "\n  ");
+  return top + '\n';
+}
+
+}  // namespace text_search

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The results of a search, for people and for programs.
+//
+//   const Report report{command, tree, result};
+//   out.write(format_table(report, /*colour=*/false));
+
+#ifndef TOOLS_TEXT_SEARCH_REPORT_H_
+#define TOOLS_TEXT_SEARCH_REPORT_H_
+
+#include <string>
+
+#include "tools/text_search/command_line.h"
+#include "tools/text_search/engine.h"
+#include "tools/text_search/source_tree.h"
+
+namespace text_search {
+
+struct Report {
+  const CommandLine& command;
+  const SourceTree& tree;
+  const SearchResult& result;
+};
+
+// Returns an aligned table with a footer. With `colour`, what the carrier got wrong is red.
+std::string format_table(const Report& report, bool colour);
+
+// Returns one JSON object, as --help describes it, with a newline behind it.
+std::string format_json(const Report& report);
+
+}  // namespace text_search
+
+#endif  // TOOLS_TEXT_SEARCH_REPORT_H_
