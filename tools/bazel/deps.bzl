@@ -67,7 +67,7 @@ def taskctx_deps():
         headers = ["gmock", "gtest"],
         libraries = {
             "gtest": "gmock",  # As in the registry: GoogleTest with GoogleMock.
-            "gtest_main": "gmock_main",
+            "gtest_main": "-lgmock_main :gtest",
         },
     )
 

@@ -10,6 +10,7 @@ cc_library(
     hdrs = [":headers"],
     includes = ["include"],  # Reaches dependants as -isystem: no warnings from these headers.
     linkopts = {linkopts},
+    deps = {deps},
 )
 """
 
@@ -21,21 +22,27 @@ alias(
 """
 
 def _link_line(repository_ctx, words):
-    """Returns (archives, linkopts) of a link line, where a word without "-" is a pkg-config module.
+    """Returns (archives, linkopts, deps) of a link line.
+
+    A word with "-" is an option, one with ":" a library of the same repository that must come
+    behind this one, and any other a pkg-config module.
 
     A library that is only there as an archive must be known to Bazel as one: as a mere option it
     would end up once in the program, and once more in each shared library that a test is made of.
     """
     archives = []
     linkopts = []
+    deps = [word for word in words.split(" ") if word.startswith(":")]
     for word in words.split(" "):
+        if word in deps:
+            continue
         for option in [word] if word.startswith("-") else _pkg_config(repository_ctx, "--libs", word):
             archive = _archive(repository_ctx, option)
             if archive:
                 archives.append(archive)
             else:
                 linkopts.append(option)
-    return archives, linkopts
+    return archives, linkopts, deps
 
 def _archive(repository_ctx, option):
     """Links the archive that a "-l" option means into lib/, unless there is a shared library."""
@@ -81,8 +88,13 @@ filegroup(
     for label, words in repository_ctx.attr.libraries.items():
         package, _, name = label.rpartition(":")
         library = label.replace("/", "_").replace(":", "_")
-        archives, linkopts = _link_line(repository_ctx, words)
-        root += _LIBRARY.format(name = library, archives = archives, linkopts = linkopts)
+        archives, linkopts, deps = _link_line(repository_ctx, words)
+        root += _LIBRARY.format(
+            name = library,
+            archives = archives,
+            linkopts = linkopts,
+            deps = deps,
+        )
         if package:
             packages[package] = packages.get(package, "") + _ALIAS.format(name = name, actual = library)
 
@@ -107,7 +119,7 @@ system_repository = repository_rule(
         "headers": attr.string_list(mandatory = True, doc = "Its folders in the include directory."),
         "libraries": attr.string_dict(
             mandatory = True,
-            doc = "Label to link line, of pkg-config modules and linker options.",
+            doc = "Label to link line: pkg-config modules, linker options, and :libraries.",
         ),
     },
     environ = ["PKG_CONFIG_PATH"],
