@@ -117,7 +117,7 @@ void Context::enter() {
   }
   outer_node_ = internal::current_node();
   outer_activation_ = internal::current_activation();
-  self_.executor = outer_activation_->executor;
+  self_.origin = internal::Origin(outer_activation_);
   internal::set_current(self_.node, &self_);
 }
 

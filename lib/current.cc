@@ -26,6 +26,14 @@ namespace internal {
 
 constinit Activation no_activation;
 
+const void* Origin::executor() const noexcept {
+  std::uintptr_t bits = bits_;
+  while (bits != 0 && (bits & kPool) == 0) {
+    bits = reinterpret_cast<const Activation*>(bits)->origin.bits_;
+  }
+  return reinterpret_cast<const void*>(bits & ~kPool);
+}
+
 // The two words. taskctx_v1_current is the name that current.h uses.
 struct Current {
   Node* now;

@@ -71,9 +71,9 @@ void terminate_on(const std::exception_ptr& error) noexcept {
   std::terminate();
 }
 
-void handle(const ExceptionHandler& handler, Node* context, const void* executor,
+void handle(const ExceptionHandler& handler, Node* context, Origin origin,
             std::exception_ptr error) noexcept {
-  const Installed installed(context, executor);
+  const Installed installed(context, origin);
   handler(std::move(error));
 }
 
@@ -87,7 +87,7 @@ void JobState::run_if_unclaimed() noexcept {
 
 void JobState::run() noexcept {
   {
-    const Installed context(context_.get(), pool_);
+    const Installed context(context_.get(), Origin::pool(pool_));
     oneapi::tbb::this_task_arena::isolate([this] {
       try {
         call();
@@ -104,14 +104,14 @@ void JobState::run() noexcept {
   }
   // Releases the result to those who acquire it in is_done() and wait().
   if ((bits_.fetch_or(kDone, std::memory_order_acq_rel) & kAbandoned) != 0 && error_ != nullptr) {
-    handle(*handler_, context_.get(), pool_, std::exchange(error_, nullptr));
+    handle(*handler_, context_.get(), Origin::pool(pool_), std::exchange(error_, nullptr));
   }
   bits_.notify_all();
 }
 
 void JobState::wait() noexcept {
   std::uint32_t bits = bits_.load(std::memory_order_acquire);
-  if ((bits & kClaimed) == 0 && current_activation()->executor == pool_) {
+  if ((bits & kClaimed) == 0 && current_activation()->origin.executor() == pool_) {
     run_if_unclaimed();
     bits = bits_.load(std::memory_order_acquire);
   }
@@ -123,8 +123,7 @@ void JobState::wait() noexcept {
 
 void JobState::abandon() noexcept {
   if ((bits_.fetch_or(kAbandoned, std::memory_order_acq_rel) & kDone) != 0 && error_ != nullptr) {
-    handle(*handler_, context_.get(), current_activation()->executor,
-           std::exchange(error_, nullptr));
+    handle(*handler_, context_.get(), Origin(current_activation()), std::exchange(error_, nullptr));
   }
 }
 
@@ -158,7 +157,7 @@ void PoolCore::enqueue(JobState* job) {
 }
 
 void PoolCore::run_posted(Node* context, void (*call)(const void*), const void* self) noexcept {
-  const Installed installed(context, this);
+  const Installed installed(context, Origin::pool(this));
   oneapi::tbb::this_task_arena::isolate([this, call, self] {
     try {
       call(self);
@@ -180,7 +179,7 @@ void PoolCore::end_last() noexcept {
 }
 
 void PoolCore::close() noexcept {
-  if (current_activation()->executor == this) {
+  if (current_activation()->origin.executor() == this) {
     report_misuse("cannot destroy pool: one of its own jobs would wait for itself", {});
     const std::lock_guard lock(mutex_);
     is_orphaned_ = true;

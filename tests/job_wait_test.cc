@@ -144,7 +144,7 @@ TEST_P(Waiting, OutsideThreadsMayWaitWhileThePoolIsFull) {
     outside.reserve(2);
     for (int part = 0; part < 2; ++part) {
       outside.emplace_back([&jobs, part] {
-        for (std::size_t i = static_cast<std::size_t>(part); i < jobs.size(); i += 2) {
+        for (auto i = static_cast<std::size_t>(part); i < jobs.size(); i += 2) {
           ASSERT_EQ(jobs[i].get(), static_cast<int>(i));
         }
       });

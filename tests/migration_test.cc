@@ -51,7 +51,7 @@ TEST(Migration, AFunctionThatGoesOnOnAnotherThreadReadsThatThreadsContext) {
 #ifdef SANITIZED
   GTEST_SKIP() << "sanitizers know nothing of this kind of suspension";
 #endif
-  static std::array<char, 256 * 1024> stack;
+  static std::array<char, 262'144> stack;
   std::thread([] {
     const Scope scope{variable, 1};
     getcontext(&function_state);

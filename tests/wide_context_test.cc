@@ -123,7 +123,9 @@ TEST_P(WideContext, RandomProgramsAgreeWithPlainMaps) {
     std::vector<std::pair<Context, Model>> contexts(4);
     const auto below = [&](std::size_t n) { return std::size_t{random()} % n; };
     for (int step = 0; step < 3000; ++step) {
-      auto& [context, model] = contexts[below(contexts.size())];
+      auto& subject = contexts[below(contexts.size())];
+      Context& context = subject.first;
+      Model& model = subject.second;
       const std::size_t index = below(variables.size());
       const auto& variable = variables[index];
       switch (below(8)) {

@@ -98,7 +98,7 @@ class [[nodiscard]] Scope {
 
   // Restores what was there, in the opposite order. Costs as much as ContextVar::reset() for each;
   // never throws.
-  [[gnu::always_inline]] ~Scope() {}
+  [[gnu::always_inline]] ~Scope() = default;
 
  private:
   internal::Binding<T> binding_;

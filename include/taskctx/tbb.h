@@ -47,14 +47,16 @@ namespace onetbb = ::oneapi::tbb;
 class BlockingCall {
  public:
   BlockingCall() noexcept
-      : node_(NodeRef::share(current_node())), executor_(current_activation()->executor) {}
+      : node_(NodeRef::share(current_node())),
+        origin_(Origin::pool(current_activation()->origin.executor())) {}
 
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
-  [[nodiscard]] const void* executor() const noexcept { return executor_; }
+  // Where the caller runs: its leaves are at work for the same pool, on any thread.
+  [[nodiscard]] Origin origin() const noexcept { return origin_; }
 
  private:
   NodeRef node_;
-  const void* executor_;
+  Origin origin_;
   // Last: the caller's context is back before its node is unpinned.
   Installed hidden_{&empty_node};
 };
@@ -83,21 +85,19 @@ template <typename Range, typename Body>
 class RangeBody {
  public:
   RangeBody(const BlockingCall& call, const Body& body)
-      : node_(call.node()),
-        executor_(call.executor()),
-        body_((Installed(node_, executor_), body)) {}
+      : node_(call.node()), origin_(call.origin()), body_((Installed(node_, origin_), body)) {}
   RangeBody(const RangeBody& other)
       : node_(other.node_),
-        executor_(other.executor_),
-        body_((Installed(node_, executor_), other.body())) {}
+        origin_(other.origin_),
+        body_((Installed(node_, origin_), other.body())) {}
   RangeBody& operator=(const RangeBody&) = delete;
   ~RangeBody() {
-    const Installed context(node_, executor_);
+    const Installed context(node_, origin_);
     body().~Body();
   }
 
   void operator()(Range& range) const {
-    const Installed context(node_, executor_);
+    const Installed context(node_, origin_);
     std::invoke(body(), range);
   }
 
@@ -105,7 +105,7 @@ class RangeBody {
   [[nodiscard]] const Body& body() const noexcept { return body_; }
 
   Node* node_;
-  const void* executor_;
+  Origin origin_;
   union {  // The destructor decides where the body's runs.
     Body body_;
   };
@@ -117,13 +117,13 @@ class IndexBody {
  public:
   IndexBody(const BlockingCall& call, Index first, Index step, const Function& function)
       : node_(call.node()),
-        executor_(call.executor()),
+        origin_(call.origin()),
         first_(first),
         step_(step),
         function_(function) {}
 
   void operator()(const onetbb::blocked_range<Index>& range) const {
-    Installed context(node_, executor_);
+    Installed context(node_, origin_);
     const Index end = range.end();
     Index i = range.begin();
     auto value = static_cast<Index>(first_ + i * step_);
@@ -157,7 +157,7 @@ class IndexBody {
   }
 
   Node* node_;
-  const void* executor_;
+  Origin origin_;
   Index first_;
   Index step_;
   const Function& function_;

@@ -31,10 +31,31 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+// Where an activation runs: in a pool, or wherever the one around it does.
+class Origin {
+ public:
+  constexpr Origin() = default;
+  explicit Origin(const struct Activation* outer) noexcept
+      : bits_(reinterpret_cast<std::uintptr_t>(outer)) {}
+  static Origin pool(const void* executor) noexcept {
+    Origin origin;
+    origin.bits_ = reinterpret_cast<std::uintptr_t>(executor) | kPool;
+    return origin;
+  }
+
+  // Returns the pool that runs this code, or nullptr. O(guards around it within the pool's task).
+  [[nodiscard]] const void* executor() const noexcept;
+
+ private:
+  static constexpr std::uintptr_t kPool = 1;
+
+  std::uintptr_t bits_ = 0;
+};
+
 struct Activation {
   Node* node = nullptr;  // The current node, if this activation owns it; id is not 0 then.
   std::uint64_t id = 0;  // Never used twice in a process; 0 until it is needed.
-  const void* executor = nullptr;  // The pool that runs this code, if any.
+  Origin origin = {};
 };
 
 // Is the activation of a thread that no guard has touched and that has written nothing yet.
@@ -80,11 +101,11 @@ std::uint64_t draw_activation_id() noexcept;
 // block writes dies with it.
 class Installed {
  public:
-  // Goes on in the pool, if any, that runs the enclosing code.
-  explicit Installed(Node* node) noexcept : Installed(node, current_activation()->executor) {}
-  Installed(Node* node, const void* executor) noexcept
+  // Goes on where the enclosing code runs.
+  explicit Installed(Node* node) noexcept : Installed(node, Origin(current_activation())) {}
+  Installed(Node* node, Origin origin) noexcept
       : outer_node_(current_node()), outer_activation_(current_activation()) {
-    mine_.executor = executor;
+    mine_.origin = origin;
     set_current(node, &mine_);
   }
   Installed(const Installed&) = delete;
