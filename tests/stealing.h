@@ -35,9 +35,10 @@ class StealingArena {
 // Collects the threads that call seen().
 class ThreadSet {
  public:
-  void seen() {
+  // Returns true at a thread's first call.
+  bool seen() {
     const std::lock_guard lock(mutex_);
-    threads_.insert(std::this_thread::get_id());
+    return threads_.insert(std::this_thread::get_id()).second;
   }
   std::size_t count() {
     const std::lock_guard lock(mutex_);
@@ -66,6 +67,23 @@ class Gate {
 
  private:
   std::atomic<int> missing_;
+};
+
+// Makes all threads take part: each waits, at its first call, until `count` threads have come.
+class AllThreads {
+ public:
+  explicit AllThreads(int count) : gate_(count) {}
+
+  void take_part() {
+    if (threads_.seen()) {
+      gate_.arrive_and_wait();
+    }
+  }
+  std::size_t count() { return threads_.count(); }
+
+ private:
+  ThreadSet threads_;
+  Gate gate_;
 };
 
 // Opens once.

@@ -31,6 +31,7 @@ using taskctx::ContextVar;
 using taskctx::Job;
 using taskctx::JobPool;
 using taskctx::Scope;
+using taskctx_test::AllThreads;
 using taskctx_test::Gate;
 using taskctx_test::Latch;
 using taskctx_test::StealingArena;
@@ -65,6 +66,7 @@ TEST(Stealing, AWaitingTaskRunsAnotherThatDoesNotSeeItsValues) {
   std::atomic<int> variable_seen_by_b{-1};
   std::thread::id thread_of_a;
   std::thread::id thread_of_b;
+  std::thread::id thread_of_child;
   StealingArena arena(2);
   arena->execute([&] {
     onetbb::task_group requests;
@@ -77,6 +79,7 @@ TEST(Stealing, AWaitingTaskRunsAnotherThatDoesNotSeeItsValues) {
       thread_of_a = std::this_thread::get_id();
       onetbb::task_group children;
       children.run(taskctx::bind([&] {
+        thread_of_child = std::this_thread::get_id();
         a_child_runs.open();
         b_ran.wait();
       }));
@@ -96,6 +99,7 @@ TEST(Stealing, AWaitingTaskRunsAnotherThatDoesNotSeeItsValues) {
     requests.wait();
   });
   EXPECT_EQ(thread_of_a, thread_of_b);
+  EXPECT_NE(thread_of_a, thread_of_child) << "two threads took part";
   EXPECT_EQ(variable_seen_by_b, 0);
   EXPECT_EQ(local_seen_by_b, 1) << "the thread_local did not go wrong: the test proves nothing";
 }
@@ -111,7 +115,7 @@ TEST_P(StealingPool, LeavesOfNestedLoopsSeeTheirOwnRequest) {
   std::atomic<int> wrong{0};
   std::atomic<int> local_wrong{0};
   std::atomic<int> leaves{0};
-  ThreadSet seen;
+  AllThreads all(threads);
   JobPool pool{{.concurrency = threads}};
   std::vector<Job<void>> jobs;
   for (int id = 1; id <= kRequests; ++id) {
@@ -124,7 +128,7 @@ TEST_P(StealingPool, LeavesOfNestedLoopsSeeTheirOwnRequest) {
       ctbb::parallel_for(
           0, kLeaves,
           [&](int) {
-            seen.seen();
+            all.take_part();
             if (std::this_thread::get_id() != home) {
               stolen.open();
             } else if (threads > 1 && id == 1) {
@@ -144,8 +148,8 @@ TEST_P(StealingPool, LeavesOfNestedLoopsSeeTheirOwnRequest) {
   }
   EXPECT_EQ(leaves, kRequests * kLeaves);
   EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(all.count(), static_cast<std::size_t>(threads));
   if (threads > 1) {
-    EXPECT_GE(seen.count(), 2U);
     EXPECT_GT(local_wrong, 0) << "the thread_local did not go wrong: the test proves nothing";
   }
 }
@@ -196,12 +200,14 @@ TEST_P(StealingPool, AWriteInOneIndexIsNotSeenByTheNext) {
   const int threads = GetParam();
   std::atomic<int> wrong{0};
   std::atomic<int> local_wrong{0};
+  AllThreads all(threads);
   StealingArena arena(threads);
   const Scope scope{request, 1};
   arena->execute([&] {
     ctbb::parallel_for(
         0, 10'000,
         [&](int i) {
+          all.take_part();
           wrong += static_cast<int>(request.get(0) != 1);
           local_wrong += static_cast<int>(thread_request != 0);
           request.set(i + 2);
@@ -211,6 +217,7 @@ TEST_P(StealingPool, AWriteInOneIndexIsNotSeenByTheNext) {
         ctbb::static_partitioner{});
   });
   thread_request = 0;
+  EXPECT_EQ(all.count(), static_cast<std::size_t>(threads));
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(request.get(), 1) << "nor does the caller";
   EXPECT_GT(local_wrong, 0) << "the thread_local did not go wrong: the test proves nothing";
@@ -246,6 +253,7 @@ TEST_P(StealingPool, JobSeesSubmittersValueAfterSteal) {
   const int threads = GetParam();
   const Watchdog watchdog("jobs behind a gate");
   std::atomic<int> local_wrong{0};
+  AllThreads all(threads);
   JobPool pool{{.concurrency = threads}};
   Latch begin;
   std::vector<Job<int>> jobs;
@@ -253,6 +261,7 @@ TEST_P(StealingPool, JobSeesSubmittersValueAfterSteal) {
     const BothRequests both(id);
     jobs.push_back(pool.submit([&, id] {
       begin.wait();
+      all.take_part();
       local_wrong += static_cast<int>(thread_request != id);
       const int seen = request.get();
       request.set(-1);
@@ -263,6 +272,7 @@ TEST_P(StealingPool, JobSeesSubmittersValueAfterSteal) {
   for (int id = 1; id <= 100; ++id) {
     EXPECT_EQ(jobs[static_cast<std::size_t>(id - 1)].get(), id);
   }
+  EXPECT_EQ(all.count(), static_cast<std::size_t>(threads));
   EXPECT_EQ(request.find(), nullptr);
   EXPECT_GT(local_wrong, 0) << "the thread_local did not go wrong: the test proves nothing";
 }
