@@ -66,7 +66,7 @@ class ContextVar {
   ContextVar& operator=(const ContextVar&) = delete;
 
   // Destroys the variable. Values that contexts still hold live on until those end; no later
-  // variable sees them.
+  // variable sees them. (So a library that defines T is unloaded after those contexts only.)
   ~ContextVar() = default;
 
   // Returns the name. The view is valid as long as the variable.
@@ -168,10 +168,11 @@ class ContextVar {
       return undo_of(key, internal::set_entry<kBoxed>(variable_, key, word));
     } else {
       try {
+        // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the node has the pointer now.
         return undo_of(key, internal::set_entry<kBoxed>(variable_, key, word));
       } catch (...) {
         internal::release(internal::Entry{key, word});
-        throw;  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): the word was the pointer
+        throw;
       }
     }
   }
