@@ -117,14 +117,17 @@ class Installed {
     }
   }
 
-  // Begins anew in `node`, as another Installed would after this one's end.
+  // Begins anew in `node`, as another Installed would after this one's end. Costs a load and a test
+  // if nothing has been written.
   void renew(Node* node) noexcept {
-    Node* written = mine_.node;
-    mine_.node = nullptr;
-    mine_.id = 0;
-    set_current(node, &mine_);
-    if (written != nullptr) [[unlikely]] {
-      release(written);
+    if (mine_.id != 0) [[unlikely]] {  // Whatever is written draws an id.
+      Node* written = mine_.node;
+      mine_.node = nullptr;
+      mine_.id = 0;
+      set_current(node, &mine_);
+      if (written != nullptr) {
+        release(written);
+      }
     }
   }
 
