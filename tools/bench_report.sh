@@ -17,7 +17,7 @@ tables, and writes benchmarks/results/<date>-<cpu>.json, .md and .svg.
   --help           print this and exit
 
 Exits with 1 if a goal is missed by more than the noise that was measured, with 2 if something else
-goes wrong. BAZEL names another Bazel than 'bazel', with options if need be."
+goes wrong. BAZEL names another Bazel than tools/bazel.sh, with options if need be."
 
 die() {
   echo "tools/bench_report.sh: $1" >&2
@@ -58,14 +58,14 @@ done
 readonly REPETITIONS=3 # In each round.
 
 cd "$(dirname "$0")/.."
-read -ra bazel <<<"${BAZEL:-bazel}"
+read -ra bazel <<<"${BAZEL:-tools/bazel.sh}"
 if [[ -n "$with_readme" ]]; then
   [[ -z "$filter" ]] || die "--readme needs all benchmarks: leave out --filter"
   grep -q '<!-- bench:begin -->' README.md || die "README.md has no line <!-- bench:begin -->"
   writes=1
 fi
 
-command -v "${bazel[0]}" >/dev/null || die "${bazel[0]} is not installed: run tools/setup.sh"
+command -v bazel >/dev/null || die "Bazel is not installed: run tools/setup.sh"
 if [[ -n "$writes" ]]; then
   # Debian's matplotlib belongs to Debian's Python, which need not be the first one in PATH.
   python3 -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3

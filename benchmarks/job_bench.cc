@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// G10: empty jobs, against oneTBB's own tasks and against what the standard library offers.
+
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <future>
+#include <latch>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "benchmarks/bench.h"
+#include "benchmarks/paired.h"
+#include "benchmarks/pool_bench.h"
+#include "taskctx/job.h"
+#include "taskctx/job_pool.h"
+
+namespace bench {
+namespace {
+
+// A pool and an arena of as many threads; the pool's being there lets oneTBB have enough of them
+// for either.
+struct Workers {
+  explicit Workers(int threads)
+      : pool({.concurrency = threads}), arena(threads, /*reserved_for_masters=*/0) {}
+
+  taskctx::JobPool pool;
+  oneapi::tbb::task_arena arena;
+};
+
+// Many jobs from outside, without handles.
+void post(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 20'000;
+  Workers workers(threads);
+  std::atomic<int> done{0};
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    measure_pairs(
+        state, kCount,
+        [&] {
+          return seconds_of([&] {
+            std::latch all(kCount);
+            for (int i = 0; i < kCount; ++i) {
+              workers.pool.post([&all] { all.count_down(); });
+            }
+            all.wait();
+            done += kCount;
+          });
+        },
+        [&] {
+          return seconds_of([&] {
+            std::latch all(kCount);
+            for (int i = 0; i < kCount; ++i) {
+              workers.arena.enqueue([&all] { all.count_down(); });
+            }
+            all.wait();
+            done += kCount;
+          });
+        });
+  });
+}
+
+// One job after the other, in a job that waits for each.
+void submit_get(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 5'000;
+  Workers workers(threads);
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    long sum = 0;
+    measure_pairs(
+        state, kCount,
+        [&] {
+          return workers.pool
+              .submit([&] {
+                return seconds_of([&] {
+                  for (int i = 0; i < kCount; ++i) {
+                    sum += workers.pool.submit([] { return 1; }).get();
+                  }
+                });
+              })
+              .get();
+        },
+        [&] {
+          std::promise<double> seconds;
+          workers.arena.enqueue([&] {
+            seconds.set_value(seconds_of([&] {
+              oneapi::tbb::task_group group;
+              int result = 0;
+              for (int i = 0; i < kCount; ++i) {
+                group.run([&result] { result = 1; });
+                group.wait();
+                sum -= result;
+              }
+            }));
+          });
+          return seconds.get_future().get();
+        });
+    check(state, sum, 0);
+  });
+}
+
+// 100,000 jobs from outside, then all their results.
+void submit_all_get_all(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 100'000;
+  Workers workers(threads);
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    long sum = 0;
+    measure_pairs(
+        state, kCount,
+        [&] {
+          return seconds_of([&] {
+            std::vector<taskctx::Job<int>> jobs;
+            jobs.reserve(kCount);
+            for (int i = 0; i < kCount; ++i) {
+              jobs.push_back(workers.pool.submit([i] { return i; }));
+            }
+            for (auto& job : jobs) {
+              sum += job.get();
+            }
+          });
+        },
+        [&] {
+          return seconds_of([&] {
+            std::vector<int> results(kCount);
+            std::latch all(kCount);
+            for (int i = 0; i < kCount; ++i) {
+              workers.arena.enqueue([i, &results, &all] {
+                results[static_cast<std::size_t>(i)] = i;
+                all.count_down();
+              });
+            }
+            all.wait();
+            for (const int result : results) {
+              sum -= result;
+            }
+          });
+        });
+    check(state, sum, 0);
+  });
+}
+
+// What is written in an afternoon: packaged_tasks in a queue under a mutex.
+class QueueOfPackagedTasks {
+ public:
+  explicit QueueOfPackagedTasks(int threads) {
+    for (int i = 0; i < threads; ++i) {
+      threads_.emplace_back([this] { work(); });
+    }
+  }
+  ~QueueOfPackagedTasks() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_closed_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  template <typename F>
+  std::future<std::invoke_result_t<F>> submit(F function) {
+    std::packaged_task<std::invoke_result_t<F>()> task(std::move(function));
+    auto future = task.get_future();
+    {
+      const std::lock_guard lock(mutex_);
+      tasks_.emplace_back([task = std::move(task)]() mutable { task(); });
+    }
+    changed_.notify_one();
+    return future;
+  }
+
+ private:
+  void work() {
+    while (true) {
+      std::packaged_task<void()> task;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return is_closed_ || !tasks_.empty(); });
+        if (tasks_.empty()) {
+          return;
+        }
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+      task();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::packaged_task<void()>> tasks_;
+  bool is_closed_ = false;
+  std::vector<std::jthread> threads_;  // Last: joined while the rest is still there.
+};
+
+// Submits `kCount` jobs with `submit`, then takes all results.
+template <int kCount, typename Submit>
+double seconds_of_all(long& sum, Submit submit) {
+  return seconds_of([&] {
+    std::vector<decltype(submit(0))> jobs;
+    jobs.reserve(kCount);
+    for (int i = 0; i < kCount; ++i) {
+      jobs.push_back(submit(i));
+    }
+    for (auto& job : jobs) {
+      sum += job.get();
+    }
+  });
+}
+
+void against_async(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 500;
+  Workers workers(threads);
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    long ours = 0;
+    long theirs = 0;
+    measure_pairs(
+        state, kCount,
+        [&] {
+          return seconds_of_all<kCount>(
+              ours, [&](int i) { return workers.pool.submit([i] { return i; }); });
+        },
+        [&] {
+          return seconds_of_all<kCount>(
+              theirs, [](int i) { return std::async(std::launch::async, [i] { return i; }); });
+        });
+    check(state, ours, theirs);
+  });
+}
+
+void against_packaged_task(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 20'000;
+  Workers workers(threads);
+  QueueOfPackagedTasks queue(threads);
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    long ours = 0;
+    long theirs = 0;
+    measure_pairs(
+        state, kCount,
+        [&] {
+          return seconds_of_all<kCount>(
+              ours, [&](int i) { return workers.pool.submit([i] { return i; }); });
+        },
+        [&] {
+          return seconds_of_all<kCount>(theirs,
+                                        [&](int i) { return queue.submit([i] { return i; }); });
+        });
+    check(state, ours, theirs);
+  });
+}
+
+}  // namespace
+
+void add_jobs() {
+  for (const int threads : kThreads) {
+    add_pairs("G10", "post", threads, &post);
+    add_pairs("G10", "submit_get", threads, &submit_get);
+    add_pairs("G10", "submit_all_get_all", threads, &submit_all_get_all);
+  }
+  for (const int threads : {2, 8}) {
+    add_pairs("G10", "against_async", threads, &against_async);
+    add_pairs("G10", "against_packaged_task", threads, &against_packaged_task);
+  }
+}
+
+}  // namespace bench

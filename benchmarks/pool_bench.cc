@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Benchmarks on several threads: goals G8, G10 and G11. Each takes turns with its baseline.
+
+#include "benchmarks/pool_bench.h"
+
+#include "benchmarks/bench.h"
+
+int main(int argc, char** argv) {
+  bench::add_loops();
+  bench::add_jobs();
+  return bench::run(argc, argv);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the benchmarks on several threads share.
+
+#ifndef TASKCTX_BENCHMARKS_POOL_BENCH_H_
+#define TASKCTX_BENCHMARKS_POOL_BENCH_H_
+
+#include <benchmark/benchmark.h>
+
+#include <cstddef>
+#include <string>
+
+#include "benchmarks/baselines.h"
+#include "benchmarks/bench.h"
+#include "benchmarks/paired.h"
+#include "taskctx/context.h"
+
+namespace bench {
+
+// How many threads work: one shows what is added, two what they do to each other.
+inline constexpr int kThreads[] = {1, 2};
+
+// How many variables are set. Nothing must cost nothing: G11.
+inline constexpr std::size_t kNothing = 0;
+inline constexpr std::size_t kSome = 8;
+
+// Calls `body(variables)` in a context where `size` variables are set; in none if that is 0.
+template <typename Body>
+void with_variables(std::size_t size, Body body) {
+  const Variables<int> variables(size);
+  if (size == kNothing) {
+    body(variables);
+    return;
+  }
+  taskctx::Context().run([&] {
+    for (std::size_t i = 0; i < size; ++i) {
+      variables[i].set(value_of(i, size));
+    }
+    body(variables);
+  });
+}
+
+// Registers `function(state, size, threads)` once with variables that are set, as an operation of
+// `goal`, and once without, as one of G11.
+template <typename Function>
+void add_pairs(const std::string& goal, const std::string& operation, int threads,
+               Function function) {
+  for (const std::size_t size : {kSome, kNothing}) {
+    const std::string name = (size == kNothing ? "G11" : goal) + "/" + operation + "/taskctx/" +
+                             std::to_string(size) + "/threads:" + std::to_string(threads);
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [=](benchmark::State& state) { function(state, size, threads); })
+        ->UseManualTime()
+        ->Iterations(kPairs);
+  }
+}
+
+void add_loops();
+void add_jobs();
+
+}  // namespace bench
+
+#endif  // TASKCTX_BENCHMARKS_POOL_BENCH_H_

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Turns the benchmarks' output into one merged JSON file, tables, a chart, and a verdict.
+
+tools/bench_report.sh runs the benchmarks and calls this. What has to be reached is in goals.json.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import statistics
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# The clock rate at which limits in ns are meant: so long does a dependent add take there.
+NS_OF_ADD = 0.31
+ADD = "unit/dependent_add/cpu/1"
+
+# How many times faster two threads have to be than one, at what has nothing in common, so that
+# anything can be said about two threads: others may be using this machine.
+ENOUGH_CORES = 1.7
+ONE_THREAD = "unit/add_on_threads/cpu/1/threads:1"
+TWO_THREADS = "unit/add_on_threads/cpu/1/threads:2"
+
+PASS, UNCLEAR, MISS, MISSING = "pass", "within noise", "**miss**", "not measured"
+BUSY = "cores busy"
+
+# Columns of the table: heading, and the names of the contenders that stand there.
+COLUMNS = (
+    ("taskctx", ("taskctx",)),
+    ("thread_local", ("thread_local", "thread_local_pointer")),
+    ("thread_local, initialised at run time", ("thread_local_wrapper",)),
+    ("parameter", ("parameter",)),
+    ("shared_ptr to const map", ("shared_ptr_map",)),
+    ("map, copied", ("map_copy",)),
+    ("enumerable_thread_specific", ("enumerable_thread_specific",)),
+)
+
+
+class Failure(Exception):
+    """A sentence for the user."""
+
+
+class Samples:
+    """What was measured: for each benchmark, one value per repetition."""
+
+    def __init__(self, merged):
+        self._values = merged
+
+    @classmethod
+    def load(cls, paths):
+        """Returns the samples, and the context of the first file."""
+        merged = {}
+        context = None
+        for path in paths:
+            with open(path, encoding="utf-8") as file:
+                data = json.load(file)
+            context = context or data["context"]
+            for run in data["benchmarks"]:
+                cls._add(merged, run)
+        return cls(merged), context
+
+    @staticmethod
+    def _add(merged, run):
+        if run.get("error_occurred"):
+            raise Failure(f"{run['name']} failed: {run['error_message']}")
+        if run["run_type"] != "iteration":
+            return
+        words = run["run_name"].split("/")
+        is_real = "real_time" in words or "manual_time" in words
+        name = "/".join(
+            word
+            for word in words
+            if word not in ("real_time", "manual_time", "threads:1")
+            and not word.startswith(("iterations:", "repeats:"))
+        )
+        if is_real and "threads:1" in words:
+            name += "/threads:1"
+        entry = merged.setdefault(name, {})
+        entry.setdefault("ns", []).append(run["real_time" if is_real else "cpu_time"])
+        known = ("real_time", "cpu_time", "iterations", "threads", "repetitions")
+        for key, value in run.items():
+            if isinstance(value, float) and key not in known:
+                entry.setdefault(key, []).append(value)
+
+    def get(self, name, key="ns"):
+        """Returns the values, or None."""
+        return self._values.get(name, {}).get(key)
+
+    def to_json(self):
+        return {
+            name: {key: [float(f"{value:.6g}") for value in values] for key, values in entry.items()}
+            for name, entry in sorted(self._values.items())
+        }
+
+
+def interval(values):
+    """Returns the median, and the order statistics that enclose the true one in 95 % of cases."""
+    ordered = sorted(values)
+    count = len(ordered)
+    reach = 1.96 * math.sqrt(count) / 2
+    low = max(0, math.floor(count / 2 - reach))
+    high = min(count - 1, math.ceil(count / 2 + reach) - 1)
+    return statistics.median(ordered), ordered[low], ordered[high]
+
+
+def measure(goal, samples, size, threads):
+    """Returns the values that the goal is about, or None."""
+
+    def values(key, counter="ns"):
+        return samples.get(goal[key].format(n=size, t=threads), counter)
+
+    kind = goal["measure"]
+    if kind in ("ratio", "speedup"):
+        ours, baseline = values("ours"), values("baseline")
+        if not ours or not baseline:
+            return None
+        if kind == "speedup":
+            ours, baseline = baseline, ours
+        return [a / b for a, b in zip(ours, baseline)]
+    if kind == "ns":
+        ours, adds = values("ours"), samples.get(ADD)
+        return [a * NS_OF_ADD / b for a, b in zip(ours, adds)] if ours and adds else None
+    return values("ours", {"paired_ratio": "ratio"}.get(kind, kind))
+
+
+def judge(goal, values, limit):
+    """Returns (verdict, median, low, high)."""
+    middle, low, high = interval(values)
+    if limit is None:
+        verdict = ""
+    elif "least" in goal:
+        verdict = PASS if middle >= limit else UNCLEAR if high >= limit else MISS
+    elif "or_contains" in goal and low <= goal["or_contains"] <= high:
+        verdict = PASS
+    else:
+        verdict = PASS if middle <= limit else UNCLEAR if low <= limit else MISS
+    return verdict, middle, low, high
+
+
+def cores_available(samples):
+    """Returns how many times the throughput of one thread two threads had."""
+    one, two = samples.get(ONE_THREAD), samples.get(TWO_THREADS)
+    return statistics.median(a / b for a, b in zip(one, two)) if one and two else 2
+
+
+def place(size, threads):
+    if threads:
+        return "1 thread" if threads == 1 else f"{threads} threads"
+    return f"N = {size}" if size else ""
+
+
+def evaluate(goals, samples):
+    """Returns a row for each goal: the one of its sizes and threads that is worst."""
+    rank = {PASS: 0, "": 0, BUSY: 1, UNCLEAR: 1, MISS: 2}
+    cores = cores_available(samples)
+    rows = []
+    for goal in goals:
+        worst = None
+        for size in goal.get("sizes", [None]):
+            limit = goal.get("most_by_size", {}).get(str(size), goal.get("most", goal.get("least")))
+            for threads in goal.get("threads", [None]):
+                values = measure(goal, samples, size, threads)
+                if not values:
+                    continue
+                verdict, middle, low, high = judge(goal, values, limit)
+                uses_threads = goal["measure"] == "speedup" or (threads or 1) > 1
+                if verdict == MISS and uses_threads and cores < ENOUGH_CORES:
+                    verdict = BUSY
+                severity = (rank[verdict], middle / limit if limit else 0)
+                if worst is None or severity > worst["severity"]:
+                    worst = {
+                        "id": goal["id"],
+                        "text": goal["text"],
+                        "at": place(size, threads),
+                        "value": middle,
+                        "low": low,
+                        "high": high,
+                        "limit": limit,
+                        "is_least": "least" in goal,
+                        "verdict": verdict,
+                        "severity": severity,
+                    }
+        rows.append(worst or {"id": goal["id"], "text": goal["text"], "verdict": MISSING})
+    return rows
+
+
+def number(value):
+    """Returns three digits of it, without an exponent."""
+    if value == 0:
+        return "0"
+    value = float(f"{value:.3g}")
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
+
+
+def markdown_row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def markdown_table(heading, rows):
+    align = ["---"] + ["---:"] * (len(heading) - 1)
+    return "\n".join(markdown_row(line) for line in [heading, align, *rows])
+
+
+def goals_table(rows):
+    lines = []
+    for row in rows:
+        if row["verdict"] == MISSING:
+            lines.append([row["id"], row["text"], "", "", "", MISSING])
+            continue
+        sign = "≥" if row["is_least"] else "≤"
+        lines.append(
+            [
+                row["id"],
+                row["text"] + (f" ({row['at']})" if row["at"] else ""),
+                number(row["value"]),
+                f"{number(row['low'])} – {number(row['high'])}",
+                "" if row["limit"] is None else f"{sign} {number(row['limit'])}",
+                row["verdict"],
+            ]
+        )
+    table = markdown_table(["goal", "what", "measured", "95 %", "limit", "verdict"], lines)
+    return table.replace("| ---: | ---: | ---: | ---: | ---: |", "| --- | ---: | ---: | ---: | --- |")
+
+
+def contender_values(operation, names, samples):
+    for contender in names:
+        values = samples.get(operation["name"].format(contender=contender))
+        if values:
+            return values
+    return None
+
+
+def operations_table(data, samples):
+    """Returns ns per operation: ours and each baseline, N = 8."""
+    rows = []
+    for operation in data["operations"]:
+        cells = [contender_values(operation, names, samples) for _, names in COLUMNS]
+        if not cells[0]:
+            continue
+        line = [number(statistics.median(values)) if values else "–" for values in cells]
+        ratio = "–"
+        if cells[1]:
+            ratio = number(interval([a / b for a, b in zip(cells[0], cells[1])])[0])
+        rows.append([operation["label"], *line, ratio])
+    heading = ["ns, 8 variables set", *(title for title, _ in COLUMNS), "taskctx / thread_local"]
+    return markdown_table(heading, rows)
+
+
+def pairs_table(data, samples):
+    rows = []
+    for pair in data["pairs"]:
+        if samples.get(pair["name"], "ratio"):
+            middle, low, high = interval(samples.get(pair["name"], "ratio"))
+            ours = statistics.median(samples.get(pair["name"], "ours_ns"))
+            raw = statistics.median(samples.get(pair["name"], "baseline_ns"))
+            spread = f"{number(low)} – {number(high)}"
+            rows.append([pair["label"], number(ours), number(raw), number(middle), spread])
+    return markdown_table(["ns, 2 threads", "taskctx", "oneTBB", "ratio of pairs", "95 %"], rows)
+
+
+def growth_table(operations, sizes, what, samples):
+    """Returns ns per operation, a column for each of the sizes."""
+    rows = []
+    for operation in operations:
+        values = [samples.get(operation["name"].format(n=size)) for size in sizes]
+        if all(values):
+            rows.append([operation["label"], *(number(statistics.median(v)) for v in values)])
+    return markdown_table(["ns", *(f"{what} = {size:,}" for size in sizes)], rows)
+
+
+def document(data, samples, rows, context, instructions):
+    parts = [
+        "# Results",
+        "\n".join(f"- {key}: {value}" for key, value in context.items()),
+        "## Goals\n\nEach at the number of variables or threads where it is worst.",
+        goals_table(rows),
+        "## Every contender",
+        operations_table(data, samples),
+        "## On two threads, in pairs with oneTBB",
+        pairs_table(data, samples),
+        "## Growth with the number of variables that are set",
+        growth_table(data["growth"], (1, 8, 32, 128, 1000), "N", samples),
+        "## Growth with the depth of nesting",
+        growth_table(data["depth"], (1, 8, 64), "depth", samples),
+    ]
+    if instructions:
+        parts += ["## Instructions", instructions.strip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def compact_json(value):
+    """Returns JSON in which a list of numbers is one line."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return re.sub(r"\[\s+([-\d.e+,\s]+?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+
+
+def splice(readme, text):
+    """Replaces what stands between the markers in the README."""
+    with open(readme, encoding="utf-8") as file:
+        old = file.read()
+    begin, end = "<!-- bench:begin -->", "<!-- bench:end -->"
+    if old.count(begin) != 1 or old.count(end) != 1:
+        raise Failure(f"{readme} has no place for the results: it needs the lines {begin} and {end}")
+    head, tail = old.split(begin)[0], old.split(end)[1]
+    with open(readme, "w", encoding="utf-8") as file:
+        file.write(f"{head}{begin}\n{text}\n{end}{tail}")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", nargs="+", help="what the benchmarks wrote, as JSON")
+    parser.add_argument("--context", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--instructions", metavar="FILE", help="a table of instructions.py's")
+    parser.add_argument("--output", metavar="STEM", help="write STEM.json, STEM.md and STEM.svg")
+    parser.add_argument("--readme", metavar="FILE", help="put chart and table into this file")
+    parser.add_argument("--chart", metavar="FILE", help="where the README's chart goes")
+    return parser.parse_args()
+
+
+def run(arguments):
+    with open(os.path.join(HERE, "goals.json"), encoding="utf-8") as file:
+        data = json.load(file)
+    samples, machine = Samples.load(arguments.results)
+    context = dict(item.split("=", 1) for item in arguments.context)
+    context["compiler"] = machine["compiler"]
+    rows = evaluate(data["goals"], samples)
+    instructions = None
+    if arguments.instructions:
+        with open(arguments.instructions, encoding="utf-8") as file:
+            instructions = file.read()
+
+    text = document(data, samples, rows, context, instructions)
+    print(text)
+    if arguments.output:
+        from chart import draw  # Needs matplotlib, which only this does.
+
+        rounded = [{k: v for k, v in row.items() if k != "severity"} for row in rows]
+        with open(arguments.output + ".json", "w", encoding="utf-8") as file:
+            merged = {"context": context, "goals": rounded, "benchmarks": samples.to_json()}
+            file.write(compact_json(merged) + "\n")
+        with open(arguments.output + ".md", "w", encoding="utf-8") as file:
+            file.write(text)
+        draw(data, samples, context, arguments.output + ".svg")
+        if arguments.readme:
+            draw(data, samples, context, arguments.chart)
+            link = os.path.relpath(arguments.chart, os.path.dirname(arguments.readme) or ".")
+            picture = f"![What operations cost, beside thread_local]({link})"
+            splice(arguments.readme, f"{picture}\n\n{operations_table(data, samples)}")
+    return [row for row in rows if row["verdict"] == MISS]
+
+
+def main():
+    try:
+        missed = run(parse_arguments())
+    except (Failure, OSError) as failure:
+        sys.exit(f"report.py: {failure}")
+    for row in missed:
+        print(f"missed: {row['id']} {row['text']}: {number(row['value'])}", file=sys.stderr)
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
