@@ -121,7 +121,7 @@ void add_switches() {
   for (const std::size_t size : kSizes) {
     add("G6/context_run/taskctx", size, &context_run);
   }
-  for (const std::size_t depth : {1, 8, 64}) {
+  for (const std::size_t depth : {1U, 8U, 64U}) {
     add("depth/scopes/taskctx", depth,
         [](benchmark::State& state, std::size_t levels) { nested(state, levels, &nest_scopes); });
     add("depth/tasks/taskctx", depth, [](benchmark::State& state, std::size_t levels) {
