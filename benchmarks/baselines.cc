@@ -47,7 +47,7 @@ ThreadLocal::ThreadLocal(std::size_t size) {
   thread_local_int = value_of(size / 2, size);
 }
 
-DynamicInts::DynamicInts() : values{} {}
+DynamicInts::DynamicInts() = default;
 
 ThreadLocalWrapper::ThreadLocalWrapper(std::size_t size) : middle_(size / 2) {
   for (std::size_t i = 0; i < size; ++i) {

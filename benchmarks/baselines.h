@@ -121,7 +121,7 @@ class ThreadLocal {
 // another file calls a wrapper first, which looks whether it was initialised.
 struct DynamicInts {
   DynamicInts();
-  int values[kMaxSize];
+  int values[kMaxSize] = {};
 };
 extern thread_local DynamicInts dynamic_ints;
 

@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <semaphore>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "taskctx/version.h"
 
@@ -35,6 +37,12 @@ bool check(benchmark::State& state, long answer, long expected) {
         ("answer is " + std::to_string(answer) + ", not " + std::to_string(expected)).c_str());
   }
   return answer == expected;
+}
+
+benchmark::internal::Benchmark* add(const std::string& name,
+                                    std::function<void(benchmark::State&)> function) {
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the library owns it.
+  return benchmark::RegisterBenchmark(name.c_str(), std::move(function));
 }
 
 std::string compiler() {

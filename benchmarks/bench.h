@@ -16,6 +16,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -70,12 +71,15 @@ std::string compiler();
 // Runs what was registered; returns what main() returns.
 int run(int argc, char** argv);
 
+// Registers a benchmark.
+benchmark::internal::Benchmark* add(const std::string& name,
+                                    std::function<void(benchmark::State&)> function);
+
 // Registers a benchmark under `name`/`size`.
 template <typename Function>
 benchmark::internal::Benchmark* add(const std::string& name, std::size_t size, Function function) {
-  return benchmark::RegisterBenchmark(
-      (name + "/" + std::to_string(size)).c_str(),
-      [function, size](benchmark::State& state) { function(state, size); });
+  return add(name + "/" + std::to_string(size),
+             [function, size](benchmark::State& state) { function(state, size); });
 }
 
 // Each registers the benchmarks of one file.

@@ -54,7 +54,7 @@ void snapshot(benchmark::State& state, std::size_t declared, std::size_t step) {
   });
   std::vector<taskctx::Context> snapshots(kSnapshots);
   std::size_t bytes = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     snapshots.assign(kSnapshots, {});
     taskctx::Context before;
     before.run([&] {
@@ -80,7 +80,7 @@ void scope(benchmark::State& state, std::size_t size) {
   constexpr std::size_t kScopes = 1000;
   const Taskctx contender(size);
   std::size_t count = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const std::size_t start = allocations();
     for (std::size_t i = 0; i < kScopes; ++i) {
       contender.set_scoped(i % size, 5, [] { clobber(); });
@@ -153,7 +153,7 @@ Footprint pending_raw(std::size_t count) {
 // Measures in a process of its own: there, no memory is left over from what ran before.
 template <Footprint (*kMeasure)(std::size_t)>
 void in_child(benchmark::State& state, std::size_t count) {
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     int ends[2];
     if (pipe(ends) != 0) {
       state.SkipWithError("cannot create pipe");

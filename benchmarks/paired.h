@@ -48,7 +48,7 @@ void measure_pairs(benchmark::State& state, std::size_t operations, Ours ours, B
   ours();  // Threads are there, and memory is warm, when it begins.
   baseline();
   std::vector<Pair> pairs;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     Pair pair;
     if (pairs.size() % 2 == 0) {
       pair.ours = ours();

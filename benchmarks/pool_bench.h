@@ -48,8 +48,7 @@ void add_pairs(const std::string& goal, const std::string& operation, int thread
   for (const std::size_t size : {kSome, kNothing}) {
     const std::string name = (size == kNothing ? "G11" : goal) + "/" + operation + "/taskctx/" +
                              std::to_string(size) + "/threads:" + std::to_string(threads);
-    benchmark::RegisterBenchmark(name.c_str(),
-                                 [=](benchmark::State& state) { function(state, size, threads); })
+    add(name, [=](benchmark::State& state) { function(state, size, threads); })
         ->UseManualTime()
         ->Iterations(kPairs);
   }
