@@ -69,7 +69,7 @@ class Bound {
 // atomic increment.
 template <typename F>
 [[nodiscard]] Bound<std::decay_t<F>> bind(F&& function) {
-  return {internal::NodeRef::share(internal::current_node()), std::forward<F>(function)};
+  return {internal::capture(), std::forward<F>(function)};
 }
 
 // Binds `function` to a copy of `context`: as it is now, also if it is entered. O(1) likewise.

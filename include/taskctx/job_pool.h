@@ -88,7 +88,7 @@ class JobPool {
   // std::bad_alloc and what moving the function throws; there is no job then.
   template <internal::JobFunction F>
   internal::JobOf<F> submit(F&& function) {
-    return submit_in(internal::NodeRef::share(internal::current_node()), std::forward<F>(function));
+    return submit_in(internal::capture(), std::forward<F>(function));
   }
   template <internal::JobFunction F>
   internal::JobOf<F> submit(const JobOptions& options, F&& function) {
@@ -99,7 +99,7 @@ class JobPool {
   // Allocates once.
   template <internal::JobFunction F>
   void post(F&& function) {
-    core_->post(internal::NodeRef::share(internal::current_node()), std::forward<F>(function));
+    core_->post(internal::capture(), std::forward<F>(function));
   }
   template <internal::JobFunction F>
   void post(const JobOptions& options, F&& function) {
@@ -107,9 +107,8 @@ class JobPool {
   }
 
  private:
-  static internal::NodeRef context_of(const JobOptions& options) noexcept {
-    return options.context ? internal::ContextAccess::node(*options.context)
-                           : internal::NodeRef::share(internal::current_node());
+  static internal::NodeRef context_of(const JobOptions& options) {
+    return options.context ? internal::ContextAccess::node(*options.context) : internal::capture();
   }
 
   template <typename F>

@@ -46,9 +46,8 @@ namespace onetbb = ::oneapi::tbb;
 // exception and on another thread, too.
 class BlockingCall {
  public:
-  BlockingCall() noexcept
-      : node_(NodeRef::share(current_node())),
-        origin_(Origin::pool(current_activation()->origin.executor())) {}
+  BlockingCall()
+      : node_(capture()), origin_(Origin::pool(current_activation()->origin.executor())) {}
 
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
   // Where the caller runs: its leaves are at work for the same pool, on any thread.

@@ -97,6 +97,9 @@ void set_current(Node* node, Activation* activation) noexcept;
 // Returns an id that no activation had before.
 std::uint64_t draw_activation_id() noexcept;
 
+// Captures what a task that is created here starts with.
+inline NodeRef capture() { return NodeRef::share(current_node()); }
+
 // Runs the enclosing block in `node`, which must outlive it: the caller owns or pins it. What the
 // block writes dies with it.
 class Installed {
