@@ -12,6 +12,7 @@
 #include <new>
 #include <utility>
 
+#include "taskctx/internal/node_memory.h"
 #include "taskctx/internal/variable.h"
 
 namespace taskctx {
@@ -49,8 +50,7 @@ Node*& deep(const Node* wide) noexcept { return wide->children[kFanOut]; }
 std::uint64_t capacity(std::uint32_t height) noexcept { return std::uint64_t{1} << (6 * height); }
 
 Node* new_leaf(std::uint32_t limit) {
-  return new (::operator new(kNodeHeader + limit))
-      Node{.refs = 1, .limit = limit, .children = no_children.data()};
+  return new (allocate_node(limit)) Node{.refs = 1, .limit = limit, .children = no_children.data()};
 }
 
 // Copies a leaf into one of `limit` bytes, at least its own.
@@ -69,9 +69,11 @@ Node* copy_leaf(const Node* leaf, std::uint32_t limit) {
   return copy;
 }
 
+constexpr std::uint32_t kBranchSize = (kFanOut + 1) * sizeof(Node*);
+
 // Makes a wide node (height 0) or an inner one, without children.
 Node* new_branch(std::uint16_t height) {
-  void* memory = ::operator new(kNodeHeader + (kFanOut + 1) * sizeof(Node*));
+  void* memory = allocate_node(kBranchSize);
   auto** children = reinterpret_cast<Node**>(static_cast<unsigned char*>(memory) + kNodeHeader);
   std::fill_n(children, kFanOut + 1, &empty_leaf.node);
   return new (memory) Node{.refs = 1, .limit = 0, .children = children, .height = height};
@@ -238,7 +240,7 @@ void destroy(Node* node) noexcept {
     std::for_each(node->children, node->children + node->count, release_child);
     release_child(deep(node));
   }
-  ::operator delete(node);
+  free_node(node, is_leaf(node) ? node->limit : kBranchSize);
 }
 
 void release(Box* box) noexcept {

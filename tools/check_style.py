@@ -15,7 +15,7 @@ CAPS = {"include": 350, "lib": 400, "tools": 400, "benchmarks": 400, "tests": 60
 
 # What may stand only in these files of the library.
 OWNERS = {
-    r"\bthread_local\b(?!\W*$)": ["lib/current.cc"],
+    r"\bthread_local\b(?!\W*$)": ["lib/current.cc", "lib/node_memory.cc"],
     r"#include <(?:oneapi/)?tbb": [
         "include/taskctx/tbb.h",
         "include/taskctx/internal/pool_core.h",

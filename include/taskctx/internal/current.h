@@ -156,6 +156,7 @@ template <bool kBoxed>
       [[likely]] {
     const Place place = place_of<kBoxed>(node, variable, key);
     if (place.leaf->refs.load(std::memory_order_acquire) == 1) [[likely]] {
+      node->version.store(0, std::memory_order_relaxed);
       return place;
     }
   }

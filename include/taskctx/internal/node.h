@@ -61,9 +61,10 @@ inline Box* box_of(const Entry& entry) noexcept { return reinterpret_cast<Box*>(
 
 struct Node {
   std::atomic<std::uint32_t> refs;
-  std::uint32_t limit;       // Size of the entries in bytes; 0 in nodes that have children.
-  Node** children;           // What a look-up beyond the limit goes on with; never null.
-  std::uint32_t boxes = 0;   // How many entries are boxed.
+  std::uint32_t limit;                    // Size of the entries in bytes; 0 if it has children.
+  Node** children;                        // Where a look-up beyond the limit goes on; never null.
+  std::atomic<std::uint64_t> version{0};  // Of the content, of a root; 0 until it is asked for.
+  std::uint32_t boxes = 0;                // How many entries are boxed.
   std::uint16_t count = 0;   // How many children there are; those behind are empty leaves.
   std::uint16_t height = 0;  // Of an inner node: how many levels there are below it.
 };
@@ -91,6 +92,10 @@ inline void release(Node* node) noexcept {
     destroy(node);
   }
 }
+
+// Counts the nodes that are alive in this process. O(threads), takes a lock; exact while no other
+// thread is at work.
+std::int64_t live_nodes() noexcept;
 
 // Returns what is `position` bytes behind the beginning of the node.
 template <typename T>

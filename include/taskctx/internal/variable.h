@@ -25,7 +25,7 @@ struct Box;
 struct Entry;
 
 inline constexpr std::uint32_t kBoxedBit = 1;
-inline constexpr std::uint32_t kNodeHeader = 24;  // sizeof(Node)
+inline constexpr std::uint32_t kNodeHeader = 32;  // sizeof(Node)
 inline constexpr std::uint32_t kSlotSize = 16;    // sizeof(Entry)
 inline constexpr std::uint32_t kLeafSlots = 62;   // A full leaf is as large as malloc serves fast.
 // The first offset that has no place in a wide node's own 64 leaves.
