@@ -6,8 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
+#include <initializer_list>
+#include <ostream>
+#include <sstream>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "taskctx/errors.h"
 #include "taskctx/internal/current.h"
@@ -19,36 +24,36 @@ namespace taskctx {
 inline namespace v1 {
 namespace {
 
-// Owns a reference to a record, or nothing.
-using RecordRef =
-    std::unique_ptr<internal::VariableRecord,
-                    decltype([](internal::VariableRecord* record) { internal::release(record); })>;
+using internal::Entry;
+using internal::NodeRef;
 
-// Returns the record of the variable that `entry` belongs to; nothing if it is the
-// inline value of a variable that is dead.
-RecordRef record_of(const internal::Entry& entry) noexcept {
+// Returns the record of the variable that `entry` belongs to; nothing if it is the inline value of
+// a variable that is dead, or the library's own business.
+internal::RecordRef record_of(const Entry& entry) noexcept {
+  internal::RecordRef record;
   if ((entry.key & internal::kBoxedBit) != 0) {
-    internal::VariableRecord* record = internal::box_of(entry)->record;
-    internal::add_ref(record);
-    return RecordRef(record);
+    internal::add_ref(internal::box_of(entry)->record);
+    record.reset(internal::box_of(entry)->record);
+  } else {
+    record.reset(internal::find_record(entry.key));
   }
-  return RecordRef(internal::find_record(entry.key));
+  if (record != nullptr && record->rules.is_hidden) {
+    record.reset();
+  }
+  return record;
+}
+
+bool equal_entries(const internal::VariableRecord& record, const Entry& a, const Entry& b) {
+  return a == b || (record.ops->equal != nullptr && a.key == b.key && record.ops->equal(a, b));
 }
 
 // Tells whether all that is set in `a` is set in `b`, to equal values.
 bool covers(const internal::Node* a, const internal::Node* b) {
   std::uint32_t slot = 0;
-  for (; const internal::Entry* left = internal::next_entry(a, slot); ++slot) {
-    const RecordRef record = record_of(*left);
-    if (record == nullptr) {
-      continue;
-    }
-    const internal::Entry* right = internal::find_entry(b, left->key);
-    if (right == nullptr) {
-      return false;
-    }
-    const bool same = left->word == right->word;
-    if (!same && (record->ops->equal == nullptr || !record->ops->equal(*left, *right))) {
+  for (; const Entry* entry = internal::next_entry(a, slot); ++slot) {
+    const internal::RecordRef record = record_of(*entry);
+    if (record != nullptr &&
+        !equal_entries(*record, *entry, internal::entry_or_none(b, entry->key))) {
       return false;
     }
   }
@@ -57,23 +62,35 @@ bool covers(const internal::Node* a, const internal::Node* b) {
 
 }  // namespace
 
-ContextEntry::ContextEntry(const ContextEntry& other) noexcept : record_(other.record_) {
+ContextEntry::ContextEntry(internal::VariableRecord* record, const Entry& entry) noexcept
+    : record_(record), entry_(entry) {
   if (record_ != nullptr) {
     internal::add_ref(record_);
+    internal::add_ref(entry_);
   }
 }
 
 ContextEntry::~ContextEntry() {
   if (record_ != nullptr) {
+    internal::release(entry_);
     internal::release(record_);
   }
 }
 
+std::string ContextEntry::value() const {
+  if (record_->ops->print == nullptr) {
+    return "(not printable)";
+  }
+  std::ostringstream text;
+  record_->ops->print(text, entry_);
+  return std::move(text).str();
+}
+
 void ContextIterator::settle() {
   entry_ = ContextEntry();
-  for (; const internal::Entry* entry = internal::next_entry(node_.get(), slot_); ++slot_) {
-    if (RecordRef record = record_of(*entry)) {
-      entry_ = ContextEntry(record.release());
+  for (; const Entry* entry = internal::next_entry(node_.get(), slot_); ++slot_) {
+    if (const internal::RecordRef record = record_of(*entry)) {
+      entry_ = ContextEntry(record.get(), *entry);
       return;
     }
   }
@@ -81,7 +98,7 @@ void ContextIterator::settle() {
 
 Context::Context(Context&& other) noexcept {
   if (other.entered_.load(std::memory_order_relaxed)) {
-    self_.node = internal::NodeRef::share(other.self_.node).detach();
+    self_.node = NodeRef::share(other.self_.node).detach();
   } else {
     std::swap(self_, other.self_);
   }
@@ -113,12 +130,12 @@ void Context::enter() {
     throw ContextError("cannot enter context: it is entered already");
   }
   if (self_.id == 0) {
-    self_.id = internal::draw_activation_id();
+    self_.id = internal::draw_id();
   }
   outer_node_ = internal::current_node();
   outer_activation_ = internal::current_activation();
   self_.origin = internal::Origin(outer_activation_);
-  internal::set_current(self_.node, &self_);
+  internal::switch_to(self_.node, &self_);
 }
 
 void Context::leave() {
@@ -140,7 +157,7 @@ void Context::leave_run() noexcept {
 }
 
 void Context::restore() noexcept {
-  internal::set_current(outer_node_, outer_activation_);
+  internal::switch_to(outer_node_, outer_activation_);
   entered_.store(false, std::memory_order_release);
 }
 
@@ -152,16 +169,78 @@ std::size_t Context::size() const {
   return count;
 }
 
+Context Context::only_keys(std::initializer_list<std::uint64_t> keys) const {
+  NodeRef kept;
+  for (const std::uint64_t key : keys) {
+    if (const Entry* entry = internal::find_entry(self_.node, key)) {
+      internal::bind_in(kept, *entry);
+    }
+  }
+  return Context(std::move(kept));
+}
+
+Context Context::without_keys(std::initializer_list<std::uint64_t> keys) const {
+  NodeRef node = NodeRef::share(self_.node);
+  for (const std::uint64_t key : keys) {
+    internal::release(internal::exchange_in(node, key, Entry{}));
+  }
+  return Context(std::move(node));
+}
+
+std::ostream& operator<<(std::ostream& out, const Context& context) {
+  out << '{';
+  std::string_view separator;
+  for (const ContextEntry& entry : context) {
+    out << separator << entry.name() << '=' << entry.value();
+    separator = ", ";
+  }
+  return out << '}';
+}
+
 bool Context::equal(const Context& a, const Context& b) {
   // Holds on to both nodes: operator== of a value may do what it likes, even to these contexts.
-  const internal::NodeRef left = internal::NodeRef::share(a.self_.node);
-  const internal::NodeRef right = internal::NodeRef::share(b.self_.node);
+  const NodeRef left = NodeRef::share(a.self_.node);
+  const NodeRef right = NodeRef::share(b.self_.node);
   return left.get() == right.get() ||
          (covers(left.get(), right.get()) && covers(right.get(), left.get()));
 }
 
 Context copy_context() noexcept {
-  return internal::ContextAccess::make(internal::NodeRef::share(internal::current_node()));
+  return internal::ContextAccess::make(NodeRef::share(internal::current_node()));
+}
+
+std::uint64_t context_version() noexcept { return internal::version_of(internal::current_node()); }
+
+Context merged(const Context& base, const Context& over) {
+  const NodeRef bindings = internal::ContextAccess::node(over);
+  return internal::ContextAccess::make(
+      internal::merge(internal::ContextAccess::node(base), bindings.get()));
+}
+
+std::vector<ContextChange> diff(const Context& before, const Context& after) {
+  // Holds on to both nodes: operator== of a value may do what it likes, even to these contexts.
+  const NodeRef old_node = internal::ContextAccess::node(before);
+  const NodeRef new_node = internal::ContextAccess::node(after);
+  std::vector<ContextChange> changes;
+  std::uint32_t slot = 0;
+  for (; const Entry* entry = internal::next_entry(old_node.get(), slot); ++slot) {
+    const Entry other = internal::entry_or_none(new_node.get(), entry->key);
+    const internal::RecordRef record = record_of(*entry);
+    if (record != nullptr && !equal_entries(*record, *entry, other)) {
+      changes.push_back(
+          {.before = ContextEntry(record.get(), *entry),
+           .after = other.key != 0 ? ContextEntry(record.get(), other) : ContextEntry()});
+    }
+  }
+  slot = 0;
+  for (; const Entry* entry = internal::next_entry(new_node.get(), slot); ++slot) {
+    if (internal::find_entry(old_node.get(), entry->key) == nullptr) {
+      if (const internal::RecordRef record = record_of(*entry)) {
+        changes.push_back({.before = {}, .after = ContextEntry(record.get(), *entry)});
+      }
+    }
+  }
+  return changes;
 }
 
 }  // namespace v1

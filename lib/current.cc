@@ -24,7 +24,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-constinit Activation no_activation;
+constinit Activation no_activation{.base = nullptr, .scopes = 0};
+constinit std::atomic<std::uint32_t> switch_watchers{0};
 
 const void* Origin::executor() const noexcept {
   std::uintptr_t bits = bits_;
@@ -67,14 +68,16 @@ constinit std::atomic<std::uint64_t> next_id_block{1};
 constinit thread_local std::uint64_t next_id = 0;
 constinit thread_local std::uint64_t last_id = 0;
 
+constinit thread_local bool is_notifying = false;
+
 // Owns what the thread writes outside any guard.
-constinit thread_local Activation root;
+constinit thread_local Activation root{.base = nullptr, .scopes = 0};
 
 // Runs at the thread's end, after its last guard. Destructors of values may use the library: they
 // see an empty context, and what they set is cleaned up by another call of this function.
 void release_root(void* /*unused*/) {
   Node* node = root.node;
-  root = Activation{};
+  root = Activation{.base = nullptr, .scopes = 0};
   set_current(&empty_node, &no_activation);
   if (node != nullptr) {
     release(node);
@@ -98,14 +101,15 @@ Activation* identified_activation() {
     activation = enter_root();
   }
   if (activation->id == 0) {
-    activation->id = draw_activation_id();
+    activation->id = draw_id();
+    activation->scopes = 0;
   }
   return activation;
 }
 
 }  // namespace
 
-std::uint64_t draw_activation_id() noexcept {
+std::uint64_t draw_id() noexcept {
   if (next_id == last_id) {
     next_id = next_id_block.fetch_add(kIdBlock, std::memory_order_relaxed);
     last_id = next_id + kIdBlock;
@@ -121,28 +125,57 @@ Entry exchange(std::uint64_t key, Entry fresh) {
   }
   const bool owned = activation->node == node;
   const bool exclusive = owned && node->refs.load(std::memory_order_acquire) == 1;
-  const Writable writable =
-      make_writable(node, exclusive, static_cast<std::uint32_t>(key) & ~kBoxedBit);
+  const Writable writable = make_writable(node, exclusive, key);
+  if (!owned) {
+    activation->base = node;
+  }
   if (writable.node != node) {
     activation->node = writable.node;
     set_current(writable.node, activation);
+  } else {
+    node->version.store(0, std::memory_order_relaxed);
   }
-  Entry old = std::exchange(*writable.entry, fresh);
-  writable.leaf->boxes += static_cast<std::uint32_t>(fresh.key & kBoxedBit) -
-                          static_cast<std::uint32_t>(old.key & kBoxedBit);
+  Entry old = put(writable, fresh);
 
   // From here on the context is whole again, so destructors of values may use it.
   if (owned && writable.node != node) {
     release(node);
   }
   if (old.key != key && old.key != 0) {  // Left by a dead variable that had the slot before.
-    if ((old.key & kBoxedBit) != 0) {
-      release(box_of(old));
-    }
+    release(old);
     old = Entry{};
   }
   return old;
 }
+
+bool is_inherited(const Entry& entry) noexcept {
+  const Activation* activation = current_activation();
+  if (activation->node == nullptr) {
+    return true;  // Nothing has been written here.
+  }
+  if (activation->base == nullptr) {
+    return false;  // A Context, whose bindings are its own.
+  }
+  const Entry* inherited = find_entry(activation->base, entry.key);
+  return inherited != nullptr && inherited->word == entry.word;
+}
+
+void apply(Node* bindings) {
+  Activation* activation = identified_activation();
+  Node* node = current_node();
+  NodeRef fresh = merge(NodeRef::share(node), bindings);
+  const bool owned = activation->node == node;
+  if (!owned) {
+    activation->base = node;
+  }
+  activation->node = fresh.detach();
+  set_current(activation->node, activation);
+  const NodeRef before = owned ? NodeRef::adopt(node) : NodeRef::share(node);
+  const NodeRef after = NodeRef::share(activation->node);  // Whatever on_change does.
+  notify_of_changes(node, after.get(), /*by_switch=*/false);
+}
+
+bool set_notifying(bool notifying) noexcept { return std::exchange(is_notifying, notifying); }
 
 }  // namespace internal
 }  // namespace v1

@@ -5,6 +5,9 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <new>
+#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -16,7 +19,9 @@ void default_misuse_handler(const Misuse& misuse) {
   std::fprintf(stderr, "taskctx: %.*s\n", static_cast<int>(misuse.message.size()),
                misuse.message.data());
 #ifndef NDEBUG
-  std::abort();
+  if (misuse.exception == nullptr) {
+    std::abort();
+  }
 #endif
 }
 
@@ -24,20 +29,43 @@ constinit std::atomic<MisuseHandler> misuse_handler{&default_misuse_handler};
 
 std::string message(std::string_view what, std::string_view variable, std::string_view reason) {
   std::string text("cannot ");
-  text.append(what).append(" '").append(variable).append("': ").append(reason);
-  return text;
+  text.append(what);
+  if (!variable.empty()) {
+    text.append(" '").append(variable).append("'");
+  }
+  return text.append(": ").append(reason);
 }
+
+constexpr std::string_view kUsed = "the token has been used already";
+constexpr std::string_view kOtherVariable = "the token was made by a different variable";
+constexpr std::string_view kOtherContext = "the token was made in a different context";
 
 std::string_view reason(TokenError::Kind kind) {
   switch (kind) {
     case TokenError::Kind::used:
-      return "the token has been used already";
+      return kUsed;
     case TokenError::Kind::other_variable:
-      return "the token was made by a different variable";
+      return kOtherVariable;
     case TokenError::Kind::other_context:
       break;
   }
-  return "the token was made in a different context";
+  return kOtherContext;
+}
+
+std::string_view reason(internal::ScopeFault fault) {
+  switch (fault) {
+    case internal::ScopeFault::used:
+      return kUsed;
+    case internal::ScopeFault::other_variable:
+      return kOtherVariable;
+    case internal::ScopeFault::other_context:
+      return kOtherContext;
+    case internal::ScopeFault::out_of_order:
+      return "a scope that was opened later is still open";
+    case internal::ScopeFault::no_memory:
+      break;
+  }
+  return "out of memory";
 }
 
 }  // namespace
@@ -50,24 +78,58 @@ MisuseHandler set_misuse_handler(MisuseHandler handler) noexcept {
 
 namespace internal {
 
+void report_misuse(const Misuse& misuse) noexcept { misuse_handler.load()(misuse); }
+
 void report_misuse(std::string_view message, std::string_view variable) noexcept {
-  misuse_handler.load()(Misuse{.message = message, .variable = variable});
+  report_misuse({.message = message, .variable = variable});
 }
 
 void throw_lookup_error(std::string_view variable) {
   throw LookupError(message("get variable", variable, "it is not set here and has no default"));
 }
 
+void throw_recursion_error(std::string_view variable) {
+  throw LookupError(message("get variable", variable, "its default is being computed from itself"));
+}
+
 void throw_token_error(TokenError::Kind kind, std::string_view variable) {
   throw TokenError(kind, message("reset variable", variable, reason(kind)));
 }
 
-void report_scope(TokenError::Kind kind, std::string_view variable) noexcept {
-  report_misuse(message("close scope of variable", variable, reason(kind)), variable);
+void report_scope(ScopeFault fault, std::string_view variable,
+                  const std::source_location& place) noexcept {
+  try {
+    std::string text = message("close scope of variable", variable, reason(fault));
+    if (place.line() != 0) {
+      text.append(" (set at ").append(place.file_name()).append(":");
+      text.append(std::to_string(place.line())).append(")");
+    }
+    report_misuse({.message = text, .variable = variable, .place = place});
+  } catch (const std::bad_alloc&) {
+    report_misuse({.message = "cannot close scope of variable: out of memory",
+                   .variable = variable,
+                   .place = place});
+  }
 }
 
-void report_scope_without_memory(std::string_view variable) noexcept {
-  report_misuse("cannot close scope of variable: out of memory", variable);
+void report_exception(std::string_view what, std::string_view variable) noexcept {
+  const std::exception_ptr exception = std::current_exception();
+  const auto report = [&](std::string_view reason) {
+    try {
+      report_misuse({.message = message(what, variable, reason),
+                     .variable = variable,
+                     .exception = exception});
+    } catch (const std::bad_alloc&) {
+      report_misuse({.message = reason, .variable = variable, .exception = exception});
+    }
+  };
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& error) {
+    report(error.what());
+  } catch (...) {
+    report("it has thrown something that is not a std::exception");
+  }
 }
 
 }  // namespace internal

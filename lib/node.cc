@@ -12,6 +12,7 @@
 #include <new>
 #include <utility>
 
+#include "taskctx/internal/current.h"
 #include "taskctx/internal/node_memory.h"
 #include "taskctx/internal/variable.h"
 
@@ -199,7 +200,8 @@ const Entry* next_entry(const Node* node, std::uint32_t& slot) noexcept {
   return nullptr;
 }
 
-Writable make_writable(Node* node, bool exclusive, std::uint32_t offset) {
+Writable make_writable(Node* node, bool exclusive, std::uint64_t key) {
+  const std::uint32_t offset = slot_of(key) * kSlotSize;
   if (is_leaf(node) && offset < kLeafLimit) {
     if (!exclusive || offset >= node->limit) {
       node = copy_leaf(node, offset < node->limit ? node->limit : grown_limit(node->limit, offset));
@@ -227,6 +229,39 @@ Writable make_writable(Node* node, bool exclusive, std::uint32_t offset) {
   }
   (void)fresh.detach();
   return {wide, link, entry_at(link, slot % kLeafSlots * kSlotSize)};
+}
+
+Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh) {
+  Node* node = owner.get();
+  if (fresh.key == 0 && find_entry(node, key) == nullptr) {
+    return Entry{};
+  }
+  const Writable writable = make_writable(node, is_exclusive(node), key);
+  if (writable.node != node) {
+    owner = NodeRef::adopt(writable.node);
+  }
+  writable.node->version.store(0, std::memory_order_relaxed);
+  return put(writable, fresh);
+}
+
+NodeRef merge(NodeRef base, const Node* over) {
+  std::uint32_t slot = 0;
+  for (; const Entry* entry = next_entry(over, slot); ++slot) {
+    bind_in(base, *entry);
+  }
+  return base;
+}
+
+std::uint64_t version_of(Node* node) noexcept {
+  std::uint64_t version = node->version.load(std::memory_order_relaxed);
+  if (version == 0) {
+    const std::uint64_t fresh = draw_id();
+    // Whoever is first gives the version; the others take it.
+    if (node->version.compare_exchange_strong(version, fresh, std::memory_order_relaxed)) {
+      version = fresh;
+    }
+  }
+  return version;
 }
 
 void destroy(Node* node) noexcept {

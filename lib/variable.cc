@@ -4,6 +4,7 @@
 
 #include "taskctx/internal/variable.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,9 @@
 #include <new>
 #include <string_view>
 #include <vector>
+
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/key_list.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -29,8 +33,8 @@ class Registry {
     return *registry;
   }
 
-  // Gives `record` a slot and a key.
-  void assign(VariableRecord* record) {
+  // Gives `record` a slot and a key, and its rules.
+  void assign(VariableRecord* record, const VariableRules& rules) {
     const std::lock_guard lock(mutex_);
     if (record->key != kUnassigned) {
       return;  // Another thread was faster.
@@ -38,16 +42,24 @@ class Registry {
     if (free_.empty()) {
       add_slot();
     }
-    if (record->permanent) {
-      permanent_.emplace_back(record);
-    }
     const std::uint32_t number = free_.back();
-    free_.pop_back();
     Slot& slot = slots_[number];
-    slot.record = record;
     const std::uint64_t boxed = record->ops->destroy != nullptr ? kBoxedBit : 0;
-    record->key =
-        (std::uint64_t{++slot.generation} << 32) | (std::uint64_t{number} * kSlotSize) | boxed;
+    const std::uint64_t key =
+        (std::uint64_t{slot.generation + 1} << 32) | (std::uint64_t{number} * kSlotSize) | boxed;
+    if (record->permanent) {
+      permanent_.emplace_back();
+    }
+    list(key, rules);
+    // Nothing throws from here on.
+    if (record->permanent) {
+      permanent_.back().reset(record);
+    }
+    free_.pop_back();
+    ++slot.generation;
+    slot.record = record;
+    record->rules = rules;
+    record->key = key;
   }
 
   void retire(const VariableRecord* record) noexcept {
@@ -55,6 +67,7 @@ class Registry {
     const std::uint32_t number = slot_of(record->key);
     Slot& slot = slots_[number];
     slot.record = nullptr;
+    unlist(record->key, record->rules);
     if (slot.generation != std::numeric_limits<std::uint32_t>::max()) {
       free_.push_back(number);
     }
@@ -85,6 +98,36 @@ class Registry {
     free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
   }
 
+  // Makes captures and switches ask for the variable, if it has rules for those.
+  static void list(std::uint64_t key, const VariableRules& rules) {
+    if (has_policy(rules)) {
+      propagated_keys.add(key);
+    }
+    if (rules.on_change != nullptr) {
+      try {
+        watched_keys.add(key);
+      } catch (...) {
+        if (has_policy(rules)) {
+          propagated_keys.remove(key);
+        }
+        throw;
+      }
+      switch_watchers.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  static void unlist(std::uint64_t key, const VariableRules& rules) noexcept {
+    if (has_policy(rules)) {
+      propagated_keys.remove(key);
+    }
+    if (rules.on_change != nullptr) {
+      watched_keys.remove(key);
+      switch_watchers.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+  static bool has_policy(const VariableRules& rules) noexcept {
+    return rules.propagation != VariableRules::Propagation::inherit;
+  }
+
   std::mutex mutex_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;  // The last one freed is given first: contexts stay small.
@@ -92,6 +135,40 @@ class Registry {
 };
 
 }  // namespace
+
+constinit KeyList propagated_keys;
+constinit KeyList watched_keys;
+
+std::atomic<std::uint64_t>* KeyList::find(std::uint64_t key) noexcept {
+  for (Chunk* chunk = &first_; chunk != nullptr;
+       chunk = chunk->next.load(std::memory_order_relaxed)) {
+    const auto is_it = [key](const auto& place) {
+      return place.load(std::memory_order_relaxed) == key;
+    };
+    if (auto* place = std::find_if(chunk->keys.begin(), chunk->keys.end(), is_it);
+        place != chunk->keys.end()) {
+      return place;
+    }
+  }
+  return nullptr;
+}
+
+void KeyList::add(std::uint64_t key) {
+  std::atomic<std::uint64_t>* place = find(0);
+  if (place == nullptr) {
+    auto* chunk = new Chunk;
+    chunk->next.store(first_.next.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    first_.next.store(chunk, std::memory_order_release);
+    place = chunk->keys.begin();
+  }
+  place->store(key, std::memory_order_relaxed);
+  count_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void KeyList::remove(std::uint64_t key) noexcept {
+  find(key)->store(0, std::memory_order_relaxed);
+  count_.fetch_sub(1, std::memory_order_relaxed);
+}
 
 void release(VariableRecord* record) noexcept {
   if (!record->permanent && record->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -107,7 +184,7 @@ void Variable::copy_name() {
   record_.store(record, std::memory_order_relaxed);
 }
 
-std::uint64_t Variable::assign_key() const {
+std::uint64_t Variable::assign_key(const VariableRules& rules) const {
   VariableRecord* record = record_.load(std::memory_order_acquire);
   if (record == nullptr) {  // Constant-initialised, first set. Several threads may race here: one
                             // record wins.
@@ -116,12 +193,16 @@ std::uint64_t Variable::assign_key() const {
       record = fresh.release();
     }
   }
-  Registry::get().assign(record);
+  Registry::get().assign(record, rules);
   if (const std::uint32_t slot = slot_of(record->key); slot < kWideLimit / kSlotSize) {
     leaf_number_.store(slot / kLeafSlots, std::memory_order_relaxed);
     leaf_position_.store(kNodeHeader + slot % kLeafSlots * kSlotSize, std::memory_order_relaxed);
   }
-  key_.store(record->key, std::memory_order_release);  // Publishes all of that to key().
+  // Publishes all of that to key() and write_key().
+  key_.store(record->key, std::memory_order_release);
+  if (record->rules.on_change == nullptr) {
+    write_key_.store(record->key, std::memory_order_release);
+  }
   return record->key;
 }
 
@@ -132,6 +213,7 @@ void Variable::retire() noexcept {
   }
   leaf_number_.store(0, std::memory_order_relaxed);
   leaf_position_.store(kNodeHeader, std::memory_order_relaxed);
+  write_key_.store(kUnassigned, std::memory_order_relaxed);
   if (key_.exchange(kUnassigned, std::memory_order_relaxed) != kUnassigned) {
     Registry::get().retire(record);
   }

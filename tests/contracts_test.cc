@@ -45,7 +45,7 @@ static_assert(std::is_nothrow_default_constructible_v<Context>);
 static_assert(std::is_nothrow_copy_constructible_v<Context>);
 static_assert(std::is_nothrow_move_constructible_v<Context>);
 static_assert(std::is_copy_assignable_v<Context>);
-static_assert(sizeof(Context) <= 48);
+static_assert(sizeof(Context) <= 64);
 static_assert(noexcept(taskctx::copy_context()));
 static_assert(std::input_iterator<taskctx::ContextIterator>);
 

@@ -19,41 +19,71 @@
 #define TASKCTX_CONTEXT_H_
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <iosfwd>
 #include <iterator>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "taskctx/context_var.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/value.h"
 
 namespace taskctx {
 inline namespace v1 {
 
-// Describes one variable that is set in a context. Iterating a Context yields them.
+class Context;
+
+// One binding of a context: a variable that is set, and its value. Iterating a Context yields them.
+// Keeps the value alive. Default-constructed it is empty, and then only the test for that is
+// allowed.
 class ContextEntry {
  public:
   ContextEntry() = default;
-  ContextEntry(const ContextEntry& other) noexcept;
-  ContextEntry(ContextEntry&& other) noexcept : record_(std::exchange(other.record_, nullptr)) {}
+  ContextEntry(const ContextEntry& other) noexcept : ContextEntry(other.record_, other.entry_) {}
+  ContextEntry(ContextEntry&& other) noexcept
+      : record_(std::exchange(other.record_, nullptr)), entry_(std::exchange(other.entry_, {})) {}
   ContextEntry& operator=(ContextEntry other) noexcept {
     std::swap(record_, other.record_);
+    std::swap(entry_, other.entry_);
     return *this;
   }
   ~ContextEntry();
+
+  // Tells whether there is a binding.
+  explicit operator bool() const noexcept { return record_ != nullptr; }
 
   // Returns the variable's name. The view is valid as long as this entry, even if the variable is
   // destroyed meanwhile.
   [[nodiscard]] std::string_view name() const noexcept { return record_->name; }
 
+  // Returns the value for people to read, as operator<< prints it; strings are quoted, enumerators
+  // are numbers unless they have an operator<<. "(not printable)" if there is no operator<<. Throws
+  // what that throws.
+  [[nodiscard]] std::string value() const;
+
+  // Borrows the value if the binding is `variable`'s; nullptr otherwise. Valid as long as this
+  // entry.
+  template <typename T>
+  [[nodiscard]] const T* find(const ContextVar<T>& variable) const noexcept {
+    return entry_.key == variable.variable_.key() ? internal::value_of<T>(entry_) : nullptr;
+  }
+
  private:
+  friend class Context;
   friend class ContextIterator;
-  explicit ContextEntry(internal::VariableRecord* record) noexcept : record_(record) {}
+  friend std::vector<struct ContextChange> diff(const Context& before, const Context& after);
+  ContextEntry(internal::VariableRecord* record, const internal::Entry& entry) noexcept;
 
   internal::VariableRecord* record_ = nullptr;
+  internal::Entry entry_;
 };
 
 // Walks over the variables that were set when the iteration began: what happens to the Context
@@ -161,6 +191,38 @@ class Context {
   }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
+  // Returns a context with only these variables, as far as they are set here. O(number of variables
+  // named).
+  template <typename... Ts>
+  [[nodiscard]] Context only(const ContextVar<Ts>&... variables) const {
+    return only_keys({variables.variable_.key()...});
+  }
+  // Returns a context without these variables. Costs one write after a capture for each that is
+  // set.
+  template <typename... Ts>
+  [[nodiscard]] Context without(const ContextVar<Ts>&... variables) const {
+    return without_keys({variables.variable_.key()...});
+  }
+  // Returns a context with those bindings for which `keep(const ContextEntry&)` is true. O(n).
+  template <std::predicate<const ContextEntry&> Keep>
+  [[nodiscard]] Context filtered(Keep keep) const {
+    internal::NodeRef kept;
+    for (const ContextEntry& entry : *this) {
+      if (std::invoke(keep, entry)) {
+        internal::bind_in(kept, entry.entry_);
+      }
+    }
+    return Context(std::move(kept));
+  }
+
+  // Returns a number that stands for the content: where it is equal, the content is equal (not vice
+  // versa), in this process. Copies have the number of their original until one of them changes.
+  // O(1): good for keeping what was computed from a context. Inside run() it is live.
+  [[nodiscard]] std::uint64_t version() const noexcept { return internal::version_of(self_.node); }
+
+  // Prints the bindings for people: {request_id="r-1", retries=3}. O(n).
+  friend std::ostream& operator<<(std::ostream& out, const Context& context);
+
   // Compares by content: the same variables are set, to equal values. Values without operator== are
   // equal if they are the same object, or the same bytes. What operator== throws is passed on.
   // O(n).
@@ -168,6 +230,7 @@ class Context {
 
  private:
   friend struct internal::ContextAccess;
+  friend class ContextScope;
 
   struct Leaver {
     ~Leaver() { context.leave_run(); }
@@ -176,11 +239,13 @@ class Context {
 
   explicit Context(internal::NodeRef node) noexcept { self_.node = node.detach(); }
   static bool equal(const Context& a, const Context& b);
+  [[nodiscard]] Context only_keys(std::initializer_list<std::uint64_t> keys) const;
+  [[nodiscard]] Context without_keys(std::initializer_list<std::uint64_t> keys) const;
   void leave_run() noexcept;
   void restore() noexcept;
 
   // Is the current activation of whoever runs in this context, so its node is always up to date.
-  internal::Activation self_{.node = &internal::empty_node};
+  internal::Activation self_{.node = &internal::empty_node, .base = nullptr, .scopes = 0};
   std::atomic<bool> entered_{false};
   internal::Node* outer_node_ = nullptr;  // What was current at enter().
   internal::Activation* outer_activation_ = nullptr;
@@ -189,6 +254,40 @@ class Context {
 // Takes a snapshot of the current context. O(1): one atomic increment, whatever is set; no
 // allocation.
 [[nodiscard]] Context copy_context() noexcept;
+
+// Returns the version() that a snapshot taken here would have. O(1), takes none.
+[[nodiscard]] std::uint64_t context_version() noexcept;
+
+// Runs the rest of a block in a Context: Context::run() for where there is no callable.
+class [[nodiscard]] ContextScope {
+ public:
+  // Enters `context`, which must outlive the block. Throws ContextError if it is entered already.
+  explicit ContextScope(Context& context) : leaver_{(context.enter(), context)} {}
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+  // Leaves it. That it is not the innermost one is reported as a misuse.
+  ~ContextScope() = default;
+
+ private:
+  Context::Leaver leaver_;
+};
+
+// Returns a context with everything that is set in `over`, and what is set only in `base`. O(number
+// of variables in `over`).
+[[nodiscard]] Context merged(const Context& base, const Context& over);
+
+// Describes one variable in which two contexts differ.
+struct ContextChange {
+  ContextEntry before;  // Empty if the variable is not set in the older context.
+  ContextEntry after;   // Empty if it is not set in the newer one.
+
+  // Returns the variable's name. Valid as long as this object.
+  [[nodiscard]] std::string_view name() const noexcept { return (after ? after : before).name(); }
+};
+
+// Lists the variables in which two contexts differ: `diff(a, b)` is empty if a == b. The order is
+// unspecified. Values are compared as operator== of Context does. O(n).
+[[nodiscard]] std::vector<ContextChange> diff(const Context& before, const Context& after);
 
 namespace internal {
 

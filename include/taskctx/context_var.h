@@ -16,8 +16,10 @@
 #ifndef TASKCTX_CONTEXT_VAR_H_
 #define TASKCTX_CONTEXT_VAR_H_
 
+#include <atomic>
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -28,10 +30,18 @@
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
+#include "taskctx/policy.h"
 #include "taskctx/token.h"
 
 namespace taskctx {
 inline namespace v1 {
+
+// Where a binding comes from.
+enum class Source {
+  nowhere,    // The variable is not set here.
+  inherited,  // The task, leaf or bound call started with it.
+  here,       // It was set since, or in this very Context, or in a thread outside all tasks.
+};
 
 // T may be move-only, lack a default constructor, be over-aligned, and throw when copied or moved.
 // It is compared with operator==, if it has one, when contexts are.
@@ -60,14 +70,21 @@ class ContextVar {
   // Declares a variable that reads as `default_value` where it is not set. The default belongs to
   // the variable, not to any context: Context::size(), contains() and find() don't see it.
   constexpr ContextVar(std::string_view name, T default_value)
-      : variable_(name, internal::kTypeOps<T>), default_(std::move(default_value)) {}
+      : variable_(name, internal::kTypeOps<T>),
+        options_{.default_value = std::move(default_value)} {}
 
   ContextVar(const ContextVar&) = delete;  // A variable is its identity.
   ContextVar& operator=(const ContextVar&) = delete;
 
+  // Declares a variable with options: `{"name", {.policy = policy::never}}`. See policy.h. (A
+  // template, so that `{"name", {...}}` is a default value where it can be one.)
+  template <std::same_as<ContextVarOptions<T>> Options = ContextVarOptions<T>>
+  constexpr ContextVar(std::string_view name, Options options)
+      : variable_(name, internal::kTypeOps<T>), options_(std::move(options)) {}
+
   // Destroys the variable. Values that contexts still hold live on until those end; no later
   // variable sees them. (So a library that defines T is unloaded after those contexts only.)
-  ~ContextVar() = default;
+  ~ContextVar() { delete computed_default_.exchange(nullptr, std::memory_order_acquire); }
 
   // Returns the name. The view is valid as long as the variable.
   [[nodiscard]] std::string_view name() const noexcept { return variable_.name(); }
@@ -102,7 +119,20 @@ class ContextVar {
     if (const internal::Entry* entry = lookup()) [[likely]] {
       return internal::value_of<T>(*entry);
     }
-    return default_.has_value() ? &*default_ : nullptr;
+    try {
+      return find_default();
+    } catch (...) {
+      return nullptr;
+    }
+  }
+
+  // Tells where what is set here comes from. O(1).
+  [[nodiscard]] Source source() const noexcept {
+    const internal::Entry* entry = lookup();
+    if (entry == nullptr) {
+      return Source::nowhere;
+    }
+    return internal::is_inherited(*entry) ? Source::inherited : Source::here;
   }
 
   // Binds the variable to `value` in the current context: for what runs here from now on, and for
@@ -111,11 +141,17 @@ class ContextVar {
   // and 0. O(1) while no snapshot of the context is out, else it copies the slots once (copy on
   // write). Allocates when it copies, and for values that are not small and trivial. Throws
   // std::bad_alloc and what moving T throws.
-  Token<T> set(T value) const { return Token<T>(this, set_undoably(std::move(value))); }
+  Token<T> set(T value) const {
+    internal::Activation* activation = internal::current_activation();
+    return Token<T>(this, set_undoably(std::move(value), activation));
+  }
 
   // Removes the variable from the current context, so that defaults apply again. Otherwise as
   // set().
-  Token<T> unset() const { return Token<T>(this, unset_undoably()); }
+  Token<T> unset() const {
+    internal::Activation* activation = internal::current_activation();
+    return Token<T>(this, unset_undoably(activation));
+  }
 
   // Undoes the set() that made `token`, and spends it: the variable has its old value again, or is
   // not set if it wasn't. Resets out of order are blind: each restores what its own set() replaced.
@@ -126,7 +162,12 @@ class ContextVar {
     if (const std::optional<TokenError::Kind> error = check(token)) {
       internal::throw_token_error(*error, name());
     }
-    undo(token.undo_, [&token]() noexcept { token.used_ = true; });
+    const auto spend = [&token]() noexcept { token.used_ = true; };
+    if (variable_.write_key() != internal::kUnassigned) [[likely]] {
+      undo(token.undo_, internal::current_activation(), spend);
+    } else {
+      undo_slowly(token.undo_, spend);
+    }
   }
 
   // Tells what reset() would throw for this token here, if anything. O(1).
@@ -145,64 +186,162 @@ class ContextVar {
 
  private:
   friend class Context;
+  friend class ContextEntry;
   friend class internal::Binding<T>;
 
   static constexpr bool kBoxed = !internal::kInline<T>;
 
   // Goes on where get() has found nothing at first sight.
   [[gnu::noinline]] get_type get_otherwise() const {
-    if (const T* value = find()) {
+    if (const internal::Entry* entry = lookup()) {
+      return *internal::value_of<T>(*entry);
+    }
+    if (const T* value = find_default()) {
       return *value;
     }
     internal::throw_lookup_error(name());
+  }
+
+  // Returns the declared default, computed if need be; nullptr if there is none.
+  [[nodiscard]] const T* find_default() const {
+    if (options_.default_value.has_value()) {
+      return &*options_.default_value;
+    }
+    if (options_.default_factory == nullptr) {
+      return nullptr;
+    }
+    const T* computed = computed_default_.load(std::memory_order_acquire);
+    return computed != nullptr ? computed : compute_default();
+  }
+
+  [[gnu::noinline]] const T* compute_default() const {
+    std::unique_ptr<const T> fresh;
+    const auto compute = [this, &fresh] { fresh.reset(new T(options_.default_factory())); };
+    internal::compute_default(
+        variable_, [](const void* call) { (*static_cast<const decltype(compute)*>(call))(); },
+        &compute);
+    const T* computed = nullptr;
+    if (computed_default_.compare_exchange_strong(computed, fresh.get(),
+                                                  std::memory_order_acq_rel)) {
+      computed = fresh.release();
+    }
+    return computed;  // Another thread's, if that was faster.
   }
 
   [[nodiscard]] const internal::Entry* lookup() const noexcept {
     return internal::lookup<kBoxed>(internal::current_node(), variable_);
   }
 
-  [[gnu::always_inline]] internal::Undo set_undoably(T value) const {
-    const std::uint64_t key = variable_.assigned_key();
-    const std::uint64_t word = internal::make_word<T>(variable_, std::move(value));
+  // The writes get the current activation, and leave it in `activation`: it may be another then.
+  [[gnu::always_inline]] internal::Undo set_undoably(T value,
+                                                     internal::Activation*& activation) const {
+    const std::uint64_t key = variable_.write_key();
+    if (key == internal::kUnassigned) [[unlikely]] {
+      // In a variable of its own: then the other way needs no place in memory.
+      const internal::Undo undo = set_slowly(std::move(value));
+      activation = internal::current_activation();
+      return {undo.key, undo.id, undo.old};
+    }
+    return bind(key, std::move(value), activation);
+  }
+  [[gnu::always_inline]] internal::Undo unset_undoably(internal::Activation*& activation) const {
+    const std::uint64_t key = variable_.write_key();
+    if (key == internal::kUnassigned) [[unlikely]] {
+      const internal::Undo undo = unset_slowly();
+      activation = internal::current_activation();
+      return {undo.key, undo.id, undo.old};
+    }
+    return unbind(key, activation);
+  }
+
+  // Go on where there is no key yet, or somebody wants to know of each change.
+  [[gnu::noinline]] internal::Undo set_slowly(T value) const {
+    const std::uint64_t key = variable_.assign_key(rules());
+    internal::Activation* activation = internal::current_activation();
+    return tell([&] { return bind(key, std::move(value), activation); });
+  }
+  [[gnu::noinline]] internal::Undo unset_slowly() const {
+    const std::uint64_t key = variable_.assign_key(rules());
+    internal::Activation* activation = internal::current_activation();
+    return tell([&] { return unbind(key, activation); });
+  }
+
+  // The activation has its id when something has been written.
+  [[gnu::always_inline]] internal::Undo bind(std::uint64_t key, T value,
+                                             internal::Activation*& activation) const {
+    const std::uint64_t word =
+        internal::make_word<T>(kBoxed ? variable_.record() : nullptr, std::move(value));
+    internal::Entry old;
     if constexpr (internal::kInline<T>) {
-      return undo_of(key, internal::set_entry<kBoxed>(variable_, key, word));
+      old = internal::set_entry<kBoxed>(variable_, key, word, activation);
     } else {
       try {
         // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the node has the pointer now.
-        return undo_of(key, internal::set_entry<kBoxed>(variable_, key, word));
+        old = internal::set_entry<kBoxed>(variable_, key, word, activation);
       } catch (...) {
         internal::release(internal::Entry{key, word});
         throw;
       }
     }
+    return {key, activation->id, old};
   }
-  [[gnu::always_inline]] internal::Undo unset_undoably() const {
-    const std::uint64_t key = variable_.assigned_key();
-    return undo_of(key, internal::unset_entry<kBoxed>(variable_, key));
-  }
-  // The current activation has its id by now.
-  [[gnu::always_inline]] static internal::Undo undo_of(std::uint64_t key, internal::Entry old) {
-    return {key, internal::current_activation()->id, old};
+  [[gnu::always_inline]] internal::Undo unbind(std::uint64_t key,
+                                               internal::Activation*& activation) const {
+    const internal::Entry old = internal::unset_entry<kBoxed>(variable_, key, activation);
+    return {key, activation->id, old};
   }
 
   // Puts the old value back, which `undo` no longer owns when `spend` is called. The value that
   // goes is destroyed last: its destructor may use this very variable.
   template <typename Spend>
-  [[gnu::always_inline]] void undo(const internal::Undo& undo, Spend spend) const {
+  [[gnu::always_inline]] void undo(const internal::Undo& undo, internal::Activation* activation,
+                                   Spend spend) const {
     internal::Entry removed;
     if (undo.old.key != 0) {
-      removed = internal::set_entry<kBoxed>(variable_, undo.key, undo.old.word);
+      removed = internal::set_entry<kBoxed>(variable_, undo.key, undo.old.word, activation);
     } else {
-      removed = internal::unset_entry<kBoxed>(variable_, undo.key);
+      removed = internal::unset_entry<kBoxed>(variable_, undo.key, activation);
     }
     spend();
     if constexpr (kBoxed) {
       internal::release(removed);
     }
   }
+  template <typename Spend>
+  [[gnu::noinline]] void undo_slowly(const internal::Undo& undo, Spend spend) const {
+    tell([&] {
+      this->undo(undo, internal::current_activation(), spend);
+      return 0;
+    });
+  }
+
+  // Makes a change, and tells on_change of it, if there is one.
+  template <typename Make>
+  auto tell(Make make) const {
+    const internal::WatchedChange change(options_.on_change != nullptr ? variable_.record()
+                                                                       : nullptr);
+    return make();
+  }
+
+  [[nodiscard]] internal::VariableRules rules() const noexcept {
+    if constexpr (requires { T::kRules; }) {
+      return T::kRules;
+    } else {
+      using Rules = internal::VariableRules;
+      const Policy<T>& policy = options_.policy;
+      Rules rules;
+      rules.propagation = !policy.is_inherited()     ? Rules::Propagation::never
+                          : policy.copy() != nullptr ? Rules::Propagation::copy
+                                                     : Rules::Propagation::inherit;
+      rules.copy = reinterpret_cast<Rules::Function>(policy.copy());
+      rules.on_change = reinterpret_cast<Rules::Function>(options_.on_change);
+      return rules;
+    }
+  }
 
   internal::Variable variable_;
-  const std::optional<T> default_;
+  const ContextVarOptions<T> options_;
+  mutable std::atomic<const T*> computed_default_{nullptr};
 };
 
 }  // namespace v1

@@ -13,6 +13,8 @@
 #ifndef TASKCTX_ERRORS_H_
 #define TASKCTX_ERRORS_H_
 
+#include <exception>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -59,8 +61,10 @@ class ContextError : public std::logic_error {
 // Describes a mistake that was found where nothing can be thrown, such as in a destructor. The
 // views are valid during the call of the handler only.
 struct Misuse {
-  std::string_view message;   // One sentence, in the form of the exceptions' messages.
-  std::string_view variable;  // The name of the variable concerned; empty when there is none.
+  std::string_view message;         // One sentence, in the form of the exceptions' messages.
+  std::string_view variable;        // The name of the variable concerned; empty when there is none.
+  std::source_location place = {};  // Where it was set; line() is 0 when that is not known.
+  std::exception_ptr exception = {};  // What an observer has thrown, in case that is the mistake.
 };
 
 // Is called once for each mistake, on the thread that made it. It may be called by several threads
@@ -69,19 +73,25 @@ using MisuseHandler = void (*)(const Misuse&);
 
 // Installs `handler` for the whole process and returns the one before it; nullptr installs the
 // default, which writes the message to stderr and, unless NDEBUG was defined when the library was
-// compiled, aborts. Thread-safe, O(1).
+// compiled or the mistake is an observer's exception, aborts. Thread-safe, O(1).
 MisuseHandler set_misuse_handler(MisuseHandler handler) noexcept;
 
 namespace internal {
 
 // Hands a mistake to the handler.
+void report_misuse(const Misuse& misuse) noexcept;
 void report_misuse(std::string_view message, std::string_view variable) noexcept;
 
 [[noreturn]] void throw_lookup_error(std::string_view variable);
+[[noreturn]] void throw_recursion_error(std::string_view variable);
 [[noreturn]] void throw_token_error(TokenError::Kind kind, std::string_view variable);
-// Reports that the scope of a variable ends where it can't.
-void report_scope(TokenError::Kind kind, std::string_view variable) noexcept;
-void report_scope_without_memory(std::string_view variable) noexcept;
+// What may be wrong with a scope at its end.
+enum class ScopeFault { used, other_variable, other_context, out_of_order, no_memory };
+// Reports a scope of a variable that was set at `place`.
+void report_scope(ScopeFault fault, std::string_view variable,
+                  const std::source_location& place) noexcept;
+// Reports the exception that is being handled: `what` has thrown it. `variable` may be empty.
+void report_exception(std::string_view what, std::string_view variable) noexcept;
 
 }  // namespace internal
 }  // namespace v1

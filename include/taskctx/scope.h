@@ -11,16 +11,20 @@
 // Lifetime: keeps alive what was set before, until the scope ends. The variables outlive it.
 // Errors:   the constructor throws what ContextVar::set() throws; nothing is set then. A scope that
 //           ends in another context than it began is reported to the misuse handler, and changes
-//           nothing.
+//           nothing. A scope that ends before a younger one of its context is reported as well, and
+//           restores what it replaced (blindly, as ContextVar::reset() does out of order).
 
 #ifndef TASKCTX_SCOPE_H_
 #define TASKCTX_SCOPE_H_
 
+#include <cstdint>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
 #include "taskctx/context_var.h"
 #include "taskctx/errors.h"
+#include "taskctx/internal/current.h"
 #include "taskctx/token.h"
 
 namespace taskctx {
@@ -32,47 +36,103 @@ inline constexpr Unset unset{};
 
 namespace internal {
 
+// A variable, and the place in the source where it was named.
+template <typename T>
+struct Named {
+  // Implicit: stands for the variable in the constructors of scopes.
+  Named(const ContextVar<T>& named,  // NOLINT(google-explicit-constructor)
+        std::source_location location = std::source_location::current()) noexcept
+      : variable(named), place(location) {}
+
+  const ContextVar<T>& variable;
+  std::source_location place;
+};
+
 // One variable of a scope: a token whose fields the compiler can keep in registers.
 template <typename T>
 class Binding {
  public:
-  [[gnu::always_inline]] Binding(const ContextVar<T>& variable, Unset /*unset*/)
-      : variable_(variable), undo_(variable.unset_undoably()) {}
+  [[gnu::always_inline]] Binding(const Named<T>& named, Unset /*unset*/,
+                                 Activation* activation = current_activation())
+      : variable_(named.variable),
+        place_(named.place),
+        undo_(variable_.unset_undoably(activation)),
+        depth_(++activation->scopes) {}
   template <typename V>
-  [[gnu::always_inline]] Binding(const ContextVar<T>& variable, V&& value)
-      : variable_(variable), undo_(variable.set_undoably(T(std::forward<V>(value)))) {}
-  explicit Binding(Token<T>&& token) noexcept
-      : variable_(token.var()), undo_(token.undo_), used_(std::exchange(token.used_, true)) {}
+  [[gnu::always_inline]] Binding(const Named<T>& named, V&& value,
+                                 Activation* activation = current_activation())
+      : variable_(named.variable),
+        place_(named.place),
+        undo_(variable_.set_undoably(T(std::forward<V>(value)), activation)),
+        depth_(++activation->scopes) {}
+  Binding(Token<T>&& token, std::source_location place) noexcept
+      : variable_(token.var()),
+        place_(place),
+        undo_(token.undo_),
+        used_(std::exchange(token.used_, true)),
+        depth_(count()) {}
   Binding(const Binding&) = delete;
   Binding& operator=(const Binding&) = delete;
   [[gnu::always_inline]] ~Binding() { close(); }
 
  private:
   [[gnu::always_inline]] void close() noexcept {
-    if (used_) [[unlikely]] {
-      report_scope(TokenError::Kind::used, variable_.name());
-    } else if (undo_.key != variable_.variable_.key()) [[unlikely]] {
-      give_up(TokenError::Kind::other_variable);
-    } else if (undo_.id != current_activation()->id) [[unlikely]] {
-      give_up(TokenError::Kind::other_context);
+    Activation* activation = current_activation();
+    if (used_ || undo_.key != variable_.variable_.write_key() || undo_.id != activation->id ||
+        activation->scopes != depth_) [[unlikely]] {
+      close_slowly(variable_, undo_, place_, used_, depth_);
+      return;
+    }
+    activation->scopes = depth_ - 1;
+    try {
+      variable_.undo(undo_, activation, [] {});
+    } catch (...) {  // A snapshot is out, so the slots had to be copied, and there is no memory.
+      give_up(variable_, undo_, place_, ScopeFault::no_memory);
+    }
+  }
+
+  // Closes where something is wrong, or somebody wants to know of each change. (Gets what it needs
+  // by value, so that the scope itself needs no place in memory.)
+  [[gnu::noinline]] static void close_slowly(const ContextVar<T>& variable, Undo undo,
+                                             std::source_location place, bool used,
+                                             std::uint32_t depth) noexcept {
+    if (used) {
+      report_scope(ScopeFault::used, variable.name(), place);
+    } else if (undo.key != variable.variable_.key()) {
+      give_up(variable, undo, place, ScopeFault::other_variable);
+    } else if (undo.id != current_activation()->id) {
+      give_up(variable, undo, place, ScopeFault::other_context);
     } else {
+      if (depth != 0 && current_activation()->scopes-- > depth) {
+        report_scope(ScopeFault::out_of_order, variable.name(), place);
+      }
       try {
-        variable_.undo(undo_, [] {});
-      } catch (...) {  // A snapshot is out, so the slots had to be copied, and there is no memory.
-        release(undo_.old);
-        report_scope_without_memory(variable_.name());
+        variable.undo_slowly(undo, [] {});
+      } catch (...) {
+        give_up(variable, undo, place, ScopeFault::no_memory);
       }
     }
   }
 
-  void give_up(TokenError::Kind kind) noexcept {
-    release(undo_.old);
-    report_scope(kind, variable_.name());
+  static void give_up(const ContextVar<T>& variable, Undo undo, std::source_location place,
+                      ScopeFault fault) noexcept {
+    release(undo.old);
+    report_scope(fault, variable.name(), place);
+  }
+
+  // Counts this scope in the current context, if that is where its variable was set.
+  [[nodiscard]] std::uint32_t count() const noexcept {
+    Activation* activation = current_activation();
+    return undo_.id == activation->id ? ++activation->scopes : 0;
   }
 
   const ContextVar<T>& variable_;
+  const std::source_location place_;
   const Undo undo_;  // Owns the box in it.
   const bool used_ = false;
+  // How many scopes were open in the context with this one; 0 for an adopted token of another
+  // context. Less may be open when this one ends, if an older one has ended before.
+  const std::uint32_t depth_;
 };
 
 struct NoMore {};
@@ -87,11 +147,13 @@ class [[nodiscard]] Scope {
   // Sets `variable` to `value`, or removes it if that is taskctx::unset, then goes on with `more`
   // pairs of variable and value. Costs as much as ContextVar::set() for each.
   template <typename V, typename... More>
-  [[gnu::always_inline]] explicit Scope(const ContextVar<T>& variable, V&& value, More&&... more)
+  [[gnu::always_inline]] explicit Scope(internal::Named<T> variable, V&& value, More&&... more)
       : binding_(variable, std::forward<V>(value)), rest_{std::forward<More>(more)...} {}
 
   // Adopts a token: what it can undo is undone when the scope ends.
-  explicit Scope(Token<T>&& token) noexcept : binding_(std::move(token)) {}
+  explicit Scope(Token<T>&& token,
+                 std::source_location place = std::source_location::current()) noexcept
+      : binding_(std::move(token), place) {}
 
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;

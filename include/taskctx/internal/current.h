@@ -24,6 +24,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "taskctx/internal/key_list.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/variable.h"
 
@@ -56,6 +57,9 @@ struct Activation {
   Node* node = nullptr;  // The current node, if this activation owns it; id is not 0 then.
   std::uint64_t id = 0;  // Never used twice in a process; 0 until it is needed.
   Origin origin = {};
+  // Not set before they are needed, because a switch shall set little.
+  Node* base;            // Where there is a node of a guard's: what the guard has installed.
+  std::uint32_t scopes;  // Where there is an id: how many scopes are open here.
 };
 
 // Is the activation of a thread that no guard has touched and that has written nothing yet.
@@ -94,11 +98,52 @@ void set_current(Node* node, Activation* activation) noexcept;
 
 #endif
 
-// Returns an id that no activation had before.
-std::uint64_t draw_activation_id() noexcept;
+// Returns a number that no activation and no version has had before; not 0.
+std::uint64_t draw_id() noexcept;
 
-// Captures what a task that is created here starts with.
-inline NodeRef capture() { return NodeRef::share(current_node()); }
+// How many there are that want to know of each switch: observers, and variables with on_change.
+extern std::atomic<std::uint32_t> switch_watchers;
+
+// Tells on_change of what happens in its block to the variable with this record, if anything does;
+// nothing for nullptr.
+class WatchedChange {
+ public:
+  explicit WatchedChange(VariableRecord* record) noexcept;
+  WatchedChange(const WatchedChange&) = delete;
+  WatchedChange& operator=(const WatchedChange&) = delete;
+  ~WatchedChange();
+
+ private:
+  VariableRecord* const record_;
+  NodeRef before_;
+};
+
+// Says that this thread notifies, or no longer; returns what it was. What watchers switch
+// themselves is not told to them.
+bool set_notifying(bool notifying) noexcept;
+
+// Tells all of those that `from` was current here and `to` is now. Both are alive.
+void notify_switch(Node* from, Node* to) noexcept;
+// Tells only the variables with on_change that are bound differently.
+void notify_of_changes(Node* from, Node* to, bool by_switch) noexcept;
+
+// Makes the words current, and tells who wants to know.
+[[gnu::always_inline]] inline void switch_to(Node* node, Activation* activation) noexcept {
+  if (switch_watchers.load(std::memory_order_relaxed) == 0) [[likely]] {
+    set_current(node, activation);
+  } else {
+    Node* from = current_node();
+    set_current(node, activation);
+    notify_switch(from, node);
+  }
+}
+
+// Captures what a task that is created here starts with: the current bindings, but for those that
+// have another policy. Throws what copying a value throws, and std::bad_alloc.
+NodeRef capture_by_policy();
+inline NodeRef capture() {
+  return propagated_keys.empty() ? NodeRef::share(current_node()) : capture_by_policy();
+}
 
 // Runs the enclosing block in `node`, which must outlive it: the caller owns or pins it. What the
 // block writes dies with it.
@@ -109,12 +154,12 @@ class Installed {
   Installed(Node* node, Origin origin) noexcept
       : outer_node_(current_node()), outer_activation_(current_activation()) {
     mine_.origin = origin;
-    set_current(node, &mine_);
+    switch_to(node, &mine_);
   }
   Installed(const Installed&) = delete;
   Installed& operator=(const Installed&) = delete;
   ~Installed() {
-    set_current(outer_node_, outer_activation_);
+    switch_to(outer_node_, outer_activation_);
     if (mine_.node != nullptr) [[unlikely]] {
       release(mine_.node);
     }
@@ -127,7 +172,7 @@ class Installed {
       Node* written = mine_.node;
       mine_.node = nullptr;
       mine_.id = 0;
-      set_current(node, &mine_);
+      switch_to(node, &mine_);
       if (written != nullptr) {
         release(written);
       }
@@ -145,17 +190,25 @@ class Installed {
 // counted. Gives the activation its id if it has none. Throws std::bad_alloc, changing nothing.
 Entry exchange(std::uint64_t key, Entry fresh);
 
-// Returns the place of a variable if the current activation may write it in place; no leaf if not.
+// Tells whether the current activation has begun with this entry, which is set here.
+bool is_inherited(const Entry& entry) noexcept;
+
+// Binds everything that is set in `bindings`, which the caller pins, here as well. Throws
+// std::bad_alloc, changing nothing.
+void apply(Node* bindings);
+
+// Returns the place of a variable if `activation`, the current one, may write it in place; no leaf
+// if not.
 template <bool kBoxed>
-[[gnu::always_inline]] inline Place writable_place(const Variable& variable, std::uint64_t key) {
+[[gnu::always_inline]] inline Place writable_place(const Variable& variable, std::uint64_t key,
+                                                   const Activation* activation) {
   Node* node = current_node();
   // Nobody else can take a reference to a node that only this activation holds, so a count of 1
   // stays 1; the acquire pairs with release(): what others read in the node happened before we
-  // write. The same goes for the leaf, which may be the node itself.
-  if (current_activation()->node == node && node->refs.load(std::memory_order_acquire) == 1)
-      [[likely]] {
+  // write. The same goes for a leaf below it.
+  if (activation->node == node && node->refs.load(std::memory_order_acquire) == 1) [[likely]] {
     const Place place = place_of<kBoxed>(node, variable, key);
-    if (place.leaf->refs.load(std::memory_order_acquire) == 1) [[likely]] {
+    if (place.leaf == node || place.leaf->refs.load(std::memory_order_acquire) == 1) [[likely]] {
       node->version.store(0, std::memory_order_relaxed);
       return place;
     }
@@ -163,11 +216,13 @@ template <bool kBoxed>
   return {nullptr, nullptr};
 }
 
-// The two halves of exchange(), short where nothing has to be copied.
+// The two halves of exchange(), short where nothing has to be copied. `activation` is the current
+// one, before and after: the first write of a thread changes it.
 template <bool kBoxed>
 [[gnu::always_inline]] inline Entry set_entry(const Variable& variable, std::uint64_t key,
-                                              std::uint64_t word) {
-  if (const Place place = writable_place<kBoxed>(variable, key); place.leaf != nullptr) [[likely]] {
+                                              std::uint64_t word, Activation*& activation) {
+  if (const Place place = writable_place<kBoxed>(variable, key, activation); place.leaf != nullptr)
+      [[likely]] {
     if (place.entry->key == key) {
       const std::uint64_t old = place.entry->word;
       place.entry->word = word;
@@ -180,17 +235,22 @@ template <bool kBoxed>
       return {};
     }
   }
-  return exchange(key, {key, word});
+  const Entry old = exchange(key, {key, word});
+  activation = current_activation();
+  return old;
 }
 template <bool kBoxed>
-[[gnu::always_inline]] inline Entry unset_entry(const Variable& variable, std::uint64_t key) {
-  const Place place = writable_place<kBoxed>(variable, key);
+[[gnu::always_inline]] inline Entry unset_entry(const Variable& variable, std::uint64_t key,
+                                                Activation*& activation) {
+  const Place place = writable_place<kBoxed>(variable, key, activation);
   if (place.leaf != nullptr && place.entry->key == key) [[likely]] {
     place.entry->key = 0;
     place.leaf->boxes -= static_cast<std::uint32_t>(kBoxed);
     return {key, place.entry->word};
   }
-  return exchange(key, {});
+  const Entry old = exchange(key, {});
+  activation = current_activation();
+  return old;
 }
 
 }  // namespace internal

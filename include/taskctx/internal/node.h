@@ -42,6 +42,8 @@ using Word [[gnu::may_alias]] = std::uint64_t;
 struct Entry {
   std::uint64_t key = 0;
   Word word = 0;
+
+  friend bool operator==(const Entry&, const Entry&) = default;
 };
 static_assert(sizeof(Entry) == kSlotSize);
 
@@ -58,6 +60,18 @@ inline void add_ref(Box* box) noexcept { box->refs.fetch_add(1, std::memory_orde
 void release(Box* box) noexcept;
 
 inline Box* box_of(const Entry& entry) noexcept { return reinterpret_cast<Box*>(entry.word); }
+
+// Count what `entry` holds: inline values hold nothing.
+inline void add_ref(const Entry& entry) noexcept {
+  if ((entry.key & kBoxedBit) != 0) {
+    add_ref(box_of(entry));
+  }
+}
+inline void release(const Entry& entry) noexcept {
+  if ((entry.key & kBoxedBit) != 0) {
+    release(box_of(entry));
+  }
+}
 
 struct Node {
   std::atomic<std::uint32_t> refs;
@@ -93,6 +107,10 @@ inline void release(Node* node) noexcept {
   }
 }
 
+// Returns a number that stands for the content of a context with this root: two roots with the same
+// number have the same content. Thread-safe as reading the node is. O(1).
+std::uint64_t version_of(Node* node) noexcept;
+
 // Counts the nodes that are alive in this process. O(threads), takes a lock; exact while no other
 // thread is at work.
 std::int64_t live_nodes() noexcept;
@@ -111,6 +129,12 @@ inline Entry* entry_at(const Node* leaf, std::uint32_t offset) noexcept {
 
 // Finds what is set under `key`, whatever its slot, or nullptr.
 const Entry* find_entry(const Node* node, std::uint64_t key) noexcept;
+
+// Returns what is set under `key`, or an entry without key.
+inline Entry entry_or_none(const Node* node, std::uint64_t key) noexcept {
+  const Entry* entry = find_entry(node, key);
+  return entry != nullptr ? *entry : Entry{};
+}
 
 // Finds the first entry that is set, from `slot` on, and moves `slot` there; nullptr if there is
 // none.
@@ -186,7 +210,32 @@ struct Writable {
 // Makes the entry with byte offset `offset` writable: in `node` itself if it is `exclusive`, that
 // is, the caller has its only reference; else in a copy with one reference, for the caller. Shared
 // parts below are copied in either case. Throws std::bad_alloc, changing nothing that can be seen.
-Writable make_writable(Node* node, bool exclusive, std::uint32_t offset);
+Writable make_writable(Node* node, bool exclusive, std::uint64_t key);
+
+// Puts `fresh` there, and returns what was there. References to boxes change hands, they are not
+// counted. An entry without key stands for "unset".
+inline Entry put(const Writable& writable, Entry fresh) noexcept {
+  const Entry old = std::exchange(*writable.entry, fresh);
+  writable.leaf->boxes += static_cast<std::uint32_t>(fresh.key & kBoxedBit) -
+                          static_cast<std::uint32_t>(old.key & kBoxedBit);
+  return old;
+}
+
+// Does as put() with what is set under `key` in the node that `owner` holds, or in a copy of it,
+// which `owner` holds then. The entry that it returns may be one that a dead variable has left.
+// Throws std::bad_alloc, changing nothing.
+Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh);
+
+// Binds another context's entry in the node that `owner` holds, as above.
+inline void bind_in(NodeRef& owner, const Entry& entry) {
+  const Entry old = exchange_in(owner, entry.key, entry);
+  add_ref(entry);
+  release(old);
+}
+
+// Returns a context with all that is set in `over`, and with the rest of `base`. Throws
+// std::bad_alloc.
+NodeRef merge(NodeRef base, const Node* over);
 
 }  // namespace internal
 }  // namespace v1

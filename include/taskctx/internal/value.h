@@ -8,6 +8,9 @@
 
 #include <concepts>
 #include <cstdint>
+#include <iomanip>
+#include <ostream>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -15,6 +18,7 @@
 
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/variable.h"
+#include "taskctx/policy.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -37,24 +41,17 @@ inline const T* value_of(const Entry& entry) noexcept {
   }
 }
 
-// Makes the word for a value of `variable`, which has its key. The caller owns the box behind it,
+// Makes the word for a value of the variable with this record. The caller owns the box behind it,
 // if there is one.
 template <typename T>
-inline std::uint64_t make_word(const Variable& variable, T&& value) {
+inline std::uint64_t make_word([[maybe_unused]] VariableRecord* record, T&& value) {
   if constexpr (kInline<T>) {
     std::uint64_t word = 0;
     __builtin_memcpy(&word, &value, sizeof value);
     return word;
   } else {
-    Box* box = new TypedBox<T>(variable.record(), std::forward<T>(value));
+    Box* box = new TypedBox<T>(record, std::forward<T>(value));
     return reinterpret_cast<std::uint64_t>(box);
-  }
-}
-
-// Drops what `entry` owns.
-inline void release(const Entry& entry) noexcept {
-  if ((entry.key & kBoxedBit) != 0) {
-    release(box_of(entry));
   }
 }
 
@@ -98,13 +95,61 @@ template <typename A, typename B>
 struct Comparable<std::pair<A, B>> : Comparable<std::tuple<A, B>> {};
 
 template <typename T>
+concept Printable = std::is_enum_v<T> || requires(std::ostream& out, const T& value) {
+  out << value;
+};
+
+// Prints numbers as numbers, also those that are a char in disguise, and quotes strings.
+template <typename T>
+void print_value(std::ostream& out, const Entry& entry) {
+  const T& value = *value_of<T>(entry);
+  if constexpr (std::is_same_v<T, bool>) {
+    out << (value ? "true" : "false");
+  } else if constexpr (std::is_same_v<T, signed char> || std::is_same_v<T, unsigned char>) {
+    out << static_cast<int>(value);
+  } else if constexpr (std::is_convertible_v<const T&, std::string_view> && std::is_class_v<T>) {
+    out << std::quoted(std::string_view(value));
+  } else if constexpr (std::is_enum_v<T> && !requires { out << value; }) {
+    out << +static_cast<std::underlying_type_t<T>>(value);
+  } else {
+    out << value;
+  }
+}
+
+// Borrows the value of an entry that may be unset.
+template <typename T>
+const T* find_value(const Entry& entry) noexcept {
+  return entry.key != 0 ? value_of<T>(entry) : nullptr;
+}
+
+template <typename T>
+Entry copy_value(VariableRecord* record, const Entry& entry) {
+  const auto copy = reinterpret_cast<T (*)(const T&)>(record->rules.copy);
+  return {entry.key, make_word<T>(record, copy(*value_of<T>(entry)))};
+}
+
+template <typename T>
+void notify_of_change(const VariableRecord* record, const Entry& before, const Entry& after,
+                      bool by_switch) {
+  const auto notify = reinterpret_cast<void (*)(const Change<T>&)>(record->rules.on_change);
+  notify({.before = find_value<T>(before), .after = find_value<T>(after), .by_switch = by_switch});
+}
+
+template <typename T>
 constexpr TypeOps make_type_ops() {
-  TypeOps ops{.destroy = nullptr, .equal = nullptr};
+  TypeOps ops{.destroy = nullptr,
+              .equal = nullptr,
+              .print = nullptr,
+              .copy = &copy_value<T>,
+              .notify = &notify_of_change<T>};
   if constexpr (!kInline<T>) {
     ops.destroy = &destroy_box<T>;
   }
   if constexpr (Comparable<T>::value) {
     ops.equal = &equal_values<T>;
+  }
+  if constexpr (Printable<T>) {
+    ops.print = &print_value<T>;
   }
   return ops;
 }

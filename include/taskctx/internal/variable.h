@@ -11,6 +11,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <iosfwd>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -23,6 +25,7 @@ namespace internal {
 
 struct Box;
 struct Entry;
+struct VariableRecord;
 
 inline constexpr std::uint32_t kBoxedBit = 1;
 inline constexpr std::uint32_t kNodeHeader = 32;  // sizeof(Node)
@@ -52,7 +55,34 @@ inline constexpr bool kInline =
 struct TypeOps {
   void (*destroy)(Box* box) noexcept;             // nullptr for inline values
   bool (*equal)(const Entry& a, const Entry& b);  // operator==, or nullptr when there is none
+  void (*print)(std::ostream& out, const Entry& entry);  // operator<<, or nullptr
+  // Makes the value that a task gets by VariableRules::copy. The caller owns what is in it.
+  Entry (*copy)(VariableRecord* record, const Entry& entry);
+  // Calls VariableRules::on_change; entries without key stand for "unset".
+  void (*notify)(const VariableRecord* record, const Entry& before, const Entry& after,
+                 bool by_switch);
 };
+
+// What a variable's options say, without its type: TypeOps knows the functions' real types.
+struct VariableRules {
+  enum class Propagation : std::uint8_t {
+    inherit,
+    never,
+    copy,
+    none,  // Of all variables, where this one is set.
+  };
+  using Function = void (*)();
+
+  Propagation propagation = Propagation::inherit;
+  bool is_hidden = false;  // The library's own: snapshots don't show it.
+  Function copy = nullptr;
+  Function on_change = nullptr;
+};
+
+// Runs `compute(call)` in an empty context. Throws LookupError if the default of `variable` is
+// being computed around here already.
+void compute_default(const class Variable& variable, void (*compute)(const void* call),
+                     const void* call);
 
 // The lasting part of a variable. Counted by the variable and by its boxes, so that a value can be
 // named and destroyed after its variable's death. The records of constant-initialised variables are
@@ -66,6 +96,7 @@ struct VariableRecord {
   std::uint64_t key =
       kUnassigned;  // Guarded by the registry's mutex until the variable publishes it.
   const TypeOps* const ops;
+  VariableRules rules;  // Like the key.
   const std::string name;
 };
 
@@ -75,6 +106,11 @@ inline void add_ref(VariableRecord* record) noexcept {
   }
 }
 void release(VariableRecord* record) noexcept;
+
+// Owns a reference to a record, or nothing.
+using RecordRef =
+    std::unique_ptr<VariableRecord,
+                    decltype([](VariableRecord* record) noexcept { release(record); })>;
 
 // Returns the record of the live variable with this key, with a reference for the caller; nullptr
 // when it is dead.
@@ -107,11 +143,15 @@ class Variable {
     return leaf_position_.load(std::memory_order_relaxed);
   }
 
-  // Returns the key, and draws it at the first call. Thread-safe. Throws std::bad_alloc.
-  std::uint64_t assigned_key() const {
-    const std::uint64_t key = this->key();
-    return key != kUnassigned ? key : assign_key();
+  // Returns the key where a write needs nothing but the key; kUnassigned where assign_key() has to
+  // be called first, or writes are watched.
+  [[nodiscard]] std::uint64_t write_key() const noexcept {
+    return write_key_.load(std::memory_order_acquire);
   }
+
+  // Returns the key, and draws it at the first call, from which on `rules` hold. Thread-safe.
+  // Throws std::bad_alloc.
+  std::uint64_t assign_key(const VariableRules& rules) const;
 
   // Returns the record of a variable that has its key.
   [[nodiscard]] VariableRecord* record() const noexcept {
@@ -120,13 +160,13 @@ class Variable {
 
  private:
   void copy_name();
-  std::uint64_t assign_key() const;
   // Gives the slot back. The variable may be used again afterwards, as static objects are that
   // other static objects' destructors still use: it is unset then, and gets a new key at the next
   // set().
   void retire() noexcept;
 
   mutable std::atomic<std::uint64_t> key_{kUnassigned};
+  mutable std::atomic<std::uint64_t> write_key_{kUnassigned};
   mutable std::atomic<std::uint32_t> leaf_number_{0};
   mutable std::atomic<std::uint32_t> leaf_position_{kNodeHeader};
   std::string_view name_;

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What becomes of a variable's binding when a task is created, and the other options of a variable.
+//
+//   inline taskctx::ContextVar<Lock*> held{"held", {.policy = taskctx::policy::never}};
+//   inline taskctx::ContextVar<Cart> cart{
+//       "cart", {.policy = taskctx::policy::copy([](const Cart& cart) { return cart.fork(); })}};
+//
+// A policy acts where a context is inherited: once for each task that is submitted, spawned or
+// bound, and once for each blocking algorithm (all its leaves see the same). It does not act where
+// a Context is handed over explicitly, nor in copy_context(): those are exact. Programs without
+// policies pay one predictable branch for each capture; with them, a capture looks up each variable
+// that has one.
+//
+// Functions are plain pointers (a lambda without captures converts), so that variables can be
+// constant-initialised.
+
+#ifndef TASKCTX_POLICY_H_
+#define TASKCTX_POLICY_H_
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+class Context;
+
+// Makes the context of a new task. Is called once for each task, on the thread that creates it,
+// with the creator's context; with nullptr where nothing is set. What it throws comes out of the
+// call that would have created the task, and there is no task then.
+using ContextFactory = std::function<Context(const Context* parent)>;
+
+namespace policy {
+
+struct Inherit {};
+struct Never {};
+template <typename F>
+struct Copy {
+  F function;
+};
+
+// Hands the binding on: parent and task share the value until one of them sets the variable.
+inline constexpr Inherit inherit;
+
+// Leaves the variable out: in the task it is not set.
+inline constexpr Never never;
+
+// Gives the task a value of its own: what `function(const T& parents)` returns, called on the
+// thread that creates the task, in its context. What it throws comes out of the call that would
+// have created the task.
+template <typename F>
+[[nodiscard]] constexpr Copy<F> copy(F function) {
+  return {function};
+}
+
+}  // namespace policy
+
+// One of policy::inherit, policy::never and policy::copy(function), for a variable of type T. The
+// default is policy::inherit, unless T has a static member function `T inherited(const T&
+// parents)`: then it is policy::copy(&T::inherited).
+template <typename T>
+class Policy {
+ public:
+  using Function = T (*)(const T& parents);
+
+  constexpr Policy() {
+    if constexpr (requires { Function(&T::inherited); }) {
+      copy_ = &T::inherited;
+    }
+  }
+  // The conversions are implicit, so that an option reads `.policy = policy::never`.
+  constexpr Policy(policy::Inherit /*inherit*/) {}                     // NOLINT
+  constexpr Policy(policy::Never /*never*/) : is_inherited_(false) {}  // NOLINT
+  template <std::convertible_to<Function> F>
+  constexpr Policy(policy::Copy<F> copy) : copy_(copy.function) {}  // NOLINT
+
+  // Tells whether tasks get the variable at all.
+  [[nodiscard]] constexpr bool is_inherited() const noexcept { return is_inherited_; }
+  // Returns what makes the tasks' own value, or nullptr if they share the creator's.
+  [[nodiscard]] constexpr Function copy() const noexcept { return copy_; }
+
+ private:
+  bool is_inherited_ = true;
+  Function copy_ = nullptr;
+};
+
+// Describes a change of a variable. Both pointers are valid during the call only.
+template <typename T>
+struct Change {
+  const T* before;  // What was set; nullptr if nothing was.
+  const T* after;   // What is set now; nullptr if nothing is.
+  bool by_switch;   // Another context has become current; else the variable was set or reset.
+};
+
+// What can be said of a variable beside its name. All fields may be left out.
+template <typename T>
+struct ContextVarOptions {
+  // Is what the variable reads as where it is not set, as with ContextVar(name, default_value).
+  std::optional<T> default_value = {};
+
+  // Computes the default when it is needed first, if there is no default_value. It runs in an empty
+  // context: the default is the same for everybody. Threads that need it at once may each compute
+  // one; they all get the one that is ready first. What it throws comes out of get(), and the next
+  // get() tries again; a computation that needs its own result gets a LookupError.
+  T (*default_factory)() = nullptr;
+
+  // Tells what tasks get that are created where the variable is set.
+  Policy<T> policy = {};
+
+  // Is called after each change of what is set in the thread's current context, on that thread, in
+  // the new context: after set(), unset(), reset() and scopes, and after switches between contexts
+  // in which the variable differs. (Compared are bindings, not values.) It may use the library,
+  // also set the variable. What it throws is reported to the misuse handler and stops nothing.
+  void (*on_change)(const Change<T>& change) = nullptr;
+};
+
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_POLICY_H_

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SuppressPropagation: a block whose tasks don't inherit its context.
+//
+//   const taskctx::SuppressPropagation block;
+//   pool.post([] { clean_up(); });  // starts with nothing set
+//
+// Threads:  ends in the context in which it began, on any thread.
+// Errors:   those of a Scope.
+
+#ifndef TASKCTX_SUPPRESS_PROPAGATION_H_
+#define TASKCTX_SUPPRESS_PROPAGATION_H_
+
+#include <source_location>
+
+#include "taskctx/context_var.h"
+#include "taskctx/internal/variable.h"
+#include "taskctx/scope.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+namespace internal {
+
+// Is set where propagation is suppressed.
+struct Suppression {
+  static constexpr VariableRules kRules{.propagation = VariableRules::Propagation::none,
+                                        .is_hidden = true};
+};
+extern ContextVar<Suppression> suppression;
+
+}  // namespace internal
+
+// Lets tasks that are created in its block start with an empty context, and the leaves of blocking
+// algorithms as well: all that would inherit. Contexts that are handed over explicitly are not
+// affected, nor is the block itself, nor what its tasks create. Blocks nest. Costs as much as a
+// Scope.
+class [[nodiscard]] SuppressPropagation {
+ public:
+  explicit SuppressPropagation(std::source_location place = std::source_location::current())
+      : scope_(internal::Named(internal::suppression, place), internal::Suppression{}) {}
+
+ private:
+  Scope<internal::Suppression> scope_;
+};
+
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_SUPPRESS_PROPAGATION_H_
