@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "taskctx/context.h"
 #include "taskctx/errors.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
@@ -127,10 +128,12 @@ void JobState::abandon() noexcept {
   }
 }
 
-PoolCore::PoolCore(int concurrency, ExceptionHandler handler)
+PoolCore::PoolCore(int concurrency, JobPoolOptions options)
     : arena_(concurrency, /*reserved_for_masters=*/0),
-      handler_(std::make_shared<const ExceptionHandler>(
-          handler ? std::move(handler) : ExceptionHandler(&terminate_on))) {
+      handler_(std::make_shared<const ExceptionHandler>(options.exception_handler
+                                                            ? std::move(options.exception_handler)
+                                                            : ExceptionHandler(&terminate_on))),
+      context_factory_(std::move(options.context_factory)) {
   SharedLimit::get().change(concurrency);
   arena_.initialize();
 }
@@ -138,6 +141,32 @@ PoolCore::PoolCore(int concurrency, ExceptionHandler handler)
 PoolCore::~PoolCore() {
   arena_.terminate();
   SharedLimit::get().change(-concurrency());
+}
+
+NodeRef PoolCore::made_by(const ContextFactory& factory) {
+  if (current_node() == &empty_node) {
+    return ContextAccess::node(factory(nullptr));
+  }
+  const Context parent = copy_context();
+  return ContextAccess::node(factory(&parent));
+}
+
+NodeRef PoolCore::context(const JobOptions& options) {
+  const bool is_made = static_cast<bool>(options.context_factory);
+  if (static_cast<int>(options.context.has_value()) + static_cast<int>(options.detached) +
+          static_cast<int>(is_made) >
+      1) {
+    throw std::invalid_argument(
+        "cannot submit job '" + options.name +
+        "': more than one of context, detached and context_factory is given");
+  }
+  if (options.context) {
+    return ContextAccess::node(*options.context);
+  }
+  if (options.detached) {
+    return {};
+  }
+  return is_made ? made_by(options.context_factory) : context();
 }
 
 void PoolCore::enqueue(JobState* job) {
@@ -204,7 +233,7 @@ JobPool::JobPool(JobPoolOptions options) {
   }
   const int concurrency =
       options.concurrency != 0 ? options.concurrency : oneapi::tbb::info::default_concurrency();
-  core_ = new internal::PoolCore(concurrency, std::move(options.exception_handler));
+  core_ = new internal::PoolCore(concurrency, std::move(options));
 }
 
 JobPool::~JobPool() { core_->close(); }

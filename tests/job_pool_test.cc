@@ -206,6 +206,87 @@ TEST_P(JobPoolTest, PostRunsInASnapshotToo) {
   EXPECT_EQ(seen, 7);
 }
 
+// F-D7, F-E1
+TEST_P(JobPoolTest, AJobMayBeDetached) {
+  const Scope scope{number, 2};
+  EXPECT_TRUE(
+      pool.submit(JobOptions{.detached = true}, [] { return copy_context().empty(); }).get());
+  EXPECT_EQ(number.get(), 2);
+}
+
+// F-E1
+TEST_P(JobPoolTest, ContradictingOptionsAreRefusedByName) {
+  EXPECT_THAT(
+      [&] { pool.post(JobOptions{.context = Context{}, .name = "both", .detached = true}, [] {}); },
+      testing::ThrowsMessage<std::invalid_argument>(testing::StrEq(
+          "cannot submit job 'both': more than one of context, detached and context_factory is "
+          "given")));
+}
+
+// F-D10, D12: a factory is called once per job, on the submitting thread, with its context or none.
+TEST_P(JobPoolTest, AContextFactoryIsCalledOncePerJobWithTheSubmittersContext) {
+  std::vector<std::string> parents;
+  std::thread::id caller;
+  const JobOptions options{.context_factory = [&](const Context* parent) {
+    caller = std::this_thread::get_id();
+    parents.push_back(parent == nullptr ? "none" : *parent->find(request_id));
+    EXPECT_EQ(request_id.find() != nullptr, parent != nullptr)
+        << "it runs in the submitter's context";
+    Context fresh;
+    fresh.run([&] { number.set(static_cast<int>(parents.size())); });
+    return fresh;
+  }};
+  std::thread([&] {  // Where nothing was ever set.
+    EXPECT_EQ(pool.submit(options, [] { return number.get(); }).get(), 1);
+  })
+      .join();
+  const Scope scope{request_id, "r-1"};
+  const auto job = [] {
+    EXPECT_EQ(request_id.find(), nullptr) << "only what the factory set";
+    return number.get();
+  };
+  EXPECT_EQ(pool.submit(options, job).get(), 2);
+  EXPECT_EQ(caller, std::this_thread::get_id());
+  Latch ran;
+  pool.post(options, [&] {
+    EXPECT_EQ(number.get(), 3);
+    ran.open();
+  });
+  ran.wait();
+  EXPECT_THAT(parents, testing::ElementsAre("none", "r-1", "r-1"));
+}
+
+// F-D10, D12: the pool's factory, for every job without one of its own.
+TEST_P(JobPoolTest, APoolsContextFactoryMakesTheContextsOfItsJobs) {
+  std::atomic<int> calls{0};
+  JobPool made{{.concurrency = GetParam(), .context_factory = [&](const Context* parent) {
+                  ++calls;
+                  return parent == nullptr ? Context() : *parent;
+                }}};
+  const Scope scope{number, 4};
+  EXPECT_EQ(made.submit([] { return number.get(); }).get(), 4);
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(made.submit(JobOptions{.name = "n"}, [] { return number.get(); }).get(), 4);
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(made.submit(JobOptions{.detached = true}, [] { return !number.find(); }).get());
+  EXPECT_EQ(calls, 2) << "the job's own options win";
+  EXPECT_EQ(made.submit([&] { return made.submit([] { return number.get(); }).get(); }).get(), 4);
+  EXPECT_EQ(calls, 4) << "jobs of jobs, too";
+}
+
+// F-D10, D12: what a factory throws comes out of submit, and there is no job.
+TEST_P(JobPoolTest, WhatAContextFactoryThrowsComesOutOfSubmitAndThereIsNoJob) {
+  const JobOptions options{.context_factory = [](const Context* /*parent*/) -> Context {
+    throw std::runtime_error("refused");
+  }};
+  std::atomic<int> ran{0};
+  EXPECT_THAT([&] { (void)pool.submit(options, [&] { ++ran; }); },
+              testing::ThrowsMessage<std::runtime_error>(testing::StrEq("refused")));
+  EXPECT_THROW(pool.post(options, [&] { ++ran; }), std::runtime_error);
+  pool.submit([] {}).get();
+  EXPECT_EQ(ran, 0);
+}
+
 // P23: a job's later steps don't see what its submitter does afterwards, nor the other way round.
 TEST_P(JobPoolTest, AJobTakesItsSnapshotAtSubmit) {
   const Scope scope{number, 1};

@@ -25,34 +25,16 @@
 #include <concepts>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/context.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/job.h"
+#include "taskctx/job_options.h"
 
 namespace taskctx {
 inline namespace v1 {
-
-struct JobPoolOptions {
-  // How many jobs, and leaves of their parallel loops, run at once. 0: one per core that the
-  // process may use. The pool raises oneTBB's limit of threads for its lifetime if that is needed;
-  // a smaller limit set by the program itself wins.
-  int concurrency = 0;
-
-  // Gets what is thrown by a job that nobody waits for: posted, or its Job was dropped. Default:
-  // writes what() to stderr and terminates the program.
-  ExceptionHandler exception_handler = {};
-};
-
-struct JobOptions {
-  // The context to run in, of which the job gets a copy. Default: a snapshot of the submitter's
-  // context. Context{} detaches.
-  std::optional<Context> context = {};
-};
 
 namespace internal {
 
@@ -82,35 +64,32 @@ class JobPool {
   // Returns how many jobs may run at once.
   [[nodiscard]] int concurrency() const noexcept;
 
-  // Runs `function()` in a snapshot of the current context, taken now, or in `options.context`, and
-  // returns the handle of its result. `function` is destroyed in that context, too, on the thread
-  // that ran it. Never blocks. O(1) beside moving the function, allocates twice. Throws
-  // std::bad_alloc and what moving the function throws; there is no job then.
+  // Runs `function()` in a snapshot of the current context, taken now, or in the context that
+  // `options` ask for, and returns the handle of its result. `function` is destroyed in that
+  // context, too, on the thread that ran it. Never blocks. O(1) beside moving the function,
+  // allocates twice. Throws std::bad_alloc, std::invalid_argument if options contradict each other,
+  // and what the context factory or moving the function throws; there is no job then.
   template <internal::JobFunction F>
   internal::JobOf<F> submit(F&& function) {
-    return submit_in(internal::capture(), std::forward<F>(function));
+    return submit_in(core_->context(), std::forward<F>(function));
   }
   template <internal::JobFunction F>
   internal::JobOf<F> submit(const JobOptions& options, F&& function) {
-    return submit_in(context_of(options), std::forward<F>(function));
+    return submit_in(core_->context(options), std::forward<F>(function));
   }
 
   // Runs `function()` likewise, without a handle: what it throws goes to the exception handler.
   // Allocates once.
   template <internal::JobFunction F>
   void post(F&& function) {
-    core_->post(internal::capture(), std::forward<F>(function));
+    core_->post(core_->context(), std::forward<F>(function));
   }
   template <internal::JobFunction F>
   void post(const JobOptions& options, F&& function) {
-    core_->post(context_of(options), std::forward<F>(function));
+    core_->post(core_->context(options), std::forward<F>(function));
   }
 
  private:
-  static internal::NodeRef context_of(const JobOptions& options) {
-    return options.context ? internal::ContextAccess::node(*options.context) : internal::capture();
-  }
-
   template <typename F>
   internal::JobOf<F> submit_in(internal::NodeRef context, F&& function) {
     using R = internal::JobResultOf<F>;

@@ -30,9 +30,10 @@ inline namespace v1 {
 
 class Context;
 
-// Makes the context of a new task. Is called once for each task, on the thread that creates it,
-// with the creator's context; with nullptr where nothing is set. What it throws comes out of the
-// call that would have created the task, and there is no task then.
+// Makes the context of a new task, which gets a copy of it (O(1)). Is called once for each task, on
+// the thread that creates it, with the creator's context, which is valid during the call; with
+// nullptr where nothing is set. It may use the library, and create tasks of its own. What it throws
+// comes out of the call that would have created the task, and there is no task then.
 using ContextFactory = std::function<Context(const Context* parent)>;
 
 namespace policy {

@@ -22,13 +22,10 @@
 #include <utility>
 
 #include "taskctx/internal/node.h"
+#include "taskctx/job_options.h"
 
 namespace taskctx {
 inline namespace v1 {
-
-// Gets what was thrown by a job that nobody waits for, on the thread where that was found out. It
-// must not throw.
-using ExceptionHandler = std::function<void(std::exception_ptr)>;
 
 namespace internal {
 

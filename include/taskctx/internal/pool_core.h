@@ -25,6 +25,8 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/job_options.h"
+#include "taskctx/policy.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -32,7 +34,7 @@ namespace internal {
 
 class PoolCore {
  public:
-  PoolCore(int concurrency, ExceptionHandler handler);
+  PoolCore(int concurrency, JobPoolOptions options);
   PoolCore(const PoolCore&) = delete;
   PoolCore& operator=(const PoolCore&) = delete;
 
@@ -40,6 +42,11 @@ class PoolCore {
   [[nodiscard]] const std::shared_ptr<const ExceptionHandler>& handler() const noexcept {
     return handler_;
   }
+
+  // Makes the context of a job that is submitted here: what the options ask for, or what the pool's
+  // factory makes, or a snapshot. Throws what a factory throws.
+  NodeRef context() { return context_factory_ ? made_by(context_factory_) : capture(); }
+  NodeRef context(const JobOptions& options);
 
   // Queues `job`, of which the queue has a reference; drops that if it throws.
   void enqueue(JobState* job);
@@ -94,6 +101,8 @@ class PoolCore {
 
   ~PoolCore();
 
+  static NodeRef made_by(const ContextFactory& factory);
+
   // Count what is queued or running.
   void begin() noexcept { pending_.fetch_add(1, std::memory_order_relaxed); }
   void end() noexcept {
@@ -107,6 +116,7 @@ class PoolCore {
   std::atomic<std::int64_t> pending_{1};  // One for the pool itself.
   oneapi::tbb::task_arena arena_;
   const std::shared_ptr<const ExceptionHandler> handler_;
+  const ContextFactory context_factory_;
   std::mutex mutex_;
   std::condition_variable ended_;
   bool is_ended_ =
