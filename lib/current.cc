@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
 
 // This library or program, for __cxa_thread_atexit.
@@ -142,6 +143,26 @@ Entry exchange(std::uint64_t key, Entry fresh) {
     old = Entry{};
   }
   return old;
+}
+
+void apply(const Node* node) {
+  std::uint32_t slot = 0;
+  for (; const Entry* entry = next_entry(node, slot); ++slot) {
+    VariableRecord* record = find_record(entry->key);
+    if (record == nullptr) {
+      continue;  // The slot may be another variable's by now.
+    }
+    release(record);
+    if ((entry->key & kBoxedBit) != 0) {
+      add_ref(box_of(*entry));
+    }
+    try {
+      release(exchange(entry->key, *entry));
+    } catch (...) {
+      release(*entry);
+      throw;
+    }
+  }
 }
 
 }  // namespace internal

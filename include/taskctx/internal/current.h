@@ -145,6 +145,10 @@ class Installed {
 // counted. Gives the activation its id if it has none. Throws std::bad_alloc, changing nothing.
 Entry exchange(std::uint64_t key, Entry fresh);
 
+// Sets in the current context what is set in `node`, which the caller pins. Variables that are dead
+// are left out. Throws std::bad_alloc: some are set then.
+void apply(const Node* node);
+
 // Returns the place of a variable if the current activation may write it in place; no leaf if not.
 template <bool kBoxed>
 [[gnu::always_inline]] inline Place writable_place(const Variable& variable, std::uint64_t key) {
