@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
 
 // This library or program, for __cxa_thread_atexit.

@@ -155,6 +155,13 @@ const Node* find_leaf(const Node* node, std::uint64_t number) noexcept {
   return child;
 }
 
+// Returns the place of a slot; nullptr if there is none.
+const Entry* entry_of_slot(const Node* node, std::uint32_t slot) noexcept {
+  const Node* leaf = find_leaf(node, slot / kLeafSlots);
+  const std::uint32_t offset = slot % kLeafSlots * kSlotSize;
+  return leaf != nullptr && offset < leaf->limit ? entry_at(leaf, offset) : nullptr;
+}
+
 // Returns a number that no leaf has, nor any behind it.
 std::uint64_t leaf_count(const Node* node) noexcept {
   if (is_leaf(node)) {
@@ -175,13 +182,8 @@ std::uint32_t grown_limit(std::uint32_t limit, std::uint32_t offset) noexcept {
 constinit Node empty_node{.refs = 0, .limit = 0, .children = no_children.data()};
 
 const Entry* find_entry(const Node* node, std::uint64_t key) noexcept {
-  const std::uint32_t slot = slot_of(key);
-  const Node* leaf = find_leaf(node, slot / kLeafSlots);
-  const std::uint32_t offset = slot % kLeafSlots * kSlotSize;
-  if (leaf == nullptr || offset >= leaf->limit || entry_at(leaf, offset)->key != key) {
-    return nullptr;
-  }
-  return entry_at(leaf, offset);
+  const Entry* entry = entry_of_slot(node, slot_of(key));
+  return entry != nullptr && entry->key == key ? entry : nullptr;
 }
 
 const Entry* next_entry(const Node* node, std::uint32_t& slot) noexcept {
@@ -247,7 +249,11 @@ Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh) {
 NodeRef merge(NodeRef base, const Node* over) {
   std::uint32_t slot = 0;
   for (; const Entry* entry = next_entry(over, slot); ++slot) {
-    bind_in(base, *entry);
+    // A slot that was given again may have another variable here. The younger one is not dead.
+    if (const Entry* other = entry_of_slot(base.get(), slot);
+        other == nullptr || other->key <= entry->key) {
+      bind_in(base, *entry);
+    }
   }
   return base;
 }

@@ -72,7 +72,7 @@ def problems_of(name, text):
 
 def files():
     for path in sorted(ROOT.iterdir()):
-        if path.is_file():
+        if path.is_file() and path.name != ".git":  # A file in a linked work tree.
             yield path
     for folder in OWN:
         for path in sorted((ROOT / folder).rglob("*")):

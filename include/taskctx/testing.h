@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// testing: what tests of code with context variables need, for GoogleTest and GoogleMock.
+//
+//   class ServiceTest : public testing::Test {
+//     taskctx::testing::IsolatedContext context_;  // SetUp, test and TearDown run in it
+//   };
+//   TEST_F(ServiceTest, KnowsItsUser) {
+//     const taskctx::testing::LeakCheck leaks;     // fails the test if it leaves something behind
+//     const taskctx::Scope scope{user, "ann"};
+//     EXPECT_THAT(user, taskctx::testing::HasValue("ann"));
+//   }
+//
+// Threads:  each guard is for the thread that made it, and ends there, in the opposite order.
+// Lifetime: variables outlive the matchers and checks that name them.
+// Errors:   what is wrong is a failure of the test, which goes on; nothing here throws but apply().
+//
+// With `using namespace taskctx` in force, GoogleTest's own namespace is written ::testing.
+
+#ifndef TASKCTX_TESTING_H_
+#define TASKCTX_TESTING_H_
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/context.h"
+#include "taskctx/context_var.h"
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/node.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+// Prints a variable in GoogleTest's messages: its name.
+template <typename T>
+void PrintTo(const ContextVar<T>& variable, std::ostream* out) {  // NOLINT: GoogleTest's name
+  *out << "context variable '" << variable.name() << '\'';
+}
+
+namespace internal {
+
+// Matches `value`, prints it, and adds what the matcher has to say.
+template <typename T>
+bool explain_value(const ::testing::Matcher<const T&>& matcher, const T& value,
+                   ::testing::MatchResultListener* listener) {
+  ::testing::StringMatchResultListener reason;
+  const bool matches = matcher.MatchAndExplain(value, &reason);
+  *listener << ::testing::PrintToString(value);
+  if (const std::string text = reason.str(); !text.empty()) {
+    *listener << ", " << text;
+  }
+  return matches;
+}
+
+}  // namespace internal
+
+namespace testing {
+
+// Gives what runs on this thread a context of its own, as long as it lives: what is set there is
+// gone afterwards, and what was current before is current again. As the first member, or a base
+// class, of a fixture it holds for the constructor's rest, SetUp(), the test and TearDown(), which
+// GoogleTest runs on one thread; as a local, for the block. (SetUpTestSuite() runs outside.)
+class [[nodiscard]] IsolatedContext {
+ public:
+  // Enters an empty context. O(1), no allocation.
+  IsolatedContext() = default;
+
+  // Enters a copy of `context`. O(1), no allocation.
+  explicit IsolatedContext(const Context& context)
+      : node_(internal::ContextAccess::node(context)) {}
+  IsolatedContext(const IsolatedContext&) = delete;
+  IsolatedContext& operator=(const IsolatedContext&) = delete;
+
+  // Puts back what was current, whatever has been entered and not left meanwhile.
+  ~IsolatedContext() = default;
+
+ private:
+  internal::NodeRef node_;
+  internal::Installed installed_{node_.get()};
+};
+
+// Sets every variable that is set in `snapshot`, to the same value, in the current context; all
+// others stay as they are. So what a fixture has prepared in a context of its own is there for the
+// test. O(n). Throws std::bad_alloc; nothing has changed then.
+void apply(const Context& snapshot);
+
+// Fails the test if it leaves something behind between the check's beginning and its end:
+//
+//   - a variable that was set, or unset, and not put back: it is named;
+//   - a context that was entered and not left;
+//   - a snapshot that somebody still holds: a Context, a bound callable, a job.
+//
+// It runs the test in a copy of the current context, so nothing of that reaches the next test; and
+// a token from before the check is refused in it. Snapshots are counted in the whole process: end
+// pools and threads before the check ends, and keep others idle. A snapshot of what was current
+// before the check is no leak.
+class [[nodiscard]] LeakCheck {
+ public:
+  // Begins. The place is the one that a failure is reported for. O(threads), takes a lock.
+  explicit LeakCheck(const char* file = __builtin_FILE(), int line = __builtin_LINE());
+  LeakCheck(const LeakCheck&) = delete;
+  LeakCheck& operator=(const LeakCheck&) = delete;
+
+  // Ends the check, and adds a non-fatal failure that lists what was left, unless end() did.
+  ~LeakCheck();
+
+  // Ends the check before its time, puts back the context around it, and tells what was left. To be
+  // called once.
+  [[nodiscard]] ::testing::AssertionResult end();
+
+ private:
+  const char* const file_;
+  const int line_;
+  const std::int64_t live_nodes_;
+  const Context before_ = copy_context();
+  std::optional<IsolatedContext> isolated_{before_};
+  const internal::Activation* const activation_;
+};
+
+// Matches a variable whose value in the current context, or else its default, matches `matcher`: a
+// matcher for what get() would return, or a value to compare with.
+//
+//   EXPECT_THAT(user, HasValue("ann"));
+//   EXPECT_THAT(retries, HasValue(Gt(2)));
+MATCHER_P(
+    HasValue, matcher,
+    (negation ? "has no value that " : "has a value that ") +
+        ::testing::DescribeMatcher<const typename std::decay_t<arg_type>::value_type&>(matcher)) {
+  using T = typename std::decay_t<arg_type>::value_type;
+  const T* value = arg.find();
+  if (value == nullptr) {
+    *result_listener << "which is not set and has no default";
+    return false;
+  }
+  *result_listener << "whose value is ";
+  return internal::explain_value<T>(::testing::SafeMatcherCast<const T&>(matcher), *value,
+                                    result_listener);
+}
+
+// Matches a variable that is not set in the current context, whether it has a default or not.
+//
+//   EXPECT_THAT(user, IsUnset());
+MATCHER(IsUnset, negation ? "is set" : "is not set") {
+  const Context current = copy_context();
+  const auto* value = current.find(arg);
+  if (value != nullptr) {
+    *result_listener << "which is set to " << ::testing::PrintToString(*value);
+  }
+  return value == nullptr;
+}
+
+// Is what Binds() returns.
+template <typename T>
+class BindsMatcher : public ::testing::MatcherInterface<const Context&> {
+ public:
+  BindsMatcher(const ContextVar<T>& variable, ::testing::Matcher<const T&> matcher)
+      : variable_(variable), matcher_(std::move(matcher)) {}
+
+  void DescribeTo(std::ostream* out) const override {
+    *out << "binds '" << variable_.name() << "' to a value that ";
+    matcher_.DescribeTo(out);
+  }
+  void DescribeNegationTo(std::ostream* out) const override {
+    *out << "does not bind '" << variable_.name() << "' to a value that ";
+    matcher_.DescribeTo(out);
+  }
+  bool MatchAndExplain(const Context& context,
+                       ::testing::MatchResultListener* listener) const override {
+    const T* value = context.find(variable_);
+    if (value == nullptr) {
+      *listener << "where '" << variable_.name() << "' is not set";
+      return false;
+    }
+    *listener << "where '" << variable_.name() << "' is ";
+    return internal::explain_value(matcher_, *value, listener);
+  }
+
+ private:
+  const ContextVar<T>& variable_;
+  const ::testing::Matcher<const T&> matcher_;
+};
+
+// Matches a Context in which `variable` is set, to a value that matches `matcher` if there is one.
+// Declared defaults don't count. (A Context in which nothing is set matches GoogleMock's
+// IsEmpty().)
+//
+//   EXPECT_THAT(snapshot, Binds(user, "ann"));
+//   EXPECT_THAT(copy_context(), Not(Binds(user)));
+template <typename T, typename M>  // NOLINTNEXTLINE: named as GoogleMock's matchers are
+::testing::Matcher<const Context&> Binds(const ContextVar<T>& variable, const M& matcher) {
+  return ::testing::MakeMatcher(
+      new BindsMatcher<T>(variable, ::testing::SafeMatcherCast<const T&>(matcher)));
+}
+template <typename T>  // NOLINTNEXTLINE
+::testing::Matcher<const Context&> Binds(const ContextVar<T>& variable) {
+  return Binds(variable, ::testing::A<const T&>());
+}
+
+}  // namespace testing
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_TESTING_H_

@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "taskctx/testing.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest-spi.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "taskctx/bind.h"
+#include "taskctx/context.h"
+#include "taskctx/context_var.h"
+#include "taskctx/internal/node.h"
+#include "taskctx/scope.h"
+#include "tests/support.h"
+
+namespace {
+
+using taskctx::Context;
+using taskctx::ContextVar;
+using taskctx::copy_context;
+using taskctx::Scope;
+using taskctx::testing::apply;
+using taskctx::testing::Binds;
+using taskctx::testing::HasValue;
+using taskctx::testing::IsolatedContext;
+using taskctx::testing::IsUnset;
+using taskctx::testing::LeakCheck;
+using taskctx_test::Tracked;
+using testing::AllOf;
+using testing::Gt;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::Pointee;
+using testing::SizeIs;
+
+const ContextVar<std::string> user("user");
+const ContextVar<int> retries("retries", 3);
+
+Context context_with(const std::string& name) {
+  Context context;
+  context.run([&] { user.set(name); });
+  return context;
+}
+
+// F-L1
+TEST(IsolatedContextTest, WhatIsSetInItIsGoneAtItsEndAndWhatWasThereIsBack) {
+  const Scope outer{user, "outer"};
+  {
+    const IsolatedContext isolated;
+    EXPECT_THAT(copy_context(), IsEmpty());
+    user.set("inner");
+    retries.set(5);
+  }
+  EXPECT_EQ(user.get(), "outer");
+  EXPECT_THAT(retries, IsUnset());
+}
+
+// F-L1
+TEST(IsolatedContextTest, StartsFromACopyOfTheContextThatItIsGiven) {
+  const Context context = context_with("ann");
+  {
+    const IsolatedContext isolated(context);
+    EXPECT_EQ(user.get(), "ann");
+    user.set("bob");
+  }
+  EXPECT_THAT(context, Binds(user, "ann"));
+  EXPECT_THAT(copy_context(), IsEmpty());
+}
+
+// F-L1
+TEST(IsolatedContextTest, KeepsItsContextAliveAndNoLonger) {
+  const ContextVar<Tracked> tracked("tracked");
+  Context context;
+  context.run([&] { tracked.set(Tracked(1)); });
+  {
+    const IsolatedContext isolated(context);
+    context = Context();
+    EXPECT_EQ(tracked.get().value(), 1);
+    tracked.set(Tracked(2));
+    EXPECT_EQ(Tracked::alive(), 2);
+  }
+  EXPECT_EQ(Tracked::alive(), 0);
+}
+
+// F-L1
+TEST(IsolatedContextTest, PutsBackWhatWasThereAlsoIfAContextWasEnteredAndNotLeft) {
+  static auto* const never_left = new Context;  // Destroying it would be the next mistake.
+  const Scope outer{user, "outer"};
+  {
+    const IsolatedContext isolated;
+    never_left->enter();
+    user.set("inner");
+  }
+  EXPECT_EQ(user.get(), "outer");
+}
+
+// As a member of a fixture: it is there before SetUp() and still after TearDown().
+class MemberOfAFixture : public testing::Test {
+ protected:
+  MemberOfAFixture() { EXPECT_THAT(copy_context(), IsEmpty()) << "another test left something"; }
+  void SetUp() override { token_.emplace(user.set("SetUp")); }
+  void TearDown() override {
+    EXPECT_THAT(user, HasValue("body"));
+    user.reset(std::move(*token_));  // The same context: else the token would be refused.
+    EXPECT_THAT(user, IsUnset());
+    retries.set(7);  // And is not put back.
+  }
+
+ private:
+  IsolatedContext context_;
+  std::optional<taskctx::Token<std::string>> token_;
+};
+
+// F-L1
+TEST_F(MemberOfAFixture, HoldsForSetUpTheTestAndTearDown) {
+  EXPECT_THAT(user, HasValue("SetUp"));
+  user.set("body");
+}
+
+// F-L1: whichever of the two runs later finds nothing of the other.
+TEST_F(MemberOfAFixture, LeavesNothingToTheNextTest) {
+  EXPECT_THAT(retries, IsUnset());
+  user.set("body");
+}
+
+// As a base class.
+class BaseOfAFixture : public testing::Test, private IsolatedContext {};
+
+// F-L1
+TEST_F(BaseOfAFixture, LeavesNothingToTheNextTest) {
+  EXPECT_THAT(copy_context(), IsEmpty());
+  user.set("first");
+}
+
+// F-L1
+TEST_F(BaseOfAFixture, LeavesNothingToThePreviousTestEither) {
+  EXPECT_THAT(copy_context(), IsEmpty());
+  user.set("second");
+}
+
+// F-L2
+TEST(Apply, SetsWhatTheSnapshotHasAndLeavesTheRest) {
+  const LeakCheck leaks;
+  const IsolatedContext isolated;
+  const ContextVar<std::unique_ptr<int>> pointer("pointer");
+  Context snapshot;
+  snapshot.run([&] {
+    user.set("ann");
+    pointer.set(std::make_unique<int>(1));
+  });
+  user.set("bob");
+  retries.set(5);
+  apply(snapshot);
+  EXPECT_EQ(user.get(), "ann");
+  EXPECT_EQ(retries.get(), 5) << "what the snapshot does not have stays";
+  EXPECT_EQ(&pointer.get(), snapshot.find(pointer)) << "the value is shared, not copied";
+  user.set("carol");
+  EXPECT_THAT(snapshot, Binds(user, "ann")) << "bindings are independent from here on";
+}
+
+// F-L2: an application context that a fixture has prepared in a context of its own.
+TEST(Apply, IsGoneWithTheContextItWasAppliedTo) {
+  const ContextVar<Tracked> tracked("tracked");
+  {
+    Context snapshot;
+    snapshot.run([&] { tracked.set(Tracked(1)); });
+    const IsolatedContext isolated;
+    apply(snapshot);
+    EXPECT_EQ(Tracked::alive(), 1);
+    snapshot = Context();
+    EXPECT_EQ(tracked.get().value(), 1) << "the current context keeps it alive";
+  }
+  EXPECT_EQ(Tracked::alive(), 0);
+}
+
+// F-L2
+TEST(Apply, TakesTheCurrentContextItself) {
+  Context context = context_with("ann");
+  context.run([&] {
+    apply(context);
+    EXPECT_EQ(user.get(), "ann");
+    apply(copy_context());
+  });
+  EXPECT_THAT(context, AllOf(SizeIs(1), Binds(user, "ann")));
+}
+
+// F-L2: leaves of more than one node.
+TEST(Apply, TakesWideContexts) {
+  std::vector<std::unique_ptr<ContextVar<std::string>>> variables;
+  for (int i = 0; i < 200; ++i) {
+    variables.push_back(std::make_unique<ContextVar<std::string>>("v" + std::to_string(i)));
+  }
+  Context snapshot;
+  snapshot.run([&] {
+    for (const auto& variable : variables) {
+      variable->set(std::string(variable->name()));
+    }
+  });
+  const IsolatedContext isolated;
+  apply(snapshot);
+  EXPECT_EQ(copy_context(), snapshot);
+  EXPECT_THAT(snapshot, SizeIs(200));
+}
+
+// Sets a variable in a snapshot, destroys it, and applies the snapshot after another variable got
+// its slot.
+template <typename T>
+void expect_dead_variable_is_left_out(const T& old_value, const T& new_value) {
+  const IsolatedContext isolated;
+  Context snapshot;
+  {
+    const ContextVar<T> dead("dead");
+    snapshot.run([&] { dead.set(old_value); });
+  }
+  const ContextVar<T> successor("successor");
+  successor.set(new_value);
+  apply(snapshot);
+  EXPECT_THAT(successor, HasValue(new_value));
+}
+
+// F-L2
+TEST(Apply, LeavesOutVariablesThatAreDestroyed) {
+  expect_dead_variable_is_left_out<int>(1, 2);
+  expect_dead_variable_is_left_out<std::string>("old", "new");
+}
+
+// Stands for a connection that is made once.
+struct RedisClient {
+  std::string uri;
+};
+
+const ContextVar<std::shared_ptr<RedisClient>> redis_client("redis_client");
+
+// The pattern of the recipe //tools/recipes:fixture.
+class AppContextTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    app_context.run(
+        [] { redis_client.set(std::make_shared<RedisClient>(RedisClient{"redis://..."})); });
+  }
+
+  Context app_context;
+
+ private:
+  IsolatedContext context_;
+};
+
+// S3
+TEST_F(AppContextTest, WhatAFixturePreparedInAContextOfItsOwnIsNotInTheTests) {
+  EXPECT_THAT(copy_context(), Not(Binds(redis_client)));
+  EXPECT_EQ((*app_context.find(redis_client))->uri, "redis://...");
+}
+
+// S3
+TEST_F(AppContextTest, WhatAFixturePreparedIsAppliedVariableByVariable) {
+  const Scope scope{user, "ann"};
+  apply(app_context);
+  EXPECT_THAT(copy_context(), Binds(redis_client, *app_context.find(redis_client)));
+  EXPECT_THAT(user, HasValue("ann"));
+}
+
+// F-L3
+TEST(LeakCheckTest, PassesATestThatPutsEverythingBack) {
+  const Scope outer{user, "outer"};
+  const LeakCheck leaks;
+  EXPECT_EQ(user.get(), "outer") << "it begins with what is there";
+  {
+    const Scope inner{user, "inner", retries, taskctx::unset};
+    const auto bound = taskctx::bind([] { retries.set(9); });
+    bound();
+    Context context = copy_context();
+    context.run([] { user.set("run"); });
+  }
+  retries.reset(retries.set(5));
+  const IsolatedContext isolated;
+  user.set("isolated");
+}
+
+// F-L3
+TEST(LeakCheckTest, NamesAVariableThatIsStillSet) {
+  const auto leave_two_set = [] {
+    const LeakCheck leaks;
+    user.set("ann");
+    retries.set(5);
+  };
+  EXPECT_NONFATAL_FAILURE(leave_two_set(), "variable 'user' is still set");
+  EXPECT_NONFATAL_FAILURE(leave_two_set(), "variable 'retries' is still set");
+  EXPECT_THAT(copy_context(), IsEmpty()) << "the next test has nothing of it";
+}
+
+// F-L3
+TEST(LeakCheckTest, NamesAVariableThatHasAnotherValueThanBefore) {
+  const Scope outer{user, "outer", retries, 1};
+  EXPECT_NONFATAL_FAILURE(
+      {
+        const LeakCheck leaks;
+        retries.set(2);
+      },
+      "variable 'retries' still has another value than before");
+  EXPECT_NONFATAL_FAILURE(
+      {
+        const LeakCheck leaks;
+        user.set("inner");
+      },
+      "variable 'user' still has another value than before");
+  EXPECT_EQ(user.get(), "outer");
+}
+
+// F-L3
+TEST(LeakCheckTest, NamesAVariableThatIsStillUnset) {
+  const Scope outer{user, "outer"};
+  EXPECT_NONFATAL_FAILURE(
+      {
+        const LeakCheck leaks;
+        user.unset();
+      },
+      "variable 'user' is still unset");
+  EXPECT_EQ(user.get(), "outer");
+}
+
+// F-L3
+TEST(LeakCheckTest, FindsAContextThatWasNotLeft) {
+  static auto* const never_left = new Context;
+  EXPECT_NONFATAL_FAILURE(
+      {
+        const LeakCheck leaks;
+        never_left->enter();
+      },
+      "a context that was entered was not left");
+  EXPECT_THAT(copy_context(), IsEmpty());
+}
+
+// F-L3: no node of a context is left over.
+TEST(LeakCheckTest, FindsASnapshotThatIsStillHeld) {
+  Context held;
+  EXPECT_NONFATAL_FAILURE(
+      {
+        const LeakCheck leaks;
+        const Scope scope(user, "ann");
+        held = copy_context();
+      },
+      "a snapshot is still held, by a Context, a bound callable or a job (1 node)");
+  std::function<void()> callback;
+  EXPECT_NONFATAL_FAILURE(
+      {
+        const LeakCheck leaks;
+        const Scope scope(user, "bob");
+        callback = taskctx::bind([] {});
+      },
+      "a snapshot is still held");
+  EXPECT_THAT(held, Binds(user, "ann"));
+}
+
+// F-L3
+TEST(LeakCheckTest, IsNotMisledBySnapshotsThatWereThereBefore) {
+  Context before = context_with("ann");
+  const LeakCheck leaks;
+  before = Context();
+}
+
+// F-L3
+TEST(LeakCheckTest, ReportsThePlaceWhereItBegan) {
+  testing::TestPartResultArray failures;
+  int line = 0;
+  {
+    const testing::ScopedFakeTestPartResultReporter reporter(
+        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &failures);
+    const LeakCheck leaks;
+    line = __LINE__ - 1;
+    user.set("ann");
+  }
+  ASSERT_EQ(failures.size(), 1);
+  EXPECT_THAT(failures.GetTestPartResult(0).file_name(), testing::EndsWith("testing_test.cc"));
+  EXPECT_EQ(failures.GetTestPartResult(0).line_number(), line);
+}
+
+// F-L3
+TEST(LeakCheckTest, CanBeAskedBeforeItsEnd) {
+  const LeakCheck outer;
+  LeakCheck good;
+  EXPECT_TRUE(good.end());
+  LeakCheck bad;
+  user.set("ann");
+  const testing::AssertionResult result = bad.end();
+  EXPECT_FALSE(result);
+  EXPECT_STREQ(result.message(), "the test left something behind:\n  variable 'user' is still set");
+  EXPECT_THAT(user, IsUnset()) << "the context around the check is back";
+}
+
+class LeakCheckInAFixture : public testing::Test {
+ private:
+  LeakCheck leaks_;
+  IsolatedContext context_;
+};
+
+// F-L3: the context, as the later member, is gone before the check ends.
+TEST_F(LeakCheckInAFixture, GoesWithAnIsolatedContext) { user.set("ann"); }
+
+TEST(Matchers, HasValueTakesWhatGetGives) {
+  EXPECT_THAT(retries, HasValue(3)) << "the default";
+  EXPECT_THAT(retries, HasValue(Gt(2)));
+  EXPECT_THAT(user, Not(HasValue("ann")));
+  const Scope scope{user, "ann", retries, 5};
+  EXPECT_THAT(user, HasValue("ann"));
+  EXPECT_THAT(user, AllOf(HasValue(HasSubstr("n")), Not(HasValue("bob")), Not(IsUnset())));
+  EXPECT_THAT(retries, HasValue(5));
+  EXPECT_THAT(&user, Pointee(HasValue("ann")));
+  const ContextVar<std::unique_ptr<int>> pointer("pointer");
+  const Scope move_only{pointer, std::make_unique<int>(7)};
+  EXPECT_THAT(pointer, HasValue(Pointee(7)));
+}
+
+TEST(Matchers, HasValueNamesTheVariableAndItsValue) {
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(user, HasValue("ann")),
+                          "Expected: has a value that is equal to \"ann\"\n  Actual: context "
+                          "variable 'user', which is not set and has no default");
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(retries, Not(HasValue(Gt(2)))),
+                          "Expected: has no value that is > 2\n  Actual: context variable "
+                          "'retries', whose value is 3");
+  const Scope scope{user, "bob"};
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(user, HasValue("ann")),
+                          "Actual: context variable 'user', whose value is \"bob\"");
+}
+
+TEST(Matchers, IsUnsetIgnoresDefaultsAndTellsTheValue) {
+  EXPECT_THAT(retries, IsUnset());
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(retries, Not(IsUnset())),
+                          "Expected: is set\n  Actual: context variable 'retries'");
+  const Scope scope{retries, 5};
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(retries, IsUnset()),
+                          "Expected: is not set\n  Actual: context variable 'retries', which is "
+                          "set to 5");
+}
+
+TEST(Matchers, BindsLooksIntoAContextWithoutDefaults) {
+  const Context context = context_with("ann");
+  EXPECT_THAT(context, AllOf(Binds(user), Binds(user, "ann"), Binds(user, HasSubstr("an"))));
+  EXPECT_THAT(context, Not(Binds(retries)));
+  EXPECT_THAT(std::optional<Context>(context), testing::Optional(Binds(user)));
+}
+
+TEST(Matchers, BindsNamesTheVariableAndItsValue) {
+  const Context context = context_with("ann");
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(context, Binds(user, "bob")),
+                          "Expected: binds 'user' to a value that is equal to \"bob\"\n  Actual: "
+                          "{user=\"ann\"}");
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(context, Binds(user, "bob")), ", where 'user' is \"ann\"");
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(context, Not(Binds(user, "ann"))),
+                          "Expected: does not bind 'user' to a value that is equal to \"ann\"");
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(context, Binds(retries, 3)), ", where 'retries' is not set");
+}
+
+TEST(Matchers, PassOnWhatAnInnerMatcherSays) {
+  const ContextVar<std::unique_ptr<int>> pointer("pointer");
+  const Scope scope{pointer, std::make_unique<int>(7)};
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(pointer, HasValue(Pointee(8))), ", which points to 7");
+  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(copy_context(), Binds(pointer, Pointee(8))),
+                          ", which points to 7");
+}
+
+TEST(Matchers, ContextsPrintWhatIsSet) {
+  EXPECT_EQ(testing::PrintToString(Context()), "{}");
+  const Scope scope{user, "ann", retries, 5};
+  EXPECT_THAT(testing::PrintToString(copy_context()),
+              testing::AnyOf("{user=\"ann\", retries=5}", "{retries=5, user=\"ann\"}"));
+}
+
+}  // namespace

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An application context that a fixture prepares, and that the tests take over.
+//
+//   taskctx::testing::IsolatedContext context_;  // each test has a context of its own
+//   taskctx::testing::apply(app_context);        // with what the application sets, if it wants to
+//
+// The application sets its variables in a Context, so the tests see none of them until they ask.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "taskctx/context.h"
+#include "taskctx/context_var.h"
+#include "taskctx/testing.h"
+
+// Stands for a client of the real thing.
+class RedisClient {
+ public:
+  explicit RedisClient(std::string uri) : uri_(std::move(uri)) {
+    std::cout << "connect to " << uri_ << '\n';
+  }
+  RedisClient(const RedisClient&) = delete;
+  RedisClient& operator=(const RedisClient&) = delete;
+  ~RedisClient() { std::cout << "disconnect from " << uri_ << '\n'; }
+
+ private:
+  std::string uri_;
+};
+
+inline taskctx::ContextVar<std::shared_ptr<RedisClient>> redis_client{"redis_client"};
+
+// What the application does at its start. The client is closed when the last context with it ends.
+taskctx::Context create_app_context(const std::string& redis_uri) {
+  taskctx::Context context;
+  context.run([&] { redis_client.set(std::make_shared<RedisClient>(redis_uri)); });
+  return context;
+}
+
+class AppTest : public testing::Test {
+ protected:
+  [[nodiscard]] const auto& client() const { return *app_context.find(redis_client); }
+
+  taskctx::testing::IsolatedContext context_;
+  const taskctx::Context app_context = create_app_context("redis://localhost");
+};
+
+TEST_F(AppTest, WithoutContext) {
+  EXPECT_THAT(taskctx::copy_context(), Not(taskctx::testing::Binds(redis_client)));
+  EXPECT_NE(client(), nullptr);  // It can be had from the fixture all the same.
+  std::cout << "without context: " << (redis_client.find() != nullptr ? "set" : "not set") << '\n';
+}
+
+TEST_F(AppTest, WithinContext) {
+  taskctx::testing::apply(app_context);
+  EXPECT_THAT(redis_client, taskctx::testing::HasValue(client()));
+  std::cout << "within context: " << (redis_client.find() != nullptr ? "set" : "not set") << '\n';
+}
