@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -63,7 +64,12 @@ void throw_token_error(TokenError::Kind kind, std::string_view variable) {
 }
 
 void report_scope(TokenError::Kind kind, std::string_view variable) noexcept {
-  report_misuse(message("close scope of variable", variable, reason(kind)), variable);
+  std::string text;
+  try {
+    text = message("close scope of variable", variable, reason(kind));
+  } catch (const std::bad_alloc&) {  // Then the reason alone must do.
+  }
+  report_misuse(text.empty() ? reason(kind) : text, variable);
 }
 
 void report_scope_without_memory(std::string_view variable) noexcept {
