@@ -544,7 +544,8 @@ std::vector<std::size_t> widths() {
   std::iota(widths.begin(), widths.end(), std::size_t{1});
   // A leaf grows in steps of four slots up to 62; a wide node has 62 * 64 = 3,968 slots of its own,
   // and an inner node below it as many again.
-  for (std::size_t border : {44, 48, 52, 56, 60, 62, 124, 1000, 3968, 7936}) {
+  static constexpr std::size_t kBorders[] = {44, 48, 52, 56, 60, 62, 124, 1000, 3968, 7936};
+  for (const std::size_t border : kBorders) {
     widths.insert(widths.end(), {border - 1, border, border + 1});
   }
   widths.push_back(20'000);
