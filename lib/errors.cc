@@ -106,9 +106,8 @@ void report_scope(ScopeFault fault, std::string_view variable,
     }
     report_misuse({.message = text, .variable = variable, .place = place});
   } catch (const std::bad_alloc&) {
-    report_misuse({.message = "cannot close scope of variable: out of memory",
-                   .variable = variable,
-                   .place = place});
+    // Then the reason alone must do.
+    report_misuse({.message = reason(fault), .variable = variable, .place = place});
   }
 }
 

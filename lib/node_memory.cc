@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/variable.h"
@@ -77,17 +78,20 @@ void count(std::int64_t nodes) noexcept {
   memory.live.store(memory.live.load(std::memory_order_relaxed) + nodes, std::memory_order_relaxed);
 }
 
-// Runs at the thread's end. Destructors that run later allocate without the lists.
-void end_thread(void* /*unused*/) {
-  memory.is_over = true;
+// Empties and closes the lists of this thread.
+void close_lists() noexcept {
   for (ThreadMemory::List& list : memory.lists) {
     list.room = 0;
     while (list.first != nullptr) {
-      Free* next = list.first->next;
-      ::operator delete(list.first);
-      list.first = next;
+      ::operator delete(std::exchange(list.first, list.first->next));
     }
   }
+}
+
+// Runs at the thread's end. Destructors that run later allocate without the lists.
+void end_thread(void* /*unused*/) {
+  memory.is_over = true;
+  close_lists();
   const std::lock_guard lock(threads.mutex);
   (memory.previous != nullptr ? memory.previous->next : threads.first) = memory.next;
   if (memory.next != nullptr) {
@@ -157,6 +161,11 @@ void free_node(void* node, std::uint32_t size) noexcept {
   list.first = new (node) Free{list.first};
   --list.room;
   count(-1);
+}
+
+void keep_no_free_nodes() noexcept {
+  register_thread();
+  close_lists();
 }
 
 std::int64_t live_nodes() noexcept {

@@ -93,8 +93,11 @@ class Registry {
     if (slots_.size() >= kMaxSlots) {
       throw std::bad_alloc();
     }
-    slots_.emplace_back();
+    if (slots_.size() == slots_.capacity()) {
+      slots_.reserve(2 * slots_.size() + 8);
+    }
     free_.reserve(slots_.capacity());  // So that retire() needs no memory.
+    slots_.emplace_back();
     free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
   }
 

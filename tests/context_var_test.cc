@@ -292,6 +292,75 @@ TEST(ContextVarReentrancy, ADestructorThatSetsTheVariableDuringResetWins) {
   variable.unset();
 }
 
+// Uses the library in each copy, move and destruction: it reads, writes, takes snapshots and
+// scopes.
+struct Meddlesome {
+  Meddlesome(const ContextVar<Meddlesome>* own_variable, const ContextVar<std::string>* other)
+      : own(own_variable), text(other) {}
+  Meddlesome(const Meddlesome& from) : own(from.own), text(from.text) { meddle(); }
+  Meddlesome(Meddlesome&& from) : own(from.own), text(from.text) { meddle(); }
+  Meddlesome& operator=(const Meddlesome&) = delete;
+  Meddlesome& operator=(Meddlesome&&) = delete;
+  ~Meddlesome() { meddle(); }
+
+  void meddle() const {
+    if (depth == 0) {
+      ++depth;
+      {
+        const Context snapshot = copy_context();
+        const Scope scope{*own, Meddlesome(own, text), *text, "in a scope"};
+        own->set(Meddlesome(own, text));
+        EXPECT_EQ(snapshot.contains(*own), snapshot.find(*own) != nullptr);
+      }
+      text->set(std::to_string(++times));
+      --depth;
+    }
+  }
+
+  static inline int depth = 0;
+  static inline int times = 0;
+  const ContextVar<Meddlesome>* own;
+  const ContextVar<std::string>* text;
+};
+
+// P8, P18, P22: at any time, values may use the variable that they are set to, or taken from.
+TEST(ContextVarReentrancy, CopiesMovesAndDestructorsMayUseTheirOwnVariable) {
+  const ContextVar<Meddlesome> variable("variable");
+  const ContextVar<std::string> text("text");
+  auto expect_meddled = [seen = 0](const char* when) mutable {
+    EXPECT_GT(Meddlesome::times, seen) << when;
+    seen = Meddlesome::times;
+  };
+  std::optional<Context> context(std::in_place);
+  context->run([&] {
+    auto first = variable.set(Meddlesome(&variable, &text));
+    expect_meddled("set");
+    auto second = variable.set(variable.get());
+    expect_meddled("set again");
+    EXPECT_EQ(text.get(), std::to_string(Meddlesome::times));
+    variable.reset(std::move(second));
+    expect_meddled("reset");
+    {
+      const Scope scope{variable, Meddlesome(&variable, &text)};
+      const Context snapshot = copy_context();
+    }
+    expect_meddled("scope");
+    variable.unset();
+    expect_meddled("unset");
+    EXPECT_EQ(text.get(), std::to_string(Meddlesome::times));
+    variable.reset(std::move(first));
+    variable.set(Meddlesome(&variable, &text));
+  });
+  expect_meddled("the end of tokens");
+  context.reset();
+  expect_meddled("the end of a context");
+  EXPECT_EQ(text.get(), std::to_string(Meddlesome::times)) << "set here, by the last destructor";
+  std::thread([&] { variable.set(Meddlesome(&variable, &text)); }).join();
+  expect_meddled("the end of a thread");
+  variable.unset();
+  text.unset();
+}
+
 // A value whose operator== changes the context that is being compared.
 struct SetsOnComparison {
   const ContextVar<int>* to_set;

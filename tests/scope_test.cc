@@ -15,6 +15,7 @@
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
+#include "taskctx/errors.h"
 #include "tests/support.h"
 
 namespace {
@@ -147,6 +148,50 @@ TEST(ScopeTest, MayCloseOnAnotherThreadInTheSameContext) {
   std::thread([&] { context.run([&] { scope.reset(); }); }).join();
   EXPECT_TRUE(recorder.messages().empty());
   EXPECT_FALSE(context.contains(variable));
+}
+
+// P13
+TEST(ScopeTest, RestoresTheOuterValueAfterSeveralSetsInside) {
+  const ContextVar<std::string> variable("variable");
+  const Scope outer{variable, "outer"};
+  {
+    const Scope inner{variable, "inner"};
+    variable.set("again");
+    auto token = variable.set("and again");
+    variable.reset(std::move(token));
+    EXPECT_EQ(variable.get(), "again") << "another token may be used inside";
+  }
+  EXPECT_EQ(variable.get(), "outer");
+}
+
+// P9, P13
+TEST(ScopeTest, ATokenThatWasAdoptedIsUsed) {
+  const ContextVar<int> variable("variable");
+  variable.set(1);
+  {
+    auto token = variable.set(2);
+    const Scope scope{std::move(token)};
+    EXPECT_TRUE(token.used());
+    EXPECT_THROW(variable.reset(std::move(token)), taskctx::TokenError);
+    EXPECT_EQ(variable.get(), 2);
+  }
+  EXPECT_EQ(variable.get(), 1);
+  variable.unset();
+}
+
+// P9, F-C3
+TEST(ScopeTest, OfAUsedTokenIsReportedAndChangesNothing) {
+  const MisuseRecorder recorder;
+  const ContextVar<int> variable("user");
+  auto token = variable.set(1);
+  variable.reset(std::move(token));
+  variable.set(2);
+  { const Scope scope{std::move(token)}; }
+  EXPECT_THAT(recorder.messages(),
+              ElementsAre(StartsWith(
+                  "cannot close scope of variable 'user': the token has been used already")));
+  EXPECT_EQ(variable.get(), 2);
+  variable.unset();
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TEST = re.compile(r"((?:^//.*\n)*)^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", re.MULTILINE)
-ID = re.compile(r"\b(?:[PSDTVGJ]\d+b?|F-[A-M]\d+)\b")
+ID = re.compile(r"\b(?:[PSDTVGJM]\d+b?|F-[A-M]\d+)\b")
 ROW = re.compile(r"^\| ([A-Z][\w-]*) \| (.+) \| (.*) \|$")
 
 

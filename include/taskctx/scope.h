@@ -135,7 +135,13 @@ class Binding {
   const std::uint32_t depth_;
 };
 
-struct NoMore {};
+// The place of the whole scope, which the variables after the first one take from it.
+struct ScopePlace {
+  std::source_location place;
+};
+struct NoMore {
+  explicit NoMore(ScopePlace /*place*/) noexcept {}
+};
 
 }  // namespace internal
 
@@ -148,12 +154,13 @@ class [[nodiscard]] Scope {
   // pairs of variable and value. Costs as much as ContextVar::set() for each.
   template <typename V, typename... More>
   [[gnu::always_inline]] explicit Scope(internal::Named<T> variable, V&& value, More&&... more)
-      : binding_(variable, std::forward<V>(value)), rest_{std::forward<More>(more)...} {}
+      : binding_(variable, std::forward<V>(value)),
+        rest_(internal::ScopePlace{variable.place}, std::forward<More>(more)...) {}
 
   // Adopts a token: what it can undo is undone when the scope ends.
   explicit Scope(Token<T>&& token,
                  std::source_location place = std::source_location::current()) noexcept
-      : binding_(std::move(token), place) {}
+      : binding_(std::move(token), place), rest_(internal::ScopePlace{place}) {}
 
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
@@ -163,6 +170,16 @@ class [[nodiscard]] Scope {
   [[gnu::always_inline]] ~Scope() = default;
 
  private:
+  template <typename U, typename R>
+  friend class Scope;
+
+  // Goes on with the variables behind another scope's first one.
+  template <typename V, typename... More>
+  [[gnu::always_inline]] Scope(internal::ScopePlace scope, const ContextVar<T>& variable, V&& value,
+                               More&&... more)
+      : Scope(internal::Named<T>(variable, scope.place), std::forward<V>(value),
+              std::forward<More>(more)...) {}
+
   internal::Binding<T> binding_;
   [[no_unique_address]] std::conditional_t<std::is_void_v<Rest>, internal::NoMore, Rest> rest_;
 };

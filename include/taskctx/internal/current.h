@@ -228,7 +228,7 @@ template <bool kBoxed>
       place.entry->word = word;
       return {key, old};
     }
-    if (place.entry->key == 0) {
+    if (place.entry->key == 0 && !is_deep(key)) {  // A deep slot's place is elsewhere.
       place.entry->key = key;
       place.entry->word = word;
       place.leaf->boxes += static_cast<std::uint32_t>(kBoxed);

@@ -49,10 +49,10 @@ static_assert(sizeof(Entry) == kSlotSize);
 
 // The part of a boxed value that is the same for all types; the value follows in TypedBox.
 struct Box {
-  explicit Box(VariableRecord* owner) noexcept : record(owner) { add_ref(record); }
+  explicit Box(VariableRecord* owner) noexcept : record(owner) {}
 
   std::atomic<std::uint32_t> refs{1};
-  VariableRecord* const record;  // Keeps the name, and knows how to destroy the value.
+  VariableRecord* const record;  // Counted. Keeps the name, and knows how to destroy the value.
 };
 
 inline void add_ref(Box* box) noexcept { box->refs.fetch_add(1, std::memory_order_relaxed); }

@@ -24,6 +24,10 @@ void* allocate_node(std::uint32_t size);
 // Takes back memory that came from allocate_node(size), on any thread.
 void free_node(void* memory, std::uint32_t size) noexcept;
 
+// Gives back what the calling thread keeps, and lets it keep nothing from here on: for tests that
+// count allocations, or let them fail.
+void keep_no_free_nodes() noexcept;
+
 }  // namespace internal
 }  // namespace v1
 }  // namespace taskctx

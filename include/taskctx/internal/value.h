@@ -26,7 +26,10 @@ namespace internal {
 
 template <typename T>
 struct TypedBox : Box {
-  TypedBox(VariableRecord* owner, T&& initial) : Box(owner), value(std::move(initial)) {}
+  // Counts the record last: moving the value may throw.
+  TypedBox(VariableRecord* owner, T&& initial) : Box(owner), value(std::move(initial)) {
+    add_ref(record);
+  }
 
   const T value;
 };

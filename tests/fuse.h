@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Fuse: lets the n-th allocation of a test fail, or the n-th of anything that asks it. And counts
+// allocations.
+//
+//   allocations.arm(2);              // the third one from here on throws std::bad_alloc
+//   attempt();
+//   bool failed = allocations.disarm();
+//
+// A program that links this has its own operator new. Threads: one at a time.
+
+#ifndef TASKCTX_TESTS_FUSE_H_
+#define TASKCTX_TESTS_FUSE_H_
+
+#include <utility>
+
+namespace taskctx_test {
+
+class Fuse {
+ public:
+  // Lets the one after the next `count` fail, and none behind it.
+  void arm(int count) { left_ = count; }
+  // Lets nothing fail any more. Returns whether something has, since arm().
+  bool disarm() { return std::exchange(left_, kOff) == kBlown; }
+  // Counts one that is about to happen; tells whether it fails.
+  bool fails() { return left_ >= 0 && --left_ == kBlown; }
+
+ private:
+  static constexpr int kBlown = -1;
+  static constexpr int kOff = -2;
+
+  int left_ = kOff;
+};
+
+// Asked by operator new.
+extern Fuse allocations;
+
+// Returns how many allocations have not been freed.
+long live_allocations();
+
+}  // namespace taskctx_test
+
+#endif  // TASKCTX_TESTS_FUSE_H_
