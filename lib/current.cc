@@ -28,12 +28,12 @@ namespace internal {
 constinit Activation no_activation{.base = nullptr, .scopes = 0};
 constinit std::atomic<std::uint32_t> switch_watchers{0};
 
-const void* Origin::executor() const noexcept {
-  std::uintptr_t bits = bits_;
-  while (bits != 0 && (bits & kPool) == 0) {
-    bits = reinterpret_cast<const Activation*>(bits)->origin.bits_;
+Origin Origin::innermost() const noexcept {
+  Origin origin = *this;
+  while (origin.bits_ != 0 && (origin.bits_ & (kPool | kJob)) == 0) {
+    origin = reinterpret_cast<const Activation*>(origin.bits_)->origin;
   }
-  return reinterpret_cast<const void*>(bits & ~kPool);
+  return origin;
 }
 
 // The two words. taskctx_v1_current is the name that current.h uses.

@@ -152,18 +152,45 @@ TEST_P(JobPoolTest, ManyJobsMayStartFromOneContextAndTheirWritesDieWithThem) {
   EXPECT_EQ(*context.find(number), 1);
 }
 
-// P22, S5
-TEST_P(JobPoolTest, AJobsValuesAreGoneWhenItIsDone) {
+// P22: with the last handle, which keeps the context, or at the end of the job.
+TEST_P(JobPoolTest, AJobsValuesAreGoneWhenItIsDoneAndNobodyHasAHandle) {
   const ContextVar<Tracked> tracked("tracked");
+  const auto submit = [&] {
+    const Scope scope{tracked, Tracked(1)};
+    return pool.submit([&] { tracked.set(Tracked(2)); });
+  };
+  submit().get();
+  EXPECT_EQ(Tracked::alive(), 0);
   {
-    Job<void> job;
-    {
-      const Scope scope{tracked, Tracked(1)};
-      job = pool.submit([&] { tracked.set(Tracked(2)); });
-    }
+    const Job<void> job = submit();
     job.wait();
-    EXPECT_EQ(Tracked::alive(), 0);
+    EXPECT_EQ(Tracked::alive(), 1) << "as the job left it";
   }
+  EXPECT_EQ(Tracked::alive(), 0);
+  (void)submit();
+  pool.drain();
+  EXPECT_EQ(Tracked::alive(), 0);
+}
+
+// S5, T9: also by an exception, and after the pool's end.
+TEST_P(JobPoolTest, TheContextIsReadableAfterTheEndAsTheJobLeftIt) {
+  Job<void> job;
+  {
+    JobPool short_lived{{.concurrency = GetParam()}};
+    const Scope scope{request_id, "r-1"};
+    Latch go;
+    job = short_lived.submit([&] {
+      go.wait();
+      number.set(3);
+      throw std::runtime_error("thrown");
+    });
+    EXPECT_EQ(*job.context().find(request_id), "r-1");
+    EXPECT_EQ(job.context().find(number), nullptr) << "what it starts with";
+    go.open();
+  }
+  EXPECT_EQ(*job.context().find(request_id), "r-1");
+  EXPECT_EQ(*job.context().find(number), 3);
+  EXPECT_THROW(job.get(), std::runtime_error);
 }
 
 // F-E1: a destructor of what the callable captured may use the context, too.

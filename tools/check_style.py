@@ -18,8 +18,15 @@ OWNERS = {
     r"\bthread_local\b(?!\W*$)": ["lib/current.cc", "lib/node_memory.cc"],
     r"#include <(?:oneapi/)?tbb": [
         "include/taskctx/tbb.h",
+        "include/taskctx/internal/bulk.h",
         "include/taskctx/internal/pool_core.h",
+        "include/taskctx/internal/pool_registry.h",
+        "include/taskctx/job_pool.h",
         "lib/job_pool.cc",
+        "lib/job_state.cc",
+        "lib/pool_control.cc",
+        "lib/pool_core.cc",
+        "lib/pool_registry.cc",
     ],
     r"#include <coroutine>": ["include/taskctx/coro.h"],
 }

@@ -1,37 +1,198 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Job: the handle of one piece of work in a JobPool: wait for it, take its result.
+// Job, SharedJob: handles of one piece of work in a JobPool: wait for it, take its result, go on
+// with it, cancel it.
 //
 //   taskctx::Job<int> job = pool.submit([] { return 42; });
 //   job.get();  // 42, or what the job threw
 //
-// Threads:  any number of threads may wait on a handle; one at a time may get() or move it. What
-//           the job did is visible to whoever has waited for it.
+// Threads:  any number of threads may wait on a handle, ask it, or cancel its job; one at a time
+// may
+//           get(), then(), shared() or move it. What the job did is visible to whoever has waited.
 // Lifetime: a handle may outlive its pool. Dropping it detaches: the job runs all the same, and if
-//           it throws, the pool's exception handler gets the exception.
-// Errors:   JobError where there is no job: the handle is empty, or its result was taken.
+//           it throws, the pool's exception handler gets the exception. A handle keeps the job's
+//           context alive.
+// Errors:   JobError where there is no job: the handle is empty, or its result was taken; and where
+//           waiting would never end, in a forked process. JobCancelled out of get().
 
 #ifndef TASKCTX_JOB_H_
 #define TASKCTX_JOB_H_
 
-#include <stdexcept>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "taskctx/context.h"
+#include "taskctx/internal/dependent.h"
 #include "taskctx/internal/job_state.h"
+#include "taskctx/internal/pool_core.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
 
 namespace taskctx {
 inline namespace v1 {
 
-// Reports the use of a Job without a job in it.
-class JobError : public std::logic_error {
+template <typename R>
+class Job;
+template <typename R>
+class SharedJob;
+
+namespace internal {
+
+// Makes handles of references and the other way round, for those who start jobs.
+struct JobAccess {
+  template <typename R>
+  static Job<R> make(JobRef<JobResult<R>> state) noexcept {
+    return Job<R>(std::move(state));
+  }
+  template <typename R>
+  static SharedJob<R> make(std::shared_ptr<JobRef<JobResult<R>>> state) noexcept {
+    return SharedJob<R>(std::move(state));
+  }
+  template <typename Handle>
+  static auto& state(const Handle& handle, const char* verb) {
+    return handle.state(verb);
+  }
+};
+
+// Throws JobError that says what can't be done without a job.
+[[noreturn]] void throw_no_job(const char* verb);
+
+// Tells how a continuation is called: with the result, if it takes that, else with the handle.
+template <typename F, typename Result>
+inline constexpr bool kTakesResult = std::is_invocable_v<F, Result>;
+template <typename F>
+inline constexpr bool kTakesResult<F, void> = std::is_invocable_v<F>;
+
+template <typename Handle, typename R, typename Result>
+struct Continue {
+  template <typename F, typename Parent>
+  decltype(auto) operator()(F&& function, Parent&& parent) const {
+    Handle handle = JobAccess::make<R>(std::forward<Parent>(parent));
+    if constexpr (!kTakesResult<F, Result>) {
+      return std::invoke(std::forward<F>(function), std::move(handle));
+    } else if constexpr (std::is_void_v<R>) {
+      handle.get();
+      return std::invoke(std::forward<F>(function));
+    } else {
+      return std::invoke(std::forward<F>(function), handle.get());
+    }
+  }
+};
+
+// Submits `function`, to be called with the end of `parent`, which is left empty.
+template <typename Handle, typename R, typename Result, typename Parent, typename F>
+auto then(Parent& parent, const JobOptions* options, F&& function) {
+  using Call = Continue<Handle, R, Result>;
+  using Next = std::invoke_result_t<Call, std::decay_t<F>, Parent>;
+  using Task = ThenTask<Next, Parent, std::decay_t<F>, Call>;
+  PoolCore* const core = state_of(parent)->pool();
+  core->check_not_forked("continue job", state_of(parent)->name());
+  NodeRef context = core->context(options);
+  auto extras = core->extras(options);
+  auto* const task =
+      new Task(core, std::move(context), std::move(parent), std::forward<F>(function));
+  JobRef<JobResult<Next>> handle(task);
+  task->describe(std::move(extras));
+  task->start(parent);
+  return JobAccess::make<Next>(std::move(handle));
+}
+
+}  // namespace internal
+
+// What Job and SharedJob have in common.
+template <typename R, typename Ref>
+class JobHandle {
  public:
-  using std::logic_error::logic_error;
+  // Tells whether there is a job whose result has not been taken.
+  [[nodiscard]] bool valid() const noexcept { return state_of() != nullptr; }
+
+  // Tells whether the job has ended: wait() and get() don't block then. O(1).
+  //
+  //   if (job.ready()) use(job.get());
+  [[nodiscard]] bool ready() const { return state("ask").is_done(); }
+
+  // Waits until the job has ended, and leaves the result where it is.
+  //
+  // In a job of the same pool, and in a leaf of taskctx::tbb's algorithms there, what nobody has
+  // begun is run right here: the job, or what it waits for. Any other waiting blocks the thread. So
+  // waiting never hangs, whatever the number of threads, as long as the jobs of one pool don't wait
+  // for each other in a circle.
+  //
+  //   job.wait();
+  void wait() const { state("wait for").wait(); }
+
+  // Waits as wait() does, but no longer than until `deadline`, or for `timeout`; returns whether
+  // the job has ended. A job that is run right here is run to its end.
+  //
+  //   while (!job.wait_for(absl::Milliseconds(100))) report_progress();
+  [[nodiscard]] bool wait_until(absl::Time deadline) const {
+    return state("wait for").wait_until(deadline);
+  }
+  [[nodiscard]] bool wait_for(absl::Duration timeout) const {
+    return wait_until(absl::Now() + timeout);
+  }
+
+  // Asks the job to end. Returns true if nobody had begun it: it never runs then, its callable is
+  // destroyed here, in its context, and get() throws JobCancelled. Otherwise the job may find out
+  // (this_job::cancel_requested()), or end as if nothing had happened. Never blocks. O(1).
+  //
+  //   if (!job.cancel()) job.wait();
+  bool cancel() const { return state("cancel").cancel(); }
+
+  // Returns a number that no other job of this process has. O(1).
+  //
+  //   log("waiting for job ", job.id());
+  [[nodiscard]] std::uint64_t id() const { return state("ask").id(); }
+
+  // Borrows JobOptions::name, which is empty if none was given. Valid as long as the handle. O(1).
+  //
+  //   log("waiting for ", job.name());
+  [[nodiscard]] const std::string& name() const { return state("ask").name(); }
+
+  // Returns a copy of the job's context: what it starts with, as long as it has not ended; then
+  // what it has left, also by an exception. O(1).
+  //
+  //   job.wait();
+  //   log("ended with status ", *job.context().find(status));
+  [[nodiscard]] Context context() const {
+    return internal::ContextAccess::make(state("ask").context());
+  }
+
+ protected:
+  JobHandle() = default;
+  explicit JobHandle(Ref state) noexcept : state_(std::move(state)) {}
+
+  [[nodiscard]] internal::JobResult<R>* state_of() const noexcept {
+    if constexpr (std::is_same_v<Ref, internal::JobRef<internal::JobResult<R>>>) {
+      return state_.get();
+    } else {
+      return state_ != nullptr ? state_->get() : nullptr;
+    }
+  }
+  internal::JobResult<R>& state(const char* verb) const {
+    internal::JobResult<R>* const state = state_of();
+    if (state == nullptr) [[unlikely]] {
+      internal::throw_no_job(verb);
+    }
+    return *state;
+  }
+
+  Ref state_;
+
+ private:
+  friend struct internal::JobAccess;
 };
 
 // R is what the job returns: void, an object type (which may be move-only), or a reference.
 template <typename R>
-class [[nodiscard]] Job {
+class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResult<R>>> {
  public:
   // Makes a handle without a job.
   Job() = default;
@@ -41,43 +202,98 @@ class [[nodiscard]] Job {
   // Detaches the job, if there is one. Never waits.
   ~Job() = default;
 
-  // Tells whether there is a job whose result has not been taken.
-  [[nodiscard]] bool valid() const noexcept { return state_.get() != nullptr; }
-
-  // Tells whether the job has ended: wait() and get() don't block then. Throws JobError if not
-  // valid(). O(1).
-  [[nodiscard]] bool ready() const { return state("ask").is_done(); }
-
-  // Waits until the job has ended, and leaves the result where it is. Throws JobError if not
-  // valid().
-  //
-  // In a job of the same pool, and in a leaf of taskctx::tbb's algorithms there, a job that nobody
-  // has begun is run right here; any other waiting blocks the thread. So waiting never hangs,
-  // whatever the number of threads, as long as jobs don't wait for each other in a circle.
-  void wait() const { state("wait for").wait(); }
-
   // Waits as wait() does, and takes the result: returns it, or throws what the job threw. The
-  // handle is empty afterwards. Throws JobError if not valid().
+  // handle is empty afterwards.
+  //
+  //   int result = job.get();
   R get() {
-    state("get result of").wait();
-    const internal::JobRef<internal::JobResult<R>> taken = std::move(state_);
+    this->state("get result of").wait();
+    const Ref taken = std::move(this->state_);
     return taken->take();
   }
 
- private:
-  friend class JobPool;
-  explicit Job(internal::JobRef<internal::JobResult<R>> state) noexcept
-      : state_(std::move(state)) {}
-
-  internal::JobResult<R>& state(const char* verb) const {
-    if (!valid()) {
-      throw JobError(std::string("cannot ") + verb +
-                     " job: the handle is empty, or its result was taken already");
-    }
-    return *state_;
+  // Submits `function` to the job's pool, to run when the job has ended, in a snapshot of the
+  // context that is current now, or in the one that `options` ask for; the handle is empty
+  // afterwards. `function` gets the result, or nothing if that is void; what the job threw comes
+  // out of the new job's get() then, and `function` is not called. If it takes a Job<R> it gets
+  // that, and is called in any case. Never blocks, a full queue is no hindrance. Allocates once.
+  // Throws JobError after the pool's shutdown; this handle is as it was then.
+  //
+  //   Job<std::string> text = pool.submit(read).then([](Data data) { return format(data); });
+  //   Job<void> sent = text.then([](Job<std::string> job) { try_to_send(job); });
+  template <typename F>
+  auto then(F&& function) {
+    return continue_with(nullptr, std::forward<F>(function));
+  }
+  template <typename F>
+  auto then(const JobOptions& options, F&& function) {
+    return continue_with(&options, std::forward<F>(function));
   }
 
-  internal::JobRef<internal::JobResult<R>> state_;
+  // Makes this a handle that can be copied; this one is empty afterwards. Allocates once.
+  //
+  //   SharedJob<Config> config = pool.submit(read_config).shared();
+  SharedJob<R> shared() {
+    this->state("share");
+    return SharedJob<R>(std::make_shared<Ref>(std::move(this->state_)));
+  }
+
+ private:
+  friend struct internal::JobAccess;
+  using Ref = internal::JobRef<internal::JobResult<R>>;
+  using JobHandle<R, Ref>::JobHandle;
+
+  template <typename F>
+  auto continue_with(const JobOptions* options, F&& function) {
+    this->state("continue");
+    return internal::then<Job<R>, R, R>(this->state_, options, std::forward<F>(function));
+  }
+};
+
+// A handle that can be copied, of a job whose result is looked at, not taken. The job is detached
+// when the last copy is dropped. Each copy may be used by a thread of its own.
+template <typename R>
+class [[nodiscard]] SharedJob
+    : public JobHandle<R, std::shared_ptr<internal::JobRef<internal::JobResult<R>>>> {
+ public:
+  // Makes a handle without a job.
+  SharedJob() = default;
+
+  // Waits as wait() does, and borrows the result, or throws what the job threw, as often as it is
+  // called. Valid as long as some copy of the handle.
+  //
+  //   const Config& now = config.get();
+  std::add_lvalue_reference_t<const R> get() const {
+    auto& state = this->state("get result of");
+    state.wait();
+    return state.peek();
+  }
+
+  // Submits as Job::then() does. `function` gets a reference to the result, or a SharedJob<R>.
+  //
+  //   Job<void> applied = config.then([](const Config& now) { apply(now); });
+  template <typename F>
+  auto then(F&& function) const {
+    return continue_with(nullptr, std::forward<F>(function));
+  }
+  template <typename F>
+  auto then(const JobOptions& options, F&& function) const {
+    return continue_with(&options, std::forward<F>(function));
+  }
+
+ private:
+  friend class Job<R>;
+  friend struct internal::JobAccess;
+  using Ref = std::shared_ptr<internal::JobRef<internal::JobResult<R>>>;
+  using JobHandle<R, Ref>::JobHandle;
+
+  template <typename F>
+  auto continue_with(const JobOptions* options, F&& function) const {
+    this->state("continue");
+    Ref parent = this->state_;
+    return internal::then<SharedJob<R>, R, std::add_lvalue_reference_t<const R>>(
+        parent, options, std::forward<F>(function));
+  }
 };
 
 }  // namespace v1

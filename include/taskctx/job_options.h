@@ -5,14 +5,21 @@
 //   taskctx::JobPool pool{{.concurrency = 8, .context_factory = only_the_user}};
 //   pool.submit({.name = "reindex", .detached = true}, [] { reindex(); });
 //
+// Which request used the pool:
+//
+//   taskctx::Attribution account{request_id};
+//   taskctx::JobPool measured{{.attribution = account}};
+//
 // Threads:  options are plain values; a pool and a job copy what they need.
 // Errors:   std::invalid_argument, which names the option, where options contradict each other.
 
 #ifndef TASKCTX_JOB_OPTIONS_H_
 #define TASKCTX_JOB_OPTIONS_H_
 
+#include <cstddef>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -25,6 +32,10 @@ inline namespace v1 {
 // Gets what was thrown by a job that nobody waits for, on the thread where that was found out. It
 // must not throw.
 using ExceptionHandler = std::function<void(std::exception_ptr)>;
+
+namespace internal {
+class Accountant;
+}
 
 // At most one of `context`, `detached` and `context_factory` may be given. None of them: the pool's
 // factory decides, or else the job starts with a snapshot of the submitter's context.
@@ -42,6 +53,15 @@ struct JobOptions {
   ContextFactory context_factory = {};
 };
 
+enum class JobPriority { low, normal, high };
+
+// What becomes of a job for which there is no room in the queue.
+enum class WhenFull {
+  block,   // submit() waits for room; in a job of the same pool it goes over the limit instead.
+  reject,  // submit() throws JobRejected, and has touched nothing.
+  run_in_caller,  // submit() runs the job before it returns, on the calling thread.
+};
+
 struct JobPoolOptions {
   // How many jobs, and leaves of their parallel loops, run at once. 0: one per core that the
   // process may use. The pool raises oneTBB's limit of threads for its lifetime if that is needed;
@@ -54,6 +74,24 @@ struct JobPoolOptions {
 
   // Makes the context of each job that is not given one. Default: a snapshot of the submitter's.
   ContextFactory context_factory = {};
+
+  // For people: in messages.
+  std::string name = {};
+
+  // How the pool's jobs compete with those of other pools. oneTBB is strict about it: as long as a
+  // pool has work, one with a lower priority gets no thread.
+  JobPriority priority = JobPriority::normal;
+
+  // How many jobs may be queued that nobody has begun. 0: any number. Continuations and what waits
+  // for its time don't count.
+  std::size_t queue_capacity = 0;
+
+  // What submit() does where that many are queued.
+  WhenFull when_full = WhenFull::block;
+
+  // Sums up which value of a variable used the pool (attribution.h): `.attribution = account`.
+  // Default: nothing is measured.
+  std::shared_ptr<internal::Accountant> attribution = {};
 };
 
 }  // namespace v1

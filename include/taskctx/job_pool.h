@@ -9,43 +9,79 @@
 //
 // Threads:  all calls are thread-safe. What a thread did before submit() is visible to the job;
 //           what the job did is visible to whoever has waited for it. Jobs begin in the order of
-//           their submission, more or less; oneTBB promises no more.
-// Lifetime: the destructor waits for every job, also for those that jobs submit meanwhile.
+//           their submission, more or less.
+// Lifetime: the destructor waits for every job, also for those that jobs submit meanwhile, for
+//           continuations, and for what is to run later: cancel that, or shutdown(), if you can't
+//           wait. A program that ends with jobs in a pool that nobody destroyed hears of it from
+//           the misuse handler.
 // Errors:   what a job throws comes out of Job::get(), or goes to the pool's exception handler when
-//           nobody waits.
+//           nobody waits. JobError from all submitting calls after shutdown(), and in a process
+//           that was forked from the pool's: oneTBB's threads are not there. JobRejected where the
+//           queue is full (JobPoolOptions::when_full). There is no job then, and no argument was
+//           touched.
 //
-// A job starts from the bindings of its snapshot; what it sets dies with it. (In asyncio, tasks
-// that are given the same context= share it; here each job gets a copy of JobOptions::context.)
-// Inside a job, use taskctx::tbb for parallel loops. A job's own waiting, for its loops and its
-// sub-jobs, runs no other job's code on the waiting thread, but for the sub-jobs themselves.
+// A job starts from the bindings of its snapshot; what it sets dies with it, or with its last
+// handle. (In asyncio, tasks that are given the same context= share it; here each job gets a copy
+// of JobOptions::context.) Inside a job, use taskctx::tbb for parallel loops. A job's own waiting,
+// for its loops and its sub-jobs, runs no other job's code on the waiting thread, but for the
+// sub-jobs themselves.
 
 #ifndef TASKCTX_JOB_POOL_H_
 #define TASKCTX_JOB_POOL_H_
 
+#include <oneapi/tbb/task_arena.h>
+
 #include <concepts>
 #include <functional>
 #include <memory>
+#include <ranges>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "taskctx/executor.h"
+#include "taskctx/internal/bulk.h"
+#include "taskctx/internal/dependent.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/job.h"
 #include "taskctx/job_options.h"
+#include "taskctx/job_stats.h"
 
 namespace taskctx {
 inline namespace v1 {
-
 namespace internal {
 
-// What can be submitted: called once, without arguments, from a copy of its own.
-template <typename F>
-concept JobFunction = std::invocable<std::decay_t<F>>;
+// What can be submitted: called once, from copies of its own, itself's and the arguments'.
+template <typename F, typename... Args>
+concept JobFunction = std::invocable<std::decay_t<F>, std::decay_t<Args>...>;
 
+template <typename F, typename... Args>
+using JobResultOf = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
+template <typename F, typename... Args>
+using JobOf = Job<JobResultOf<F, Args...>>;
+
+// Makes one callable of a function and its arguments.
 template <typename F>
-using JobResultOf = std::invoke_result_t<std::decay_t<F>>;
-template <typename F>
-using JobOf = Job<JobResultOf<F>>;
+F&& with_arguments(F&& function) noexcept {
+  return std::forward<F>(function);
+}
+template <typename F, typename... Args>
+requires(sizeof...(Args) > 0) auto with_arguments(F&& function, Args&&... args) {
+  return [function = std::decay_t<F>(std::forward<F>(function)),
+          ... args = std::decay_t<Args>(std::forward<Args>(args))]() mutable -> decltype(auto) {
+    return std::invoke(std::move(function), std::move(args)...);
+  };
+}
+
+// A range that a bulk can keep, and begin anywhere.
+template <typename Range>
+concept BulkRange = std::ranges::random_access_range<std::decay_t<Range>> &&
+    std::ranges::sized_range<std::decay_t<Range>>;
+
+struct JobPoolAccess;
 
 }  // namespace internal
 
@@ -53,55 +89,225 @@ class JobPool {
  public:
   // Starts a pool. Its threads are oneTBB's and come with the first jobs. Throws
   // std::invalid_argument if `concurrency` is negative.
+  //
+  //   taskctx::JobPool pool{{.concurrency = 8, .queue_capacity = 10'000}};
   explicit JobPool(JobPoolOptions options = {});
+
+  // Starts a pool over an arena of yours, with its threads, constraints and priority; the pool does
+  // not change oneTBB's limit of threads. The arena must outlive the pool. Throws
+  // std::invalid_argument if `concurrency` or `priority` is given as well.
+  //
+  //   oneapi::tbb::task_arena arena{oneapi::tbb::task_arena::constraints{}.set_numa_id(0)};
+  //   taskctx::JobPool pool{arena};
+  explicit JobPool(oneapi::tbb::task_arena& arena, JobPoolOptions options = {});
+
   JobPool(const JobPool&) = delete;
   JobPool& operator=(const JobPool&) = delete;
 
   // Waits for every job. In a job of this very pool that would never end: it is reported as a
-  // misuse, and the pool is left to end with its last job.
+  // misuse, and the pool is left to end with its last job. In a forked process it does nothing.
   ~JobPool();
 
   // Returns how many jobs may run at once.
+  //
+  //   split_into(pool.concurrency());
   [[nodiscard]] int concurrency() const noexcept;
 
-  // Runs `function()` in a snapshot of the current context, taken now, or in the context that
-  // `options` ask for, and returns the handle of its result. `function` is destroyed in that
-  // context, too, on the thread that ran it. Never blocks. O(1) beside moving the function,
-  // allocates twice. Throws std::bad_alloc, std::invalid_argument if options contradict each other,
-  // and what the context factory or moving the function throws; there is no job then.
-  template <internal::JobFunction F>
-  internal::JobOf<F> submit(F&& function) {
-    return submit_in(core_->context(), std::forward<F>(function));
+  // Runs `function(args...)` in a snapshot of the current context, taken now, or in the context
+  // that `options` ask for, and returns the handle of its result. Function and arguments are copied
+  // or moved, called as rvalues, and destroyed in that context, too, on the thread that ran them.
+  // Never blocks, but for a full queue (WhenFull). O(1), allocates once. Throws std::bad_alloc,
+  // std::invalid_argument if options contradict each other, and what the context factory or moving
+  // the function throws; there is no job then.
+  //
+  //   taskctx::Job<int> sum = pool.submit(add, 1, 2);
+  //   taskctx::Job<void> job = pool.submit({.name = "reindex", .detached = true}, [] { reindex();
+  //   });
+  template <typename F, typename... Args>
+  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit(F&& function,
+                                                                                Args&&... args) {
+    return start(nullptr,
+                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
   }
-  template <internal::JobFunction F>
-  internal::JobOf<F> submit(const JobOptions& options, F&& function) {
-    return submit_in(core_->context(options), std::forward<F>(function));
+  template <typename F, typename... Args>
+  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit(
+      const JobOptions& options, F&& function, Args&&... args) {
+    return start(&options,
+                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
   }
 
-  // Runs `function()` likewise, without a handle: what it throws goes to the exception handler.
-  // Allocates once.
-  template <internal::JobFunction F>
-  void post(F&& function) {
-    core_->post(core_->context(), std::forward<F>(function));
+  // Runs `function(args...)` likewise, without a handle: what it throws goes to the exception
+  // handler.
+  //
+  //   pool.post([] { refresh_cache(); });
+  template <typename F, typename... Args>
+  requires internal::JobFunction<F, Args...>
+  void post(F&& function, Args&&... args) {
+    start_posted(nullptr,
+                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
   }
-  template <internal::JobFunction F>
-  void post(const JobOptions& options, F&& function) {
-    core_->post(core_->context(options), std::forward<F>(function));
+  template <typename F, typename... Args>
+  requires internal::JobFunction<F, Args...>
+  void post(const JobOptions& options, F&& function, Args&&... args) {
+    start_posted(&options,
+                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+  }
+
+  // Calls `function(element)` for each element of `range`, in parallel, each in a copy of one
+  // snapshot, and returns one handle for all: of a vector of the results in order, or of nothing if
+  // they are void. All are called, whatever some throw; the error of the first element that has one
+  // comes out of get(). cancel() leaves out what has not begun. The range is copied or moved, and
+  // must be random-access and sized: a vector, a span, std::views::iota. O(1) beside copying the
+  // range: one capture, one reference count and one place in the queue for all.
+  //
+  //   std::vector<int> sizes = pool.submit_bulk(files, [](const File& f) { return size_of(f);
+  //   }).get(); pool.submit_bulk(std::views::iota(0, 1000), [](int i) { work(i); }).wait();
+  template <internal::BulkRange Range, typename F>
+  auto submit_bulk(Range&& range, F&& function) {
+    return start_bulk(nullptr, std::forward<Range>(range), std::forward<F>(function));
+  }
+  template <internal::BulkRange Range, typename F>
+  auto submit_bulk(const JobOptions& options, Range&& range, F&& function) {
+    return start_bulk(&options, std::forward<Range>(range), std::forward<F>(function));
+  }
+
+  // Submits `function(args...)` when `due` has come, or `delay` has passed, in a snapshot that is
+  // taken now. Job::cancel() takes it back. It takes no room in a bounded queue. Precise to about a
+  // tenth of a millisecond, by the system's clock. O(log n) of what is to come.
+  //
+  //   auto retry = pool.submit_after(absl::Seconds(1), [] { try_again(); });
+  //   pool.submit_at(next_midnight, rotate_logs);
+  template <typename F, typename... Args>
+  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(absl::Time due,
+                                                                                   F&& function,
+                                                                                   Args&&... args) {
+    return start_delayed(
+        due, nullptr,
+        internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+  }
+  template <typename F, typename... Args>
+  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(
+      const JobOptions& options, absl::Time due, F&& function, Args&&... args) {
+    return start_delayed(
+        due, &options,
+        internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+  }
+  template <typename F, typename... Args>
+  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_after(
+      absl::Duration delay, F&& function, Args&&... args) {
+    return submit_at(absl::Now() + delay, std::forward<F>(function), std::forward<Args>(args)...);
+  }
+  template <typename F, typename... Args>
+  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_after(
+      const JobOptions& options, absl::Duration delay, F&& function, Args&&... args) {
+    return submit_at(options, absl::Now() + delay, std::forward<F>(function),
+                     std::forward<Args>(args)...);
+  }
+
+  // Returns the pool as an executor, for libraries that want one (executor.h).
+  //
+  //   library.run_on(pool.executor());
+  [[nodiscard]] JobExecutor executor() noexcept { return JobExecutor(*this); }
+
+  // Takes a snapshot of what the pool is doing. O(threads), some hundred nanoseconds.
+  //
+  //   if (pool.stats().queued > 1000) shed_load();
+  [[nodiscard]] JobPoolStats stats() const { return core_->stats(); }
+
+  // Waits until nothing is queued, waiting or running, or until `deadline`; returns whether that is
+  // so. Throws JobError in one of the pool's own jobs, which would wait for itself.
+  //
+  //   pool.drain();
+  bool drain(absl::Time deadline = absl::InfiniteFuture()) { return core_->drain(deadline); }
+
+  // Takes no more jobs from now on, and waits as drain() does. At `deadline` it cancels what has
+  // not begun, asks what runs to end (this_job::cancel_requested()), and returns a list of both.
+  // The destructor still waits for what runs. Throws JobError likewise.
+  //
+  //   for (const auto& job : pool.shutdown(absl::Now() + absl::Seconds(5))) log("lost: ",
+  //   job.name);
+  std::vector<UnfinishedJob> shutdown(absl::Time deadline = absl::InfiniteFuture()) {
+    return core_->shutdown(deadline);
   }
 
  private:
+  friend struct internal::JobPoolAccess;
+
   template <typename F>
-  internal::JobOf<F> submit_in(internal::NodeRef context, F&& function) {
+  internal::JobOf<F> start(const JobOptions* options, F&& function) {
     using R = internal::JobResultOf<F>;
-    auto* task = new internal::JobTask<R, std::decay_t<F>>(core_, std::move(context),
-                                                           std::forward<F>(function));
+    internal::PoolCore::Admission admission(*core_, options);
+    auto extras = core_->extras(options);
+    auto* const task = new internal::JobTask<R, std::decay_t<F>>(
+        core_, core_->context(options), /*references=*/2, std::forward<F>(function));
     internal::JobRef<internal::JobResult<R>> handle(task);
-    core_->enqueue(task);
-    return Job<R>(std::move(handle));
+    task->describe(std::move(extras));
+    core_->enter(task, admission);
+    return internal::JobAccess::make<R>(std::move(handle));
+  }
+
+  template <typename F>
+  void start_posted(const JobOptions* options, F&& function) {
+    internal::PoolCore::Admission admission(*core_, options);
+    auto extras = core_->extras(options);
+    auto* const task = new internal::JobTask<void, std::decay_t<F>>(
+        core_, core_->context(options), /*references=*/1, std::forward<F>(function));
+    task->describe(std::move(extras));
+    core_->enter(task, admission);
+  }
+
+  template <typename Range, typename F>
+  auto start_bulk(const JobOptions* options, Range&& range, F&& function) {
+    using Task = internal::BulkTask<std::decay_t<Range>, std::decay_t<F>>;
+    using R = typename Task::Result;
+    static_assert(!std::is_reference_v<typename Task::Element>, "a vector can't hold references");
+    internal::PoolCore::Admission admission(*core_, options);
+    auto extras = core_->extras(options);
+    auto* const task = new Task(core_, core_->context(options), std::forward<Range>(range),
+                                std::forward<F>(function));
+    internal::JobRef<internal::JobResult<R>> handle(task);
+    task->describe(std::move(extras));
+    core_->enter(task, admission);
+    return internal::JobAccess::make<R>(std::move(handle));
+  }
+
+  template <typename F>
+  internal::JobOf<F> start_delayed(absl::Time due, const JobOptions* options, F&& function) {
+    using R = internal::JobResultOf<F>;
+    core_->check_not_forked("submit job", options != nullptr ? options->name : std::string());
+    auto extras = core_->extras(options);
+    auto* const task = new internal::DelayedTask<R, std::decay_t<F>>(
+        core_, core_->context(options), due, std::forward<F>(function));
+    internal::JobRef<internal::JobResult<R>> handle(task);
+    task->describe(std::move(extras));
+    task->start();
+    return internal::JobAccess::make<R>(std::move(handle));
   }
 
   internal::PoolCore* core_;
 };
+
+// Returns the process's own pool, with one thread per core; the first call makes it. It is never
+// destroyed: at the program's end it is drained. Thread-safe.
+//
+//   taskctx::default_pool().post([] { refresh_cache(); });
+JobPool& default_pool();
+
+template <typename F>
+void JobExecutor::execute(F&& function) const {
+  pool_->post(std::forward<F>(function));
+}
+
+namespace internal {
+
+struct JobPoolAccess {
+  static PoolCore* core(const JobPool& pool) noexcept { return pool.core_; }
+};
+
+// Returns nullptr if nobody has asked for the default pool.
+JobPool* existing_default_pool() noexcept;
+
+}  // namespace internal
 
 }  // namespace v1
 }  // namespace taskctx

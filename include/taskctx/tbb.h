@@ -46,11 +46,10 @@ namespace onetbb = ::oneapi::tbb;
 // exception and on another thread, too.
 class BlockingCall {
  public:
-  BlockingCall()
-      : node_(capture()), origin_(Origin::pool(current_activation()->origin.executor())) {}
+  BlockingCall() : node_(capture()), origin_(current_activation()->origin.innermost()) {}
 
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
-  // Where the caller runs: its leaves are at work for the same pool, on any thread.
+  // Where the caller runs: its leaves are at work for the same pool and job, on any thread.
   [[nodiscard]] Origin origin() const noexcept { return origin_; }
 
  private:

@@ -32,23 +32,47 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Where an activation runs: in a pool, or wherever the one around it does.
+// What a job is to the code that runs in it: the base of the job pool's jobs.
+struct Workplace {
+  const void* executor;  // The pool.
+};
+
+// Where an activation runs: in a pool, in a job of a pool, or wherever the one around it does.
 class Origin {
  public:
   constexpr Origin() = default;
   explicit Origin(const struct Activation* outer) noexcept
       : bits_(reinterpret_cast<std::uintptr_t>(outer)) {}
   static Origin pool(const void* executor) noexcept {
-    Origin origin;
-    origin.bits_ = reinterpret_cast<std::uintptr_t>(executor) | kPool;
-    return origin;
+    return Origin(reinterpret_cast<std::uintptr_t>(executor) | kPool);
+  }
+  // The job must outlive whatever runs with this origin.
+  static Origin job(const Workplace* job) noexcept {
+    return Origin(reinterpret_cast<std::uintptr_t>(job) | kJob);
   }
 
-  // Returns the pool that runs this code, or nullptr. O(guards around it within the pool's task).
-  [[nodiscard]] const void* executor() const noexcept;
+  // Returns the origin without the guards around: good on any thread, for code that ends before the
+  // caller's does. O(guards around the code within the pool's task).
+  [[nodiscard]] Origin innermost() const noexcept;
+
+  // Returns the pool that runs this code, or nullptr. As costly.
+  [[nodiscard]] const void* executor() const noexcept {
+    const Origin origin = innermost();
+    const Workplace* workplace = origin.tagged_job();
+    return workplace != nullptr ? workplace->executor
+                                : reinterpret_cast<const void*>(origin.bits_ & ~kPool);
+  }
+  // Returns the job that this code belongs to, or nullptr. As costly.
+  [[nodiscard]] const Workplace* job() const noexcept { return innermost().tagged_job(); }
 
  private:
   static constexpr std::uintptr_t kPool = 1;
+  static constexpr std::uintptr_t kJob = 2;
+
+  explicit Origin(std::uintptr_t bits) noexcept : bits_(bits) {}
+  [[nodiscard]] const Workplace* tagged_job() const noexcept {
+    return (bits_ & kJob) != 0 ? reinterpret_cast<const Workplace*>(bits_ & ~kJob) : nullptr;
+  }
 
   std::uintptr_t bits_ = 0;
 };

@@ -2,12 +2,13 @@
 //
 // JobState: what a job's handle and its place in the pool's queue share.
 //
-//   JobState     the context, the state of execution, the error, if any
+//   JobState     the context, the stage of its life, the error, if any
 //   JobResult    + the result
 //   JobTask      + the callable
 //
-// Whoever sets the bit kClaimed runs the job: the queue, or a job of the same pool that waits for
-// it.
+// A job is in exactly one stage, and in the list of its lane that belongs to that. Whoever takes it
+// out of the queue runs it: a shell of the pool, or a job of the same pool that waits for it; or
+// cancels it.
 
 #ifndef TASKCTX_INTERNAL_JOB_STATE_H_
 #define TASKCTX_INTERNAL_JOB_STATE_H_
@@ -18,74 +19,194 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "absl/time/time.h"
+#include "taskctx/internal/current.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/job_options.h"
 
 namespace taskctx {
 inline namespace v1 {
-
 namespace internal {
 
+class JobState;
 class PoolCore;
 
-class JobState {
+// What is to happen when a job has ended. It is linked into the job, so adding it allocates
+// nothing; it must live until it fires, which it does exactly once, on the thread that ended the
+// job or, if the job has ended already, on the one that adds it.
+struct Continuation {
+  void (*fire)(Continuation* self) noexcept;
+  Continuation* next = nullptr;
+};
+
+// What few jobs have.
+struct JobExtras {
+  std::string name;
+  std::int64_t queued_at = 0;  // In ns, if the pool has an accountant.
+};
+
+enum class Stage : std::uint8_t {
+  made,     // Not yet in the pool.
+  waiting,  // For other jobs, or for its time: in its lane's list of those.
+  queued,   // Nobody has begun it; of a bulk: there are elements that nobody has begun.
+  running,
+  ended,
+};
+
+// Keeps a job's memory, not its result: not a handle.
+class HeldJob;
+
+class JobState : public Workplace {
  public:
-  JobState(PoolCore* pool, NodeRef context) noexcept : pool_(pool), context_(std::move(context)) {}
+  // Begins with `references`; takes one of the pool's for its lifetime.
+  JobState(PoolCore* pool, NodeRef context, std::uint32_t references,
+           bool is_bulk = false) noexcept;
   JobState(const JobState&) = delete;
   JobState& operator=(const JobState&) = delete;
 
-  [[nodiscard]] PoolCore* pool() const noexcept { return pool_; }
-  [[nodiscard]] bool is_done() const noexcept {
-    return (bits_.load(std::memory_order_acquire) & kDone) != 0;
+  [[nodiscard]] PoolCore* pool() const noexcept {
+    return static_cast<PoolCore*>(const_cast<void*>(executor));
+  }
+  [[nodiscard]] bool is_done() const noexcept { return (bits() & kDone) != 0; }
+  [[nodiscard]] bool is_cancelled() const noexcept { return (bits() & kCancelled) != 0; }
+  [[nodiscard]] bool is_cancel_requested() const noexcept {
+    return (bits() & kCancelRequested) != 0;
   }
 
-  // Runs the job unless somebody else has begun it.
-  void run_if_unclaimed() noexcept;
+  // Returns a number that no other job has, drawn at the first call.
+  std::uint64_t id() noexcept;
+  [[nodiscard]] const std::string& name() const noexcept;
+  // Returns the words " 'name'", or nothing if there is no name.
+  [[nodiscard]] std::string quoted_name() const;
+  [[nodiscard]] const JobExtras* extras() const noexcept { return extras_.get(); }
+  void describe(std::unique_ptr<JobExtras> extras) noexcept { extras_ = std::move(extras); }
 
-  // Blocks until the job is done, or runs it here if this thread is at work in the job's pool and
-  // nobody has begun it.
-  void wait() noexcept;
+  // Shares the context: what the job starts with, or how it left it. The caller has a handle.
+  NodeRef context() noexcept;
+
+  // Returns when the job has ended, or at `deadline` with false. In a job of the same pool it runs
+  // here what nobody has begun: the job itself, and what that waits for. Throws JobError where it
+  // would never end: in a forked process.
+  void wait() { (void)(is_done() || wait_slowly(absl::InfiniteFuture())); }
+  bool wait_until(absl::Time deadline) { return is_done() || wait_slowly(deadline); }
+
+  // Asks the job to end. Returns true if it was not begun, and never will be.
+  bool cancel() noexcept;
+
+  // Fires `continuation` when the job has ended.
+  void add_continuation(Continuation* continuation) noexcept;
 
   // Says that no handle is left. An error that nobody has seen goes to the handler.
   void abandon() noexcept;
+  // Says that the error, if there is one, has been seen.
+  void mark_seen() noexcept { bits_.fetch_or(kSeen, std::memory_order_relaxed); }
 
-  // Drops the queue's reference.
+  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
       delete this;
     }
   }
 
- protected:
-  virtual ~JobState() = default;
+  // Throws what the job threw, if it did. The job has ended.
+  void rethrow();
 
-  // Throws what the job threw, if it did, and counts as having seen it. To be called once, when the
-  // job is done.
-  void rethrow() {
-    if (error_ != nullptr) {
-      std::rethrow_exception(std::exchange(error_, nullptr));
-    }
+ protected:
+  virtual ~JobState();
+
+  // Runs the user's code in the job's context, isolated, and tells everybody. The caller has taken
+  // the job out of the queue, and gives the queue's reference.
+  void run() noexcept;
+  // Destroys the callable in the job's context and ends the job, likewise.
+  void end_without_result(std::uint32_t how, std::exception_ptr error) noexcept;
+  // Stores the job's end, and tells everybody.
+  void finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept;
+
+  static constexpr std::uint32_t kDone = 1;       // Result or error are there.
+  static constexpr std::uint32_t kAbandoned = 2;  // No handle is left.
+  static constexpr std::uint32_t kSeen = 4;       // Somebody got the error.
+  static constexpr std::uint32_t kContinued = 8;  // There are, or were, continuations.
+  static constexpr std::uint32_t kAwaited = 16;   // Somebody waits in the parking place.
+  static constexpr std::uint32_t kCancelRequested = 32;
+  static constexpr std::uint32_t kCancelled = 64;
+  static constexpr std::uint32_t kFailed = 128;
+  static constexpr std::uint32_t kCounted = 256;  // Takes room in a bounded queue.
+
+  [[nodiscard]] std::uint32_t bits() const noexcept {
+    return bits_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] Node* context_node() const noexcept { return context_.get(); }
+  [[nodiscard]] bool is_counted() const noexcept {
+    return (bits_.load(std::memory_order_relaxed) & kCounted) != 0;
+  }
+  bool stop_counting() noexcept {
+    return (bits_.fetch_and(~kCounted, std::memory_order_relaxed) & kCounted) != 0;
   }
 
  private:
+  friend class PoolCore;
+  friend class JobList;
+  friend class Helper;
+
   // Calls the callable, stores the result, and destroys the callable.
   virtual void call() = 0;
-  void run() noexcept;
+  // Destroys the callable, uncalled.
+  virtual void drop() noexcept = 0;
+  // Does what there is to do for a thread that has begun the job, or joined in.
+  virtual void perform() noexcept {
+    run();
+    release();
+  }
+  // Of what many threads do: counts one more in, and tells whether there is work for yet another.
+  // Called with the lane's lock.
+  virtual bool join() noexcept { return false; }
+  [[nodiscard]] virtual bool has_begun() const noexcept { return false; }
+  // Tells whether a waiting job could begin now; else adds what it waits for to `missing`. Called
+  // with the lane's lock.
+  virtual bool can_begin(std::vector<HeldJob>& /*missing*/) { return true; }
 
-  static constexpr std::uint32_t kClaimed = 1;    // Somebody runs it, or has.
-  static constexpr std::uint32_t kDone = 2;       // Result or error are there.
-  static constexpr std::uint32_t kAbandoned = 4;  // No handle is left.
+  bool wait_slowly(absl::Time deadline);
+  bool block(absl::Time deadline);
+  void fire_continuations() noexcept;
+  void hand_over_error() noexcept;
 
-  std::atomic<std::uint32_t> refs_{2};  // The handle's and the queue's.
+  std::atomic<std::uint32_t> refs_;
   std::atomic<std::uint32_t> bits_{0};
-  PoolCore* const pool_;  // Alive until the job is done.
   NodeRef context_;
   std::exception_ptr error_;
-  std::shared_ptr<const ExceptionHandler>
-      handler_;  // Set with error_: a handle may outlive the pool.
+  JobState* previous_ = nullptr;  // These four are guarded by the lane's lock.
+  JobState* next_ = nullptr;
+  Stage stage_ = Stage::made;
+  const bool is_bulk_;  // Many threads may perform it.
+  const std::uint16_t lane_;
+  std::atomic<Continuation*> continuations_{nullptr};
+  std::atomic<std::uint64_t> id_{0};
+  std::unique_ptr<JobExtras> extras_;
+};
+
+class HeldJob {
+ public:
+  explicit HeldJob(JobState* job) noexcept : job_(job) { job_->add_ref(); }
+  HeldJob(HeldJob&& other) noexcept : job_(std::exchange(other.job_, nullptr)) {}
+  HeldJob& operator=(HeldJob&& other) noexcept {
+    std::swap(job_, other.job_);
+    return *this;
+  }
+  ~HeldJob() {
+    if (job_ != nullptr) {
+      job_->release();
+    }
+  }
+  JobState* operator->() const noexcept { return job_; }
+  [[nodiscard]] JobState* get() const noexcept { return job_; }
+
+ private:
+  JobState* job_;
 };
 
 template <typename R>
@@ -101,6 +222,18 @@ class JobResult : public JobState {
       return static_cast<R>(**result_);
     } else {
       return std::move(*result_);
+    }
+  }
+
+  // Borrows the result.
+  std::add_lvalue_reference_t<const R> peek() {
+    rethrow();
+    if constexpr (std::is_void_v<R>) {
+      return;
+    } else if constexpr (std::is_reference_v<R>) {
+      return **result_;
+    } else {
+      return *result_;
     }
   }
 
@@ -128,24 +261,27 @@ class JobResult : public JobState {
       result_;
 };
 
+// Destroys a callable at the end of a block.
+template <typename F>
+struct Destroyer {
+  ~Destroyer() { function.reset(); }
+  std::optional<F>& function;
+};
+
 template <typename R, typename F>
 class JobTask final : public JobResult<R> {
  public:
   template <typename G>
-  JobTask(PoolCore* pool, NodeRef context, G&& function)
-      : JobResult<R>(pool, std::move(context)),
+  JobTask(PoolCore* pool, NodeRef context, std::uint32_t references, G&& function)
+      : JobResult<R>(pool, std::move(context), references),
         function_(std::in_place, std::forward<G>(function)) {}
 
  private:
-  struct Destroyer {
-    ~Destroyer() { function.reset(); }
-    std::optional<F>& function;
-  };
-
   void call() override {
-    const Destroyer destroyer{function_};
+    const Destroyer<F> destroyer{function_};
     this->store(std::move(*function_));
   }
+  void drop() noexcept override { function_.reset(); }
 
   std::optional<F> function_;
 };

@@ -1,127 +1,274 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PoolCore: what a JobPool keeps in one place while jobs run, the pool itself gone or not.
+// PoolCore: what a JobPool keeps in one place while jobs and handles are there, the pool itself
+// gone or not.
 //
-// Jobs are enqueued, not spawned: an enqueued task is never run on the stack of a task that waits,
-// so what is below a waiting job on its stack is only what waits for it. The job's code runs
-// isolated for the same reason: its waiting steals nothing but leaves of its own. And an exception
-// that escaped from an enqueued task would end the program: the shells here catch all.
+// Jobs wait in lists of our own, and shells are enqueued into the arena that run one job after the
+// other: at most as many as the pool has threads, so that most jobs cost oneTBB nothing. A shell is
+// enqueued, not spawned: an enqueued task is never run on the stack of a task that waits, so what
+// is below a waiting job on its stack is only what waits for it. The job's code runs isolated for
+// the same reason: its waiting steals nothing but leaves of its own. And an exception that escaped
+// from an enqueued task would end the program: the jobs catch all.
+//
+// No lost wake-up: who queues a job looks, with the lane's lock, whether there are shells enough; a
+// shell that goes subtracts itself first and then looks, with each lane's lock, whether there are
+// jobs. Of two holders of one lock, the second sees what the first did.
 
 #ifndef TASKCTX_INTERNAL_POOL_CORE_H_
 #define TASKCTX_INTERNAL_POOL_CORE_H_
 
+#include <oneapi/tbb/spin_mutex.h>
 #include <oneapi/tbb/task_arena.h>
 
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/time/time.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/job_options.h"
+#include "taskctx/job_stats.h"
 #include "taskctx/policy.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-class PoolCore {
+// Jobs in one stage, in the order of their coming.
+class JobList {
  public:
-  PoolCore(int concurrency, JobPoolOptions options);
-  PoolCore(const PoolCore&) = delete;
-  PoolCore& operator=(const PoolCore&) = delete;
-
-  [[nodiscard]] int concurrency() const noexcept { return arena_.max_concurrency(); }
-  [[nodiscard]] const std::shared_ptr<const ExceptionHandler>& handler() const noexcept {
-    return handler_;
+  [[nodiscard]] JobState* front() const noexcept { return first_; }
+  [[nodiscard]] static JobState* after(const JobState* job) noexcept { return job->next_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void push_back(JobState* job) noexcept {
+    job->previous_ = last_;
+    job->next_ = nullptr;
+    (last_ != nullptr ? last_->next_ : first_) = job;
+    last_ = job;
+    ++size_;
   }
-
-  // Makes the context of a job that is submitted here: what the options ask for, or what the pool's
-  // factory makes, or a snapshot. Throws what a factory throws.
-  NodeRef context() { return context_factory_ ? made_by(context_factory_) : capture(); }
-  NodeRef context(const JobOptions& options);
-
-  // Queues `job`, of which the queue has a reference; drops that if it throws.
-  void enqueue(JobState* job);
-
-  template <typename F>
-  void post(NodeRef context, F&& function) {
-    Posted<std::decay_t<F>> posted(this, std::move(context), std::forward<F>(function));
-    begin();
-    try {
-      arena_.enqueue(std::move(posted));
-    } catch (...) {
-      end();
-      throw;
-    }
+  void erase(JobState* job) noexcept {
+    (job->previous_ != nullptr ? job->previous_->next_ : first_) = job->next_;
+    (job->next_ != nullptr ? job->next_->previous_ : last_) = job->previous_;
+    --size_;
   }
-
-  // Waits for every job and destroys the core; in one of its own jobs it leaves that to the last
-  // job.
-  void close() noexcept;
 
  private:
-  // A posted function, as oneTBB's queue holds it.
-  template <typename F>
-  class Posted {
-   public:
-    template <typename G>
-    Posted(PoolCore* core, NodeRef context, G&& function)
-        : core_(core),
-          context_(std::move(context)),
-          function_(std::in_place, std::forward<G>(function)) {}
+  JobState* first_ = nullptr;
+  JobState* last_ = nullptr;
+  std::size_t size_ = 0;
+};
 
-    void operator()() const noexcept {  // const: oneTBB calls it so, once.
-      core_->run_posted(context_.get(), &Posted::call, this);
-      context_ = NodeRef();
-      core_->end();
+// A part of the pool's jobs: several locks are less in the way than one.
+struct alignas(64) Lane {
+  oneapi::tbb::spin_mutex mutex;
+  std::atomic<bool> has_queued{false};  // A hint for who has not the lock.
+  JobList waiting;
+  JobList queued;
+  JobList running;
+  std::uint64_t succeeded = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t cancelled = 0;
+  std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
+  alignas(64) std::atomic<std::uint64_t> ended{0};
+};
+
+class PoolCore {
+ public:
+  // How a job may enter: taken first, so that nothing has happened if there is none. Gives back the
+  // room in the queue that nobody entered.
+  class Admission {
+   public:
+    Admission(PoolCore& core, const JobOptions* options) : core_(core) {
+      if (core.flags_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+        core.admit(*this, options);
+      }
+    }
+    Admission(const Admission&) = delete;
+    Admission& operator=(const Admission&) = delete;
+    ~Admission() {
+      if (is_counted_) [[unlikely]] {
+        core_.give_room();
+      }
     }
 
    private:
-    static void call(const void* self) {
-      std::optional<F>& function = static_cast<const Posted*>(self)->function_;
-      struct Destroyer {
-        ~Destroyer() { function.reset(); }
-        std::optional<F>& function;
-      } const destroyer{function};
-      std::invoke(std::move(*function));
-    }
-
-    PoolCore* core_;
-    mutable NodeRef context_;
-    mutable std::optional<F> function_;
+    friend class PoolCore;
+    PoolCore& core_;
+    bool is_counted_ = false;
+    bool runs_here_ = false;
+    bool is_refused_ = false;
   };
+
+  // `arena`: the user's, or nullptr for one of our own.
+  PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena);
+  PoolCore(const PoolCore&) = delete;
+  PoolCore& operator=(const PoolCore&) = delete;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] int concurrency() const noexcept { return concurrency_; }
+  [[nodiscard]] const ExceptionHandler& handler() const noexcept { return handler_; }
+  [[nodiscard]] Accountant* accountant() const noexcept { return accountant_.get(); }
+  [[nodiscard]] JobPoolStats stats() const;
+
+  // Makes the context of a job that is submitted here: what the options ask for, or what the pool's
+  // factory makes, or a snapshot. Throws what a factory throws.
+  NodeRef context(const JobOptions* options) {
+    if (options == nullptr) [[likely]] {
+      return context_factory_ ? made_by(context_factory_) : capture();
+    }
+    return chosen_context(*options);
+  }
+  std::unique_ptr<JobExtras> extras(const JobOptions* options) {
+    if (options == nullptr && accountant_ == nullptr) [[likely]] {
+      return nullptr;
+    }
+    return make_extras(options);
+  }
+
+  // Queues `job`, of which the queue has a reference, or runs it. Throws JobError after shutdown,
+  // and drops the reference.
+  void enter(JobState* job, Admission& admission);
+  // Takes a job that waits for others, or for its time. Throws likewise.
+  void enter_waiting(JobState* job);
+  // Queues a job that waited, unless somebody has begun or cancelled it meanwhile.
+  void make_ready(JobState* job) noexcept;
+
+  // Takes a job that nobody has begun out of all lists but that of what runs, to cancel it.
+  bool begin_to_cancel(JobState* job) noexcept;
+  // For a waiting thread that is at work in the pool `here`: takes a job of that pool for the
+  // caller to perform, if nobody has begun it and it need not wait; if it must wait, tells for
+  // what.
+  enum class Found { begun, missing, nothing };
+  static Found begin_or_look(JobState* job, PoolCore* here, std::vector<HeldJob>& missing);
+  // Counts one of a bulk's threads out, and moves the bulk from the queue to what runs if all its
+  // elements were begun. Returns whether the caller was the last one.
+  template <typename Leave>
+  bool leave_bulk(JobState* job, Leave leave) noexcept {
+    Lane& lane = lane_of(job);
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    const auto [has_more, is_last] = leave();
+    if (!has_more && job->stage_ == Stage::queued) {
+      erase_queued(lane, job);
+      push_running(lane, job);
+    }
+    return is_last;
+  }
+  // Calls `change` with the lock that guards the job's stage and context.
+  template <typename F>
+  auto locked(const JobState* job, F change) {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane_of(job).mutex);
+    return change();
+  }
+
+  // Takes a job that ends out of the lists, and exchanges its context for `left`, if there is one.
+  void leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef>& left) noexcept;
+  // Counts a job as over: the last that is done with the job.
+  void count_ended(const JobState* job) noexcept;
+
+  // Throws JobError in a forked process, where no job will ever end.
+  void check_not_forked(const char* what, const std::string& name) const;
+
+  // Returns when nothing is left, or at `deadline` with false. Throws JobError in a job of its own.
+  bool drain(absl::Time deadline);
+  std::vector<UnfinishedJob> shutdown(absl::Time deadline);
+
+  // Waits for every job, and gives up the pool's reference; in one of its own jobs it leaves that
+  // to the last job.
+  void close() noexcept;
+
+  std::uint32_t add_ref() noexcept { return refs_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      delete this;
+    }
+  }
+  [[nodiscard]] std::uint16_t lane_number(std::uint32_t turn) const noexcept {
+    return static_cast<std::uint16_t>(turn & lane_mask_);
+  }
+
+ private:
+  friend class PoolRegistry;
+
+  static constexpr std::uint32_t kBounded = 1;
+  static constexpr std::uint32_t kClosed = 2;  // Since shutdown().
+  static constexpr std::uint32_t kForked = 4;  // We are in a child process.
+  static constexpr std::uint32_t kFinal = 8;   // No job will ever come, the arena may go.
 
   ~PoolCore();
 
   static NodeRef made_by(const ContextFactory& factory);
+  NodeRef chosen_context(const JobOptions& options);
+  std::unique_ptr<JobExtras> make_extras(const JobOptions* options);
 
-  // Count what is queued or running.
-  void begin() noexcept { pending_.fetch_add(1, std::memory_order_relaxed); }
-  void end() noexcept {
-    if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      end_last();
+  void admit(Admission& admission, const JobOptions* options);
+  void give_room() noexcept;
+  [[noreturn]] void refuse(const char* verb, const std::string& name) const;
+  Lane& lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
+  [[nodiscard]] bool take_room() noexcept;
+  void give_room_of(JobState* job) noexcept {
+    if (job->is_counted() && job->stop_counting()) [[unlikely]] {
+      give_room();
     }
   }
-  void end_last() noexcept;
-  void run_posted(Node* context, void (*call)(const void*), const void* self) noexcept;
+  bool count_submitted(Lane& lane) noexcept;  // With the lane's lock. False: we are closed.
+  [[noreturn]] void refuse_entered(JobState* job);
+  // With the lock of the job's lane.
+  void begin_queued(Lane& lane, JobState* job) noexcept;
+  void erase_queued(Lane& lane, JobState* job) noexcept;
+  void push_queued(Lane& lane, JobState* job) noexcept;
+  void push_running(Lane& lane, JobState* job) noexcept;
 
-  std::atomic<std::int64_t> pending_{1};  // One for the pool itself.
-  oneapi::tbb::task_arena arena_;
-  const std::shared_ptr<const ExceptionHandler> handler_;
+  [[nodiscard]] oneapi::tbb::task_arena& arena() noexcept {
+    return users_arena_ != nullptr ? *users_arena_ : own_arena_;
+  }
+  bool count_shell() noexcept;
+  void add_shell() noexcept;
+  bool enqueue_shell(std::uint32_t turn) noexcept;
+  void run_shell(std::uint32_t turn) noexcept;
+  JobState* pop(std::uint32_t& turn) noexcept;
+  [[nodiscard]] bool has_queued() noexcept;
+
+  [[nodiscard]] bool is_quiet() const noexcept;
+  void tell_quiet_waiters() noexcept;
+  bool wait_until_quiet(absl::Time deadline);
+  void finalize() noexcept;
+  std::vector<HeldJob> unended_jobs();
+
+  std::atomic<std::uint32_t> refs_{1};  // The pool's, each job's, each shell's.
+  std::atomic<std::uint32_t> flags_{0};
+  const std::uint32_t lane_mask_;
+  const int concurrency_;
+  const std::unique_ptr<Lane[]> lanes_;
   const ContextFactory context_factory_;
+  const std::shared_ptr<Accountant> accountant_;
+  oneapi::tbb::task_arena own_arena_;
+  oneapi::tbb::task_arena* const users_arena_;
+  const ExceptionHandler handler_;
+  const std::string name_;
+
+  alignas(64) std::atomic<int> shells_{0};  // Queued in the arena, or running.
+  std::atomic<int> enqueuing_{0};           // Threads that are about to use the arena.
+
+  alignas(64) std::atomic<std::size_t> counted_{0};  // What takes room in a bounded queue.
+  std::atomic<int> blocked_{0};
+  const WhenFull when_full_;
+  const std::size_t capacity_;
+  std::atomic<std::uint64_t> rejected_{0};
+
+  std::atomic<int> quiet_waiters_{0};
   std::mutex mutex_;
-  std::condition_variable ended_;
-  bool is_ended_ =
-      false;  // Guarded by mutex_: everything has run, and nobody touches the core any more.
-  bool is_orphaned_ = false;  // Guarded by mutex_: the last job destroys the core.
+  std::condition_variable changed_;  // Room in the queue, or quiet.
+  bool is_orphaned_ = false;  // Guarded by mutex_: the last job does what close() would have done.
 };
 
 }  // namespace internal

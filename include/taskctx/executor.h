@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// JobExecutor: a pool as other libraries want it: something with execute(), or a plain callable
+// that takes work.
+//
+//   const taskctx::JobExecutor executor = pool.executor();
+//   executor.execute([] { work(); });
+//   std::function<void(std::function<void()>)> scheduler = executor;
+//
+// Threads:  all calls are thread-safe; copies are equal, and cost nothing.
+// Lifetime: the pool must outlive the use of its executors.
+// Errors:   as JobPool::post().
+//
+// The other way round, work for a foreign executor gets the context by taskctx::bind (bind.h):
+//
+//   std::async(std::launch::async, taskctx::bind([] { work(); }));
+//   std::thread worker(taskctx::bind([] { work(); }));
+//   asio::post(io_context, taskctx::bind([] { work(); }));
+//   auto bound = taskctx::bind([] { work(); });  // a C API: a function and a pointer
+//   on_event([](void* data) { (*static_cast<decltype(bound)*>(data))(); }, &bound);
+
+#ifndef TASKCTX_EXECUTOR_H_
+#define TASKCTX_EXECUTOR_H_
+
+#include <utility>
+
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+class JobPool;
+
+class JobExecutor {
+ public:
+  // Runs `function()` in the pool, in a snapshot of the context that is current now. Never blocks,
+  // unless the pool's queue is full and the pool is to block then.
+  //
+  //   executor.execute([] { work(); });
+  template <typename F>
+  void execute(F&& function) const;
+
+  // Does the same, for those who call their scheduler.
+  //
+  //   std::function<void(std::function<void()>)> scheduler = executor;
+  template <typename F>
+  void operator()(F&& function) const {
+    execute(std::forward<F>(function));
+  }
+
+  // Returns the pool.
+  //
+  //   executor.pool().stats();
+  [[nodiscard]] JobPool& pool() const noexcept { return *pool_; }
+
+  [[nodiscard]] friend bool operator==(const JobExecutor& a, const JobExecutor& b) = default;
+
+ private:
+  friend class JobPool;
+  explicit JobExecutor(JobPool& pool) noexcept : pool_(&pool) {}
+
+  JobPool* pool_;
+};
+
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_EXECUTOR_H_

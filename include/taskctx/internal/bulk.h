@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// BulkTask: one job that calls a function for each element of a range, on as many threads as come.
+//
+// It stays in the pool's queue until all its elements were begun; each thread that meets it there
+// joins in, for a while. So a bulk costs one place in the queue, one capture and one reference
+// count.
+
+#ifndef TASKCTX_INTERNAL_BULK_H_
+#define TASKCTX_INTERNAL_BULK_H_
+
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "taskctx/internal/accountant.h"
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/job_state.h"
+#include "taskctx/internal/pool_core.h"
+#include "taskctx/job_errors.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+template <typename Range, typename F>
+using BulkElementResult =
+    std::invoke_result_t<F&, std::ranges::range_reference_t<std::remove_reference_t<Range>>>;
+
+// What a bulk returns: a vector of what the calls return, or nothing.
+template <typename R>
+using BulkResult = std::conditional_t<std::is_void_v<R>, void, std::vector<R>>;
+
+template <typename Range, typename F>
+class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>> {
+ public:
+  using Element = BulkElementResult<Range, F>;
+  using Result = BulkResult<Element>;
+
+  template <typename TheRange, typename G>
+  BulkTask(PoolCore* pool, NodeRef context, TheRange&& range, G&& function)
+      : JobResult<Result>(pool, std::move(context), /*references=*/2, /*is_bulk=*/true),
+        range_(std::in_place, std::forward<TheRange>(range)),
+        function_(std::in_place, std::forward<G>(function)),
+        size_(static_cast<std::size_t>(std::ranges::size(*range_))) {
+    if constexpr (!std::is_void_v<Element>) {
+      results_ = std::make_unique<std::optional<Element>[]>(size_);
+    }
+    // A few visits for each thread, so that the last ones end together, but no more of them than
+    // pay.
+    visit_ = std::clamp<std::size_t>(size_ / (8 * static_cast<std::size_t>(pool->concurrency())), 1,
+                                     256);
+  }
+
+ private:
+  using Difference = std::ranges::range_difference_t<Range>;
+
+  // With the lane's lock.
+  bool join() noexcept override {
+    ++threads_;
+    has_begun_ = true;
+    return has_more();
+  }
+  [[nodiscard]] bool has_begun() const noexcept override { return has_begun_; }
+  [[nodiscard]] bool has_more() const noexcept {
+    return next_.load(std::memory_order_relaxed) < size_ && !this->is_cancel_requested();
+  }
+
+  void perform() noexcept override {
+    visit();
+    const bool is_last = this->pool()->leave_bulk(
+        this, [this] { return std::pair(has_more(), --threads_ == 0 && !has_more()); });
+    if (is_last) {
+      end();
+      this->release();
+    }
+  }
+
+  // Calls the function for some elements, each in a context of its own.
+  void visit() noexcept {
+    const std::size_t begin = next_.fetch_add(visit_, std::memory_order_relaxed);
+    const std::size_t end = std::min(begin + visit_, size_);
+    if (begin >= end) {
+      return;
+    }
+    const JobExtras* const extras = this->extras();
+    const Measured measured(this->pool()->accountant(), this->context_node(),
+                            extras != nullptr ? extras->queued_at : 0, /*is_first=*/begin == 0);
+    Installed context(this->context_node(), Origin::job(this));
+    oneapi::tbb::this_task_arena::isolate([&] {
+      for (std::size_t i = begin; i < end && !this->is_cancel_requested(); ++i) {
+        try {
+          call_for(i);
+        } catch (...) {
+          keep_error(i, std::current_exception());
+        }
+        done_.fetch_add(1, std::memory_order_relaxed);
+        context.renew(this->context_node());
+      }
+    });
+  }
+
+  void call_for(std::size_t i) {
+    auto&& element = std::ranges::begin(*range_)[static_cast<Difference>(i)];
+    if constexpr (std::is_void_v<Element>) {
+      std::invoke(*function_, std::forward<decltype(element)>(element));
+    } else {
+      results_[i].emplace(std::invoke(*function_, std::forward<decltype(element)>(element)));
+    }
+  }
+
+  // Keeps the error of the first element that has one.
+  void keep_error(std::size_t i, std::exception_ptr error) noexcept {
+    this->pool()->locked(this, [&] {
+      if (i < error_at_) {
+        error_at_ = i;
+        std::swap(first_error_, error);
+      }
+    });
+  }
+
+  // After the last thread has left: nobody else looks at the task's own members any more.
+  void end() noexcept {
+    if (first_error_ != nullptr) {
+      this->end_without_result(JobState::kFailed, std::move(first_error_));
+    } else if (done_.load(std::memory_order_relaxed) < size_) {
+      this->end_without_result(JobState::kCancelled, nullptr);
+    } else {
+      this->run();
+    }
+  }
+
+  void call() override {
+    function_.reset();
+    range_.reset();
+    if constexpr (std::is_void_v<Element>) {
+      this->store([] {});
+    } else {
+      this->store([this] {
+        std::vector<Element> all;
+        all.reserve(size_);
+        for (std::size_t i = 0; i < size_; ++i) {
+          all.push_back(std::move(*results_[i]));
+        }
+        results_.reset();
+        return all;
+      });
+    }
+  }
+  void drop() noexcept override {
+    function_.reset();
+    range_.reset();
+    results_.reset();
+  }
+
+  std::optional<Range> range_;
+  std::optional<F> function_;
+  const std::size_t size_;
+  std::size_t visit_ = 1;
+  std::unique_ptr<std::optional<std::conditional_t<std::is_void_v<Element>, char, Element>>[]>
+      results_;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<std::size_t> done_{0};
+  int threads_ = 0;  // These are guarded by the lane's lock.
+  bool has_begun_ = false;
+  std::size_t error_at_ = static_cast<std::size_t>(-1);
+  std::exception_ptr first_error_;
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_BULK_H_

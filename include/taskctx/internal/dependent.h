@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Jobs that wait before they are queued: for one other job (then), for several (when_all,
+// when_any), or for their time (submit_after).
+
+#ifndef TASKCTX_INTERNAL_DEPENDENT_H_
+#define TASKCTX_INTERNAL_DEPENDENT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "taskctx/internal/job_state.h"
+#include "taskctx/internal/node.h"
+#include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/timer.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Makes `job` ready when it fires, and drops the reference to it that it stands for.
+struct Wakes : Continuation {
+  explicit Wakes(JobState* to_wake) noexcept : Continuation{&fire_it}, job(to_wake) {}
+
+  static void fire_it(Continuation* self) noexcept {
+    JobState* const job = static_cast<Wakes*>(self)->job;
+    job->pool()->make_ready(job);
+    job->release();
+  }
+
+  JobState* const job;
+};
+
+template <typename State>
+JobState* state_of(const JobRef<State>& parent) noexcept {
+  return parent.get();
+}
+template <typename State>
+JobState* state_of(const std::shared_ptr<JobRef<State>>& parent) noexcept {
+  return parent->get();
+}
+
+// Calls `function` with the end of another job, when there is one. `Call` knows how.
+template <typename R, typename Parent, typename F, typename Call>
+class ThenTask final : public JobResult<R> {
+ public:
+  template <typename G>
+  ThenTask(PoolCore* pool, NodeRef context, Parent parent, G&& function)
+      : JobResult<R>(pool, std::move(context), /*references=*/3),  // Handle, list, continuation.
+        parent_(std::move(parent)),
+        function_(std::in_place, std::forward<G>(function)) {}
+
+  // Gives the job to its pool. Throws JobError if that was shut down; the caller still has the
+  // parent then.
+  void start(Parent& parent) {
+    const HeldJob held(state_of(*parent_));  // Once we wait, shutdown() may cancel us.
+    try {
+      this->pool()->enter_waiting(this);
+    } catch (...) {
+      parent = std::move(*parent_);
+      this->release();  // The continuation's.
+      throw;
+    }
+    held->add_continuation(&wakes_);
+  }
+
+ private:
+  void call() override {
+    const Destroyer<F> destroyer{function_};
+    Parent parent = std::move(*parent_);
+    this->store([&]() -> R { return Call()(std::move(*function_), std::move(parent)); });
+  }
+  void drop() noexcept override {
+    function_.reset();
+    parent_.reset();
+  }
+  bool can_begin(std::vector<HeldJob>& missing) override {
+    JobState* const parent = state_of(*parent_);
+    if (parent->is_done()) {
+      return true;
+    }
+    missing.emplace_back(parent);
+    return false;
+  }
+
+  std::optional<Parent> parent_;  // Changed only while the job is not in the list of the waiting.
+  std::optional<F> function_;
+  Wakes wakes_{this};
+};
+
+// Calls `function` when all of several jobs have ended, or when the first has. `Children` is called
+// with a function for each child's state.
+template <typename R, typename Children, typename F>
+class GatherTask final : public JobResult<R> {
+ public:
+  GatherTask(PoolCore* pool, NodeRef context, Children children, std::size_t count,
+             std::size_t needed, F function)
+      : JobResult<R>(pool, std::move(context), static_cast<std::uint32_t>(2 + count)),
+        children_(std::move(children)),
+        function_(std::in_place, std::move(function)),
+        missing_(needed),
+        needs_all_(needed == count) {
+    wakes_.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      wakes_.emplace_back(this);
+    }
+  }
+
+  void start() {
+    // Once we wait, shutdown() may cancel us, and each continuation that fires may be the last: so
+    // the children are held for the while.
+    std::vector<HeldJob> held;
+    held.reserve(wakes_.size());
+    for_each([&](JobState* child) { held.emplace_back(child); });
+    try {
+      this->pool()->enter_waiting(this);
+    } catch (...) {
+      for (std::size_t i = 0; i < wakes_.size(); ++i) {
+        this->release();
+      }
+      throw;
+    }
+    if (wakes_.empty()) {
+      this->pool()->make_ready(this);
+      return;
+    }
+    Counted* wakes = wakes_.data();
+    for (HeldJob& child : held) {
+      child->add_continuation(wakes++);
+    }
+  }
+
+ private:
+  struct Counted : Continuation {
+    explicit Counted(GatherTask* task) noexcept : Continuation{&fire_it}, owner(task) {}
+
+    static void fire_it(Continuation* self) noexcept {
+      GatherTask* const task = static_cast<Counted*>(self)->owner;
+      if (task->missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        task->pool()->make_ready(task);
+      }
+      task->release();
+    }
+
+    GatherTask* owner;
+  };
+
+  template <typename Visit>
+  void for_each(Visit visit) {
+    children_->visit(visit);
+  }
+
+  void call() override {
+    const Destroyer<F> destroyer{function_};
+    Children children = std::move(*children_);
+    this->store([&]() -> R { return (*function_)(std::move(children)); });
+  }
+  void drop() noexcept override {
+    function_.reset();
+    children_.reset();
+  }
+  bool can_begin(std::vector<HeldJob>& missing) override {
+    bool has_done = false;
+    for_each([&](JobState* child) {
+      if (child->is_done()) {
+        has_done = true;
+      } else {
+        missing.emplace_back(child);
+      }
+    });
+    return needs_all_ ? missing.empty() : has_done;
+  }
+
+  std::optional<Children>
+      children_;  // Changed only while the job is not in the list of the waiting.
+  std::optional<F> function_;
+  std::vector<Counted> wakes_;
+  std::atomic<std::size_t> missing_;
+  const bool needs_all_;
+};
+
+// Is queued when its time has come.
+template <typename R, typename F>
+class DelayedTask final : public JobResult<R>, private TimerEntry {
+ public:
+  template <typename G>
+  DelayedTask(PoolCore* pool, NodeRef context, absl::Time due, G&& function)
+      : JobResult<R>(pool, std::move(context), /*references=*/3),  // Handle, list, timer.
+        TimerEntry(due, &fire_it),
+        function_(std::in_place, std::forward<G>(function)) {}
+
+  void start() {
+    try {
+      this->pool()->enter_waiting(this);
+    } catch (...) {
+      this->release();  // The timer's.
+      throw;
+    }
+    const HeldJob held(this);
+    if (!Timer::get().add(*this)) {  // No memory: there is no job.
+      this->cancel();
+      this->release();
+      throw std::bad_alloc();
+    }
+  }
+
+ private:
+  static void fire_it(TimerEntry& self) noexcept {
+    auto& task = static_cast<DelayedTask&>(self);
+    task.pool()->make_ready(&task);
+    task.release();
+  }
+
+  void call() override {
+    const Destroyer<F> destroyer{function_};
+    this->store(std::move(*function_));
+  }
+  void drop() noexcept override {
+    function_.reset();
+    if (Timer::get().remove(*this)) {
+      this->release();
+    }
+  }
+  bool can_begin(std::vector<HeldJob>& /*missing*/) override { return due() <= absl::Now(); }
+
+  std::optional<F> function_;
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_DEPENDENT_H_

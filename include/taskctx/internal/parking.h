@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where threads wait that std::atomic::wait can't serve: for a job, but no longer than until some
+// time; or for a job that depends on others, while there may be something to help with.
+
+#ifndef TASKCTX_INTERNAL_PARKING_H_
+#define TASKCTX_INTERNAL_PARKING_H_
+
+#include <condition_variable>
+#include <mutex>
+
+#include "absl/time/time.h"
+#include "taskctx/internal/job_state.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Waits until `changed` is notified, or `deadline` with false.
+bool wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
+             absl::Time deadline);
+
+// Blocks until `job`, whose kAwaited is set, has ended, or until `deadline`.
+bool park(const JobState* job, absl::Time deadline);
+
+// Wakes those who wait for `job`, which has ended.
+void unpark(const JobState* job) noexcept;
+
+// Wakes those who could help: a job that waited has become ready to run.
+void unpark_helpers() noexcept;
+
+// Runs, on this thread, which is at work in the pool `here`, what nobody has begun of `target` and
+// of what it waits for. Returns when it is done, when somebody else runs it, or at `deadline`.
+void help(JobState& target, PoolCore* here, absl::Time deadline);
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_PARKING_H_

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Timer: the one thread of the process that waits for times to come. It runs no code of the user's.
+
+#ifndef TASKCTX_INTERNAL_TIMER_H_
+#define TASKCTX_INTERNAL_TIMER_H_
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "absl/time/time.h"
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Something that is to happen at a time. Must live until it has fired, or was removed.
+class TimerEntry {
+ public:
+  // `fire` is called on the timer's thread, without any lock, and must not block.
+  TimerEntry(absl::Time due, void (*fire)(TimerEntry&) noexcept) noexcept
+      : due_(due), fire_(fire) {}
+  TimerEntry(const TimerEntry&) = delete;
+  TimerEntry& operator=(const TimerEntry&) = delete;
+
+  [[nodiscard]] absl::Time due() const noexcept { return due_; }
+
+ protected:
+  ~TimerEntry() = default;
+
+ private:
+  friend class Timer;
+  using Entries = std::multimap<absl::Time, TimerEntry*>;
+
+  const absl::Time due_;
+  void (*const fire_)(TimerEntry&) noexcept;
+  bool is_set_ = false;  // These two are guarded by the timer's mutex.
+  Entries::iterator place_{};
+};
+
+class Timer {
+ public:
+  // The thread comes with the first entry, and stays.
+  static Timer& get();
+
+  // Lets `entry` fire when its time has come, soon if that is past. O(log n). False: no memory, or
+  // no thread.
+  bool add(TimerEntry& entry) noexcept;
+  // Returns whether the entry was there: it will not fire then. O(1).
+  bool remove(TimerEntry& entry) noexcept;
+
+ private:
+  Timer() = default;
+  void run() noexcept;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool has_thread_ = false;
+  TimerEntry::Entries entries_;
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_TIMER_H_

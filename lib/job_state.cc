@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of one job: its run, its end, and what happens then.
+
+#include "taskctx/internal/job_state.h"
+
+#include <oneapi/tbb/task_arena.h>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "taskctx/internal/accountant.h"
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/node.h"
+#include "taskctx/internal/parking.h"
+#include "taskctx/internal/pool_core.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/this_job.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+JobState::JobState(PoolCore* pool, NodeRef context, std::uint32_t references, bool is_bulk) noexcept
+    : Workplace{pool},
+      refs_(references),
+      context_(std::move(context)),
+      is_bulk_(is_bulk),
+      lane_(pool->lane_number(pool->add_ref())) {
+  if (references == 1) {
+    bits_.store(kAbandoned, std::memory_order_relaxed);
+  }
+}
+
+JobState::~JobState() { pool()->release(); }
+
+std::uint64_t JobState::id() noexcept {
+  std::uint64_t id = id_.load(std::memory_order_relaxed);
+  if (id == 0) {
+    const std::uint64_t fresh = draw_id();
+    if (id_.compare_exchange_strong(id, fresh, std::memory_order_relaxed)) {
+      id = fresh;
+    }
+  }
+  return id;
+}
+
+const std::string& JobState::name() const noexcept {
+  static const auto* const none = new std::string;
+  return extras_ != nullptr ? extras_->name : *none;
+}
+
+std::string JobState::quoted_name() const {
+  return name().empty() ? std::string() : " '" + name() + "'";
+}
+
+NodeRef JobState::context() noexcept {
+  return pool()->locked(this, [this] { return context_; });
+}
+
+void JobState::run() noexcept {
+  std::optional<NodeRef> left;
+  std::uint32_t how = 0;
+  {
+    const Measured measured(is_bulk_ ? nullptr : pool()->accountant(), context_.get(),
+                            extras_ != nullptr ? extras_->queued_at : 0, /*is_first=*/true);
+    const Installed context(context_.get(), Origin::job(this));
+    oneapi::tbb::this_task_arena::isolate([this, &how] {
+      try {
+        call();
+      } catch (const JobCancelled&) {
+        error_ = std::current_exception();
+        how = kCancelled;
+      } catch (...) {
+        error_ = std::current_exception();
+        how = kFailed;
+      }
+    });
+    if (current_node() != context_.get() && (bits() & kAbandoned) == 0) {
+      left = NodeRef::share(current_node());
+    }
+  }
+  finish(how, left);
+}
+
+bool JobState::cancel() noexcept {
+  bits_.fetch_or(kCancelRequested, std::memory_order_relaxed);
+  const HeldJob held(this);  // The queue's reference goes with the end.
+  if (!pool()->begin_to_cancel(this)) {
+    return false;
+  }
+  end_without_result(kCancelled, nullptr);
+  release();
+  return true;
+}
+
+void JobState::end_without_result(std::uint32_t how, std::exception_ptr error) noexcept {
+  {
+    const Installed context(context_.get(), Origin::job(this));
+    drop();
+  }
+  error_ = std::move(error);
+  std::optional<NodeRef> left;
+  finish(how, left);
+}
+
+void JobState::finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept {
+  PoolCore* const core = pool();
+  core->leave(this,
+              how == 0         ? &Lane::succeeded
+              : how == kFailed ? &Lane::failed
+                               : &Lane::cancelled,
+              left);
+  left.reset();
+  if (error_ == nullptr && (bits() & kAbandoned) != 0) {
+    context_ = NodeRef();
+  }
+  // Releases the result to those who acquire it in is_done() and wait().
+  const std::uint32_t before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
+  if ((before & kAbandoned) != 0) {
+    hand_over_error();
+    context_ = NodeRef();
+  } else {
+    bits_.notify_all();
+  }
+  if ((before & kContinued) != 0) {
+    fire_continuations();
+  }
+  if ((before & kAwaited) != 0) {
+    unpark(this);
+  }
+  core->count_ended(this);
+}
+
+// Gives the exception handler what nobody has seen. There is no handle, and the job has ended.
+void JobState::hand_over_error() noexcept {
+  if (error_ == nullptr || (bits() & (kSeen | kCancelled)) != 0) {
+    return;
+  }
+  const Installed context(context_.get(), Origin(current_activation()));
+  pool()->handler()(std::exchange(error_, nullptr));
+}
+
+void JobState::abandon() noexcept {
+  if ((bits_.fetch_or(kAbandoned, std::memory_order_acq_rel) & kDone) != 0) {
+    hand_over_error();
+    context_ = NodeRef();
+  }
+}
+
+void JobState::rethrow() {
+  const std::uint32_t state = bits();
+  if ((state & (kFailed | kCancelled)) == 0) {
+    return;
+  }
+  mark_seen();
+  if (error_ == nullptr) {
+    throw JobCancelled("cannot get result of job" + quoted_name() + ": it was cancelled");
+  }
+  std::rethrow_exception(error_);
+}
+
+void JobState::add_continuation(Continuation* continuation) noexcept {
+  continuation->next = continuations_.load(std::memory_order_relaxed);
+  while (!continuations_.compare_exchange_weak(continuation->next, continuation,
+                                               std::memory_order_acq_rel)) {
+  }
+  // Either the job's end sees kContinued, or we see kDone: so somebody fires.
+  if ((bits_.fetch_or(kContinued, std::memory_order_acq_rel) & kDone) != 0) {
+    fire_continuations();
+  }
+}
+
+void JobState::fire_continuations() noexcept {
+  Continuation* last = continuations_.exchange(nullptr, std::memory_order_acq_rel);
+  Continuation* first = nullptr;
+  while (last != nullptr) {  // The list has the last one first.
+    Continuation* const next = last->next;
+    last->next = first;
+    first = last;
+    last = next;
+  }
+  while (first != nullptr) {
+    Continuation* const next = first->next;
+    first->fire(first);
+    first = next;
+  }
+}
+
+}  // namespace internal
+
+namespace this_job {
+
+namespace {
+
+internal::JobState* current() noexcept {
+  return static_cast<internal::JobState*>(
+      const_cast<internal::Workplace*>(internal::current_activation()->origin.job()));
+}
+
+}  // namespace
+
+bool cancel_requested() noexcept {
+  const internal::JobState* job = current();
+  return job != nullptr && job->is_cancel_requested();
+}
+
+std::uint64_t id() noexcept {
+  internal::JobState* job = current();
+  return job != nullptr ? job->id() : 0;
+}
+
+std::string_view name() noexcept {
+  const internal::JobState* job = current();
+  return job != nullptr ? std::string_view(job->name()) : std::string_view();
+}
+
+}  // namespace this_job
+}  // namespace v1
+}  // namespace taskctx

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a pool is asked for beside running jobs: admission, contexts, numbers, its end.
+
+#include <oneapi/tbb/global_control.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "taskctx/context.h"
+#include "taskctx/errors.h"
+#include "taskctx/internal/accountant.h"
+#include "taskctx/internal/job_state.h"
+#include "taskctx/internal/parking.h"
+#include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/pool_registry.h"
+#include "taskctx/job_errors.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+NodeRef PoolCore::made_by(const ContextFactory& factory) {
+  if (current_node() == &empty_node) {
+    return ContextAccess::node(factory(nullptr));
+  }
+  const Context parent = copy_context();
+  return ContextAccess::node(factory(&parent));
+}
+
+NodeRef PoolCore::chosen_context(const JobOptions& options) {
+  const bool is_made = static_cast<bool>(options.context_factory);
+  if (static_cast<int>(options.context.has_value()) + static_cast<int>(options.detached) +
+          static_cast<int>(is_made) >
+      1) {
+    throw std::invalid_argument(
+        "cannot submit job '" + options.name +
+        "': more than one of context, detached and context_factory is given");
+  }
+  if (options.context) {
+    return ContextAccess::node(*options.context);
+  }
+  if (options.detached) {
+    return {};
+  }
+  return is_made ? made_by(options.context_factory) : context(nullptr);
+}
+
+std::unique_ptr<JobExtras> PoolCore::make_extras(const JobOptions* options) {
+  if (accountant_ == nullptr && options->name.empty()) {
+    return nullptr;
+  }
+  auto extras = std::make_unique<JobExtras>();
+  if (options != nullptr) {
+    extras->name = options->name;
+  }
+  if (accountant_ != nullptr) {
+    extras->queued_at = now_ns();
+  }
+  return extras;
+}
+
+void PoolCore::refuse(const char* verb, const std::string& name) const {
+  const bool is_forked = (flags_.load(std::memory_order_relaxed) & kForked) != 0;
+  throw JobError(std::string("cannot ") + verb + (name.empty() ? "" : " '" + name + "'") +
+                 (is_forked ? ": this process was forked from the pool's; call exec after fork"
+                            : ": the pool was shut down"));
+}
+
+void PoolCore::check_not_forked(const char* what, const std::string& name) const {
+  if ((flags_.load(std::memory_order_relaxed) & kForked) != 0) [[unlikely]] {
+    refuse(what, name);
+  }
+}
+
+bool PoolCore::take_room() noexcept {
+  if (counted_.fetch_add(1, std::memory_order_seq_cst) < capacity_) {
+    return true;
+  }
+  counted_.fetch_sub(1, std::memory_order_seq_cst);
+  return false;
+}
+
+void PoolCore::give_room() noexcept {
+  counted_.fetch_sub(1, std::memory_order_seq_cst);
+  if (blocked_.load(std::memory_order_seq_cst) != 0) {
+    {
+      const std::lock_guard lock(mutex_);  // Whoever has found no room waits by now.
+    }
+    changed_.notify_all();
+  }
+}
+
+void PoolCore::admit(Admission& admission, const JobOptions* options) {
+  const std::uint32_t flags = flags_.load(std::memory_order_relaxed);
+  if ((flags & (kClosed | kForked)) != 0) {
+    refuse("submit job", options != nullptr ? options->name : std::string());
+  }
+  if (take_room()) {
+    admission.is_counted_ = true;
+    return;
+  }
+  if (when_full_ == WhenFull::reject) {
+    rejected_.fetch_add(1, std::memory_order_relaxed);
+    throw JobRejected("cannot submit job" +
+                      (options != nullptr && !options->name.empty() ? " '" + options->name + "'"
+                                                                    : std::string()) +
+                      ": " + std::to_string(capacity_) + " jobs are queued in pool '" + name_ +
+                      "' already");
+  }
+  if (when_full_ == WhenFull::run_in_caller) {
+    admission.runs_here_ = true;
+    return;
+  }
+  if (current_activation()->origin.executor() == this) {
+    return;  // Over the limit: a thread that waited here could be the one that makes room.
+  }
+  blocked_.fetch_add(1, std::memory_order_seq_cst);
+  {
+    std::unique_lock lock(mutex_);
+    while ((flags_.load(std::memory_order_relaxed) & kClosed) == 0 &&
+           !(admission.is_counted_ = take_room())) {
+      changed_.wait(lock);
+    }
+  }
+  blocked_.fetch_sub(1, std::memory_order_relaxed);
+  if (!admission.is_counted_) {
+    refuse("submit job", options != nullptr ? options->name : std::string());
+  }
+}
+
+JobPoolStats PoolCore::stats() const {
+  JobPoolStats stats;
+  using Control = oneapi::tbb::global_control;
+  const std::size_t allowed = Control::active_value(Control::max_allowed_parallelism);
+  stats.threads = static_cast<int>(
+      std::min(static_cast<std::size_t>(concurrency_), std::max<std::size_t>(allowed, 2) - 1));
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    Lane& lane = lanes_[i];
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    stats.queued += lane.queued.size();
+    stats.waiting += lane.waiting.size();
+    stats.running += lane.running.size();
+    stats.done += lane.succeeded;
+    stats.failed += lane.failed;
+    stats.cancelled += lane.cancelled;
+  }
+  stats.rejected = rejected_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+bool PoolCore::drain(absl::Time deadline) {
+  check_not_forked("drain pool", name_);
+  if (current_activation()->origin.executor() == this) {
+    throw JobError("cannot drain pool '" + name_ + "': one of its own jobs would wait for itself");
+  }
+  return wait_until_quiet(deadline);
+}
+
+std::vector<UnfinishedJob> PoolCore::shutdown(absl::Time deadline) {
+  check_not_forked("shut down pool", name_);
+  if (current_activation()->origin.executor() == this) {
+    throw JobError("cannot shut down pool '" + name_ +
+                   "': one of its own jobs would wait for itself");
+  }
+  flags_.fetch_or(kClosed, std::memory_order_seq_cst);
+  { const std::lock_guard lock(mutex_); }
+  changed_.notify_all();  // Who waits for room gets an error.
+  std::vector<UnfinishedJob> unfinished;
+  if (wait_until_quiet(deadline)) {
+    return unfinished;
+  }
+  for (HeldJob& job : unended_jobs()) {
+    const bool was_queued = job->cancel();
+    if (was_queued || !job->is_done()) {
+      unfinished.push_back({job->id(), job->name(), !was_queued});
+    }
+  }
+  return unfinished;
+}
+
+std::vector<HeldJob> PoolCore::unended_jobs() {
+  std::vector<HeldJob> jobs;
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    Lane& lane = lanes_[i];
+    bool is_complete = false;
+    while (!is_complete) {
+      const std::size_t begin = jobs.size();
+      std::size_t size = 0;
+      {
+        const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+        size = lane.queued.size() + lane.waiting.size() + lane.running.size();
+        is_complete = jobs.capacity() >= begin + size;
+        if (is_complete) {  // No allocation with the lock.
+          for (const JobList* list : {&lane.queued, &lane.waiting, &lane.running}) {
+            for (JobState* job = list->front(); job != nullptr; job = JobList::after(job)) {
+              jobs.emplace_back(job);
+            }
+          }
+        }
+      }
+      if (!is_complete) {
+        jobs.reserve(std::max(begin + size, 2 * begin));
+      }
+    }
+  }
+  return jobs;
+}
+
+void PoolCore::close() noexcept {
+  if ((flags_.load(std::memory_order_relaxed) & kForked) != 0) {
+    return;  // Nothing of it can end here, nor be freed.
+  }
+  if (current_activation()->origin.executor() == this) {
+    report_misuse("cannot destroy pool: one of its own jobs would wait for itself", {});
+    quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
+    const std::lock_guard lock(mutex_);
+    is_orphaned_ = true;
+    return;
+  }
+  (void)wait_until_quiet(absl::InfiniteFuture());
+  finalize();
+}
+
+void PoolCore::finalize() noexcept {
+  flags_.fetch_or(kClosed | kFinal, std::memory_order_seq_cst);  // Handles may outlive the pool.
+  while (enqueuing_.load(std::memory_order_seq_cst) != 0) {
+    std::this_thread::yield();
+  }
+  PoolRegistry::get().remove(this, users_arena_ == nullptr ? concurrency_ : 0);
+  release();
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pool's lists of jobs, and the shells that run them.
+
+#include "taskctx/internal/pool_core.h"
+
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/info.h>
+#include <oneapi/tbb/spin_mutex.h>
+#include <oneapi/tbb/task_arena.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "taskctx/internal/accountant.h"
+#include "taskctx/internal/job_state.h"
+#include "taskctx/internal/parking.h"
+#include "taskctx/internal/pool_registry.h"
+#include "taskctx/job_errors.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+namespace {
+
+using Lock = oneapi::tbb::spin_mutex::scoped_lock;
+
+// More don't pay: a lane is locked for a few instructions.
+constexpr unsigned kMostLanes = 16;
+
+// After so many jobs a shell gives the thread back to oneTBB, which may have something more urgent,
+// and queues itself again.
+constexpr int kShellBudget = 64;
+
+// A clock that ticks every few ms and costs next to nothing.
+std::int64_t ticks() noexcept {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+void terminate_on(const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& exception) {
+    std::fprintf(stderr, "taskctx: a job that nobody waits for threw: %s\n", exception.what());
+  } catch (...) {
+    std::fprintf(
+        stderr,
+        "taskctx: a job that nobody waits for threw something that is not a std::exception\n");
+  }
+  std::terminate();
+}
+
+oneapi::tbb::task_arena::priority priority_of(JobPriority priority) {
+  switch (priority) {
+    case JobPriority::low:
+      return oneapi::tbb::task_arena::priority::low;
+    case JobPriority::high:
+      return oneapi::tbb::task_arena::priority::high;
+    case JobPriority::normal:
+      break;
+  }
+  return oneapi::tbb::task_arena::priority::normal;
+}
+
+int threads_of(const JobPoolOptions& options, oneapi::tbb::task_arena* arena) {
+  if (arena != nullptr) {
+    return arena->max_concurrency();
+  }
+  return options.concurrency != 0 ? options.concurrency : oneapi::tbb::info::default_concurrency();
+}
+
+}  // namespace
+
+PoolCore::PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena)
+    : flags_(options.queue_capacity != 0 ? kBounded : 0),
+      lane_mask_(
+          std::bit_floor(std::min(static_cast<unsigned>(threads_of(options, arena)), kMostLanes)) -
+          1),
+      concurrency_(threads_of(options, arena)),
+      lanes_(std::make_unique<Lane[]>(lane_mask_ + 1)),
+      context_factory_(std::move(options.context_factory)),
+      accountant_(std::move(options.attribution)),
+      own_arena_(concurrency_, /*reserved_for_masters=*/0, priority_of(options.priority)),
+      users_arena_(arena),
+      handler_(options.exception_handler ? std::move(options.exception_handler)
+                                         : ExceptionHandler(&terminate_on)),
+      name_(std::move(options.name)),
+      when_full_(options.when_full),
+      capacity_(options.queue_capacity) {
+  PoolRegistry::get().add(this, users_arena_ == nullptr ? concurrency_ : 0);
+  PoolCore::arena().initialize();
+}
+
+PoolCore::~PoolCore() = default;
+
+void PoolCore::push_queued(Lane& lane, JobState* job) noexcept {
+  job->stage_ = Stage::queued;
+  lane.queued.push_back(job);
+  lane.has_queued.store(true, std::memory_order_relaxed);
+}
+
+void PoolCore::erase_queued(Lane& lane, JobState* job) noexcept {
+  lane.queued.erase(job);
+  lane.has_queued.store(lane.queued.size() != 0, std::memory_order_relaxed);
+}
+
+void PoolCore::push_running(Lane& lane, JobState* job) noexcept {
+  job->stage_ = Stage::running;
+  lane.running.push_back(job);
+}
+
+void PoolCore::begin_queued(Lane& lane, JobState* job) noexcept {
+  if (job->is_bulk_ && job->join()) [[unlikely]] {
+    return;  // There is work for more threads.
+  }
+  erase_queued(lane, job);
+  push_running(lane, job);
+}
+
+bool PoolCore::count_submitted(Lane& lane) noexcept {
+  if ((flags_.load(std::memory_order_relaxed) & kClosed) != 0) [[unlikely]] {
+    return false;
+  }
+  lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
+                       std::memory_order_release);
+  return true;
+}
+
+// Another thread may have run and deleted the job as soon as it is in the queue.
+void PoolCore::enter(JobState* job, Admission& admission) {
+  Lane& lane = lane_of(job);
+  bool needs_shell = false;
+  {
+    const Lock lock(lane.mutex);
+    if (!count_submitted(lane)) {
+      admission.is_refused_ = true;
+    } else if (admission.runs_here_ && !job->is_bulk_) [[unlikely]] {
+      push_running(lane, job);
+    } else {
+      if (admission.is_counted_) [[unlikely]] {
+        job->bits_.fetch_or(JobState::kCounted, std::memory_order_relaxed);
+        admission.is_counted_ = false;
+      }
+      push_queued(lane, job);
+      needs_shell = shells_.load(std::memory_order_acquire) < concurrency_;
+    }
+  }
+  if (admission.is_refused_) [[unlikely]] {
+    refuse_entered(job);
+  } else if (admission.runs_here_) [[unlikely]] {
+    if (job->is_bulk_) {
+      help(*job, this, absl::InfiniteFuture());
+    } else {
+      job->perform();
+    }
+  } else if (needs_shell) {
+    add_shell();
+  }
+}
+
+void PoolCore::refuse_entered(JobState* job) {
+  const std::string name = job->name();
+  job->release();
+  refuse("submit job", name);
+}
+
+void PoolCore::enter_waiting(JobState* job) {
+  Lane& lane = lane_of(job);
+  {
+    const Lock lock(lane.mutex);
+    if (count_submitted(lane)) {
+      job->stage_ = Stage::waiting;
+      lane.waiting.push_back(job);
+      return;
+    }
+  }
+  refuse_entered(job);
+}
+
+void PoolCore::make_ready(JobState* job) noexcept {
+  Lane& lane = lane_of(job);
+  {
+    const Lock lock(lane.mutex);
+    if (job->stage_ != Stage::waiting) {
+      return;
+    }
+    lane.waiting.erase(job);
+    push_queued(lane, job);
+  }
+  add_shell();
+  unpark_helpers();
+}
+
+PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here,
+                                        std::vector<HeldJob>& missing) {
+  PoolCore* const core = job->pool();
+  Lane& lane = core->lane_of(job);
+  {
+    const Lock lock(lane.mutex);
+    if (job->stage_ == Stage::waiting) {
+      if (!job->can_begin(missing)) {
+        return Found::missing;
+      }
+      if (core != here) {
+        return Found::nothing;
+      }
+      lane.waiting.erase(job);
+      core->push_running(lane, job);
+      return Found::begun;
+    }
+    if (job->stage_ != Stage::queued || core != here) {
+      return Found::nothing;
+    }
+    core->begin_queued(lane, job);
+  }
+  core->give_room_of(job);
+  return Found::begun;
+}
+
+bool PoolCore::begin_to_cancel(JobState* job) noexcept {
+  Lane& lane = lane_of(job);
+  {
+    const Lock lock(lane.mutex);
+    if (job->stage_ == Stage::waiting) {
+      lane.waiting.erase(job);
+    } else if (job->stage_ == Stage::queued && !(job->is_bulk_ && job->has_begun())) {
+      erase_queued(lane, job);
+    } else {
+      return false;
+    }
+    push_running(lane, job);
+  }
+  give_room_of(job);
+  return true;
+}
+
+void PoolCore::leave(JobState* job, std::uint64_t Lane::*outcome,
+                     std::optional<NodeRef>& left) noexcept {
+  Lane& lane = lane_of(job);
+  const Lock lock(lane.mutex);
+  lane.running.erase(job);
+  job->stage_ = Stage::ended;
+  ++(lane.*outcome);
+  if (left) [[unlikely]] {
+    std::swap(job->context_, *left);
+  }
+}
+
+void PoolCore::count_ended(const JobState* job) noexcept {
+  lane_of(job).ended.fetch_add(1, std::memory_order_seq_cst);
+  if (quiet_waiters_.load(std::memory_order_seq_cst) != 0) [[unlikely]] {
+    tell_quiet_waiters();
+  }
+}
+
+// Counts one more shell, if there is a thread for it.
+bool PoolCore::count_shell() noexcept {
+  int shells = shells_.load(std::memory_order_relaxed);
+  while (shells < concurrency_) {
+    if (shells_.compare_exchange_weak(shells, shells + 1, std::memory_order_acq_rel)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void PoolCore::add_shell() noexcept {
+  if (count_shell()) {
+    const std::uint32_t turn = add_ref();
+    if (!enqueue_shell(turn)) {
+      // No memory. Another shell runs what is queued, if there is one; or else we do.
+      if (shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && has_queued() && count_shell()) {
+        run_shell(turn);
+      } else {
+        release();
+      }
+    }
+  }
+}
+
+// The arena may be gone as soon as the pool is closed, so close() waits for us.
+bool PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
+  bool is_enqueued = false;
+  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
+  if ((flags_.load(std::memory_order_seq_cst) & kFinal) == 0) {
+    try {
+      arena().enqueue([this, turn] { run_shell(turn); });
+      is_enqueued = true;
+    } catch (...) {  // No memory.
+    }
+  }
+  enqueuing_.fetch_sub(1, std::memory_order_release);
+  return is_enqueued;
+}
+
+JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    Lane& lane = lanes_[turn++ & lane_mask_];
+    if (!lane.has_queued.load(std::memory_order_relaxed)) {
+      continue;
+    }
+    JobState* job = nullptr;
+    bool is_shared = false;
+    {
+      const Lock lock(lane.mutex);
+      job = lane.queued.front();
+      if (job == nullptr) {
+        continue;
+      }
+      begin_queued(lane, job);
+      is_shared = job->stage_ == Stage::queued;
+    }
+    give_room_of(job);
+    if (is_shared && shells_.load(std::memory_order_relaxed) < concurrency_) [[unlikely]] {
+      add_shell();
+    }
+    return job;
+  }
+  return nullptr;
+}
+
+bool PoolCore::has_queued() noexcept {
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    const Lock lock(lanes_[i].mutex);
+    if (lanes_[i].queued.size() != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void PoolCore::run_shell(std::uint32_t turn) noexcept {
+  int budget = kShellBudget;
+  const std::int64_t began = ticks();
+  while (true) {
+    JobState* const job = pop(turn);
+    if (job == nullptr) {
+      shells_.fetch_sub(1, std::memory_order_acq_rel);
+      if (!has_queued() || !count_shell()) {
+        break;
+      }
+      continue;
+    }
+    job->perform();
+    if ((--budget <= 0 || ticks() != began) && enqueue_shell(turn)) {
+      return;
+    }
+  }
+  release();
+}
+
+bool PoolCore::is_quiet() const noexcept {
+  // First what has ended: then equal sums mean that there was a moment with nothing left, for what
+  // a job submits is counted before the job has ended.
+  std::uint64_t ended = 0;
+  std::uint64_t submitted = 0;
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    ended += lanes_[i].ended.load(std::memory_order_seq_cst);
+  }
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    submitted += lanes_[i].submitted.load(std::memory_order_seq_cst);
+  }
+  return ended == submitted;
+}
+
+void PoolCore::tell_quiet_waiters() noexcept {
+  std::unique_lock lock(mutex_);
+  if (is_orphaned_ && is_quiet()) {
+    is_orphaned_ = false;
+    lock.unlock();
+    finalize();
+    return;
+  }
+  changed_.notify_all();
+}
+
+bool PoolCore::wait_until_quiet(absl::Time deadline) {
+  quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
+  bool is_over = true;
+  {
+    std::unique_lock lock(mutex_);
+    while (!is_quiet()) {
+      if (!wait_on(changed_, lock, deadline)) {
+        is_over = is_quiet();
+        break;
+      }
+    }
+  }
+  quiet_waiters_.fetch_sub(1, std::memory_order_relaxed);
+  return is_over;
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
