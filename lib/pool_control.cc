@@ -33,10 +33,11 @@ inline namespace v1 {
 namespace internal {
 
 NodeRef PoolCore::made_by(const ContextFactory& factory) {
-  if (current_node() == &empty_node) {
+  NodeRef inherited = capture();
+  if (inherited.get() == &empty_node) {
     return ContextAccess::node(factory(nullptr));
   }
-  const Context parent = copy_context();
+  const Context parent = ContextAccess::make(std::move(inherited));
   return ContextAccess::node(factory(&parent));
 }
 

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -110,6 +111,21 @@ TEST(Snapshot, AnEntryOutlivesContextAndVariable) {
   EXPECT_EQ(Tracked::alive(), 1);
   kept = ContextEntry();
   EXPECT_EQ(Tracked::alive(), 0);
+}
+
+// S5: what was taken inside a scope can be read when the scope, its thread and its task are gone.
+TEST(Snapshot, StaysReadableAfterTheScopeThatMadeItEnded) {
+  const ContextVar<std::string> variable("variable");
+  Context snapshot;
+  std::thread([&] {
+    taskctx::bind([&] {
+      const Scope scope{variable, "inside"};
+      snapshot = copy_context();
+    })();
+  }).join();
+  EXPECT_EQ(variable.find(), nullptr);
+  EXPECT_EQ(*snapshot.find(variable), "inside");
+  EXPECT_EQ(snapshot.run([&] { return variable.get(); }), "inside");
 }
 
 // F-B9: what came, what went, what is different; nothing else.
