@@ -149,11 +149,23 @@ void Context::leave() {
 }
 
 void Context::leave_run() noexcept {
-  if (internal::current_activation() != &self_) {
-    internal::report_misuse(
-        "cannot leave context: it is not the innermost one that was entered here", {});
+  const internal::Activation* current = internal::current_activation();
+  if (current == &self_) [[likely]] {
+    restore();
+    return;
   }
-  restore();
+  internal::report_misuse("cannot leave context: it is not the innermost one that was entered here",
+                          {});
+  // This ends those that were entered inside and not left. If one around has ended this, the thread
+  // goes on where that has put it.
+  while (current != nullptr && current != &self_) {
+    current = current->origin.outer();
+  }
+  if (current == &self_) {
+    restore();
+  } else {
+    entered_.store(false, std::memory_order_release);
+  }
 }
 
 void Context::restore() noexcept {

@@ -294,13 +294,20 @@ TEST(Snapshot, CanBeEnteredForABlock) {
 // P27, F-B4: blocks that overlap are reported.
 TEST(Snapshot, ABlockThatIsNotTheInnermostIsReported) {
   const MisuseRecorder recorder;
+  const ContextVar<int> variable("variable");
+  const Scope scope{variable, 1};
   Context first;
   Context second;
   std::optional<ContextScope> outer(std::in_place, first);
   std::optional<ContextScope> inner(std::in_place, second);
+  variable.set(2);
   outer.reset();
   EXPECT_EQ(recorder.messages().size(), 1U);
+  EXPECT_EQ(variable.get(), 1) << "both have ended";
   inner.reset();
+  EXPECT_EQ(recorder.messages().size(), 2U);
+  EXPECT_EQ(variable.get(), 1);
+  EXPECT_EQ(*second.find(variable), 2);
 }
 
 // F-C3: a scope that ends before a younger one is reported, once, with its variable and place.

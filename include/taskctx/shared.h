@@ -122,7 +122,8 @@ template <typename T>
 class Shared {
  public:
   // Makes a value of its own, shared with nobody yet.
-  explicit Shared(T value = T())
+  Shared() requires std::default_initializable<T> : Shared(T()) {}
+  explicit Shared(T value)
       : cell_(std::make_shared<internal::Cell<T>>(std::make_shared<const T>(std::move(value)))) {}
 
   // Returns a copy of the value.
@@ -161,7 +162,8 @@ template <typename T>
 class Overlay {
  public:
   // Makes the lowest layer, with a value.
-  explicit Overlay(T value = T())
+  Overlay() requires std::default_initializable<T> : Overlay(T()) {}
+  explicit Overlay(T value)
       : cell_(std::make_shared<internal::Cell<T>>(std::make_shared<const T>(std::move(value)))) {}
 
   // Makes an empty layer over this one: what a task gets of its parent's.

@@ -55,6 +55,12 @@ class Origin {
   // caller's does. O(guards around the code within the pool's task).
   [[nodiscard]] Origin innermost() const noexcept;
 
+  // Returns the activation around this one; nullptr where a task begins.
+  [[nodiscard]] const struct Activation* outer() const noexcept {
+    return (bits_ & (kPool | kJob)) == 0 ? reinterpret_cast<const struct Activation*>(bits_)
+                                         : nullptr;
+  }
+
   // Returns the pool that runs this code, or nullptr. As costly.
   [[nodiscard]] const void* executor() const noexcept {
     const Origin origin = innermost();
