@@ -202,18 +202,19 @@ def draw_queue_waits(samples, context, path):
     axes.tick_params(axis="y", length=0, labelsize=10.5, labelcolor=INK)
     axes.tick_params(axis="x", which="both", labelsize=9, colors=PALE)
     axes.xaxis.set_major_formatter(lambda value, _: _time(value))
+    axes.xaxis.set_minor_formatter(lambda *_: "")
     axes.grid(axis="x", which="major", color="#d0d7de", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in axes.spines.values():
         side.set_visible(False)
     axes.legend(
         loc="lower left",
-        bbox_to_anchor=(-0.005, 1.0),
+        bbox_to_anchor=(-0.13, 1.03),
         ncols=len(QUEUES),
         frameon=False,
         fontsize=9.5,
-        handletextpad=0.2,
-        columnspacing=1.4,
+        handletextpad=0.1,
+        columnspacing=1.0,
     )
     axes.annotate(
         "p50 / p99 / p99.9",
