@@ -13,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -72,14 +73,15 @@ std::unique_ptr<JobExtras> PoolCore::make_extras(const JobOptions* options) {
   return extras;
 }
 
-void PoolCore::refuse(const char* verb, const std::string& name) const {
+void PoolCore::refuse(const char* verb, std::string_view name) const {
   const bool is_forked = (flags_.load(std::memory_order_relaxed) & kForked) != 0;
-  throw JobError(std::string("cannot ") + verb + (name.empty() ? "" : " '" + name + "'") +
+  throw JobError(std::string("cannot ") + verb +
+                 (name.empty() ? "" : " '" + std::string(name) + "'") +
                  (is_forked ? ": this process was forked from the pool's; call exec after fork"
                             : ": the pool was shut down"));
 }
 
-void PoolCore::check_not_forked(const char* what, const std::string& name) const {
+void PoolCore::check_not_forked(const char* what, std::string_view name) const {
   if ((flags_.load(std::memory_order_relaxed) & kForked) != 0) [[unlikely]] {
     refuse(what, name);
   }
@@ -106,7 +108,7 @@ void PoolCore::give_room() noexcept {
 void PoolCore::admit(Admission& admission, const JobOptions* options) {
   const std::uint32_t flags = flags_.load(std::memory_order_relaxed);
   if ((flags & (kClosed | kForked)) != 0) {
-    refuse("submit job", options != nullptr ? options->name : std::string());
+    refuse("submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
   }
   if (take_room()) {
     admission.is_counted_ = true;
@@ -137,7 +139,7 @@ void PoolCore::admit(Admission& admission, const JobOptions* options) {
   }
   blocked_.fetch_sub(1, std::memory_order_relaxed);
   if (!admission.is_counted_) {
-    refuse("submit job", options != nullptr ? options->name : std::string());
+    refuse("submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
   }
 }
 
@@ -226,7 +228,7 @@ std::vector<UnfinishedJob> PoolCore::shutdown(absl::Time deadline) {
   for (HeldJob& job : unended_jobs()) {
     const bool was_queued = job->cancel();
     if (was_queued || !job->is_done()) {
-      unfinished.push_back({job->id(), job->name(), !was_queued});
+      unfinished.push_back({job->id(), std::string(job->name()), !was_queued});
     }
   }
   return unfinished;

@@ -8,7 +8,6 @@
 #include <oneapi/tbb/info.h>
 #include <oneapi/tbb/spin_mutex.h>
 #include <oneapi/tbb/task_arena.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -172,7 +172,7 @@ void PoolCore::enter(JobState* job, Admission& admission) {
 }
 
 void PoolCore::refuse_entered(JobState* job) {
-  const std::string name = job->name();
+  const std::string name(job->name());
   job->release();
   refuse("submit job", name);
 }

@@ -449,9 +449,9 @@ TEST(ProgramsEndDeathTest, JobsOfAPoolThatNobodyDestroysAreReported) {
         taskctx::set_misuse_handler([](const taskctx::Misuse& misuse) {
           std::fprintf(stderr, "%s\n", std::string(misuse.message).c_str());
         });
-        auto* pool = new JobPool(JobPoolOptions{.concurrency = 1, .name = "leaked"});
-        auto* never = new Latch;
-        pool->post([never] { never->wait(); });
+        static auto* const pool = new JobPool(JobPoolOptions{.concurrency = 1, .name = "leaked"});
+        static Latch never;
+        pool->post([] { never.wait(); });
         pool->post([] {});
         std::exit(0);
       },

@@ -35,6 +35,7 @@
 #include <functional>
 #include <memory>
 #include <ranges>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -276,7 +277,8 @@ class JobPool {
                                             Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
     using Task = internal::DelayedTask<R, internal::CallOf<F, Args...>>;
-    core_->check_not_forked("submit job", options != nullptr ? options->name : std::string());
+    core_->check_not_forked(
+        "submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
     auto extras = core_->extras(options);
     auto* const task =
         new Task(core_, core_->context(options), due,
