@@ -9,5 +9,6 @@
 int main(int argc, char** argv) {
   bench::add_loops();
   bench::add_jobs();
+  bench::add_latencies();
   return bench::run(argc, argv);
 }

@@ -56,6 +56,7 @@ void add_pairs(const std::string& goal, const std::string& operation, int thread
 
 void add_loops();
 void add_jobs();
+void add_latencies();
 
 }  // namespace bench
 

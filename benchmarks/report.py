@@ -263,6 +263,17 @@ def pairs_table(data, samples):
     return markdown_table(["ns, 2 threads", "taskctx", "oneTBB", "ratio of pairs", "95 %"], rows)
 
 
+def queue_table(samples):
+    rows = []
+    for load in (50, 80, 95):
+        for contender in ("taskctx", "onetbb", "packaged_task", "async"):
+            values = [samples.get(f"queue_wait/{load}/{contender}", q) for q in ("p50", "p99", "p999")]
+            if all(values):
+                cells = [number(statistics.median(each) / 1000) for each in values]
+                rows.append([f"{load} %", contender, *cells])
+    return markdown_table(["load", "µs", "p50", "p99", "p99.9"], rows)
+
+
 def growth_table(operations, sizes, what, samples):
     """Returns ns per operation, a column for each of the sizes."""
     rows = []
@@ -283,6 +294,8 @@ def document(data, samples, rows, context, instructions):
         operations_table(data, samples),
         "## On two threads, in pairs with oneTBB",
         pairs_table(data, samples),
+        "## Time in the queue",
+        queue_table(samples),
         "## Growth with the number of variables that are set",
         growth_table(data["growth"], (1, 8, 32, 128, 1000), "N", samples),
         "## Growth with the depth of nesting",
@@ -337,7 +350,7 @@ def run(arguments):
     text = document(data, samples, rows, context, instructions)
     print(text)
     if arguments.output:
-        from chart import draw  # Needs matplotlib, which only this does.
+        from chart import draw, draw_queue_waits  # Needs matplotlib, which only this does.
 
         rounded = [{k: v for k, v in row.items() if k != "severity"} for row in rows]
         with open(arguments.output + ".json", "w", encoding="utf-8") as file:
@@ -346,8 +359,10 @@ def run(arguments):
         with open(arguments.output + ".md", "w", encoding="utf-8") as file:
             file.write(text)
         draw(data, samples, context, arguments.output + ".svg")
+        draw_queue_waits(samples, context, arguments.output + "-queue.svg")
         if arguments.readme:
             draw(data, samples, context, arguments.chart)
+            draw_queue_waits(samples, context, arguments.chart.replace(".svg", "-queue.svg"))
             link = os.path.relpath(arguments.chart, os.path.dirname(arguments.readme) or ".")
             picture = f"![What operations cost, beside thread_local]({link})"
             splice(arguments.readme, f"{picture}\n\n{operations_table(data, samples)}")

@@ -3,9 +3,9 @@
 #include "taskctx/internal/accountant.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include <cstdint>
+#include <ctime>
 
 namespace taskctx {
 inline namespace v1 {

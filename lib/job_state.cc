@@ -50,13 +50,8 @@ std::uint64_t JobState::id() noexcept {
   return id;
 }
 
-const std::string& JobState::name() const noexcept {
-  static const auto* const none = new std::string;
-  return extras_ != nullptr ? extras_->name : *none;
-}
-
 std::string JobState::quoted_name() const {
-  return name().empty() ? std::string() : " '" + name() + "'";
+  return name().empty() ? std::string() : " '" + std::string(name()) + "'";
 }
 
 NodeRef JobState::context() noexcept {
@@ -90,12 +85,11 @@ void JobState::run() noexcept {
 
 bool JobState::cancel() noexcept {
   bits_.fetch_or(kCancelRequested, std::memory_order_relaxed);
-  const HeldJob held(this);  // The queue's reference goes with the end.
   if (!pool()->begin_to_cancel(this)) {
     return false;
   }
   end_without_result(kCancelled, nullptr);
-  release();
+  release();  // The queue's reference; whoever calls this has another.
   return true;
 }
 
@@ -217,7 +211,7 @@ std::uint64_t id() noexcept {
 
 std::string_view name() noexcept {
   const internal::JobState* job = current();
-  return job != nullptr ? std::string_view(job->name()) : std::string_view();
+  return job != nullptr ? job->name() : std::string_view();
 }
 
 }  // namespace this_job

@@ -118,7 +118,8 @@ class Helper {
   Helper(JobState& target, PoolCore* here) : target_(target), here_(here) {}
 
   void help(absl::Time deadline) {
-    while (!target_.is_done()) {
+    // Whoever waits has a handle, so performing it is not the end of the target.
+    while (!target_.is_done()) {  // NOLINT(clang-analyzer-cplusplus.NewDelete)
       std::vector<HeldJob> missing;
       const PoolCore::Found found = PoolCore::begin_or_look(&target_, here_, missing);
       if (found == PoolCore::Found::nothing) {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -73,14 +74,15 @@ std::unique_ptr<JobExtras> PoolCore::make_extras(const JobOptions* options) {
   return extras;
 }
 
-void PoolCore::refuse(const char* verb, const std::string& name) const {
+void PoolCore::refuse(const char* verb, std::string_view name) const {
   const bool is_forked = (flags_.load(std::memory_order_relaxed) & kForked) != 0;
-  throw JobError(std::string("cannot ") + verb + (name.empty() ? "" : " '" + name + "'") +
+  throw JobError(std::string("cannot ") + verb +
+                 (name.empty() ? "" : " '" + std::string(name) + "'") +
                  (is_forked ? ": this process was forked from the pool's; call exec after fork"
                             : ": the pool was shut down"));
 }
 
-void PoolCore::check_not_forked(const char* what, const std::string& name) const {
+void PoolCore::check_not_forked(const char* what, std::string_view name) const {
   if ((flags_.load(std::memory_order_relaxed) & kForked) != 0) [[unlikely]] {
     refuse(what, name);
   }
@@ -107,7 +109,7 @@ void PoolCore::give_room() noexcept {
 void PoolCore::admit(Admission& admission, const JobOptions* options) {
   const std::uint32_t flags = flags_.load(std::memory_order_relaxed);
   if ((flags & (kClosed | kForked)) != 0) {
-    refuse("submit job", options != nullptr ? options->name : std::string());
+    refuse("submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
   }
   if (take_room()) {
     admission.is_counted_ = true;
@@ -138,7 +140,7 @@ void PoolCore::admit(Admission& admission, const JobOptions* options) {
   }
   blocked_.fetch_sub(1, std::memory_order_relaxed);
   if (!admission.is_counted_) {
-    refuse("submit job", options != nullptr ? options->name : std::string());
+    refuse("submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
   }
 }
 
@@ -160,6 +162,47 @@ JobPoolStats PoolCore::stats() const {
   }
   stats.rejected = rejected_.load(std::memory_order_relaxed);
   return stats;
+}
+
+bool PoolCore::is_quiet() const noexcept {
+  // First what has ended: then equal sums mean that there was a moment with nothing left, for what
+  // a job submits is counted before the job has ended.
+  std::uint64_t ended = 0;
+  std::uint64_t submitted = 0;
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    ended += lanes_[i].ended.load(std::memory_order_seq_cst);
+  }
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    submitted += lanes_[i].submitted.load(std::memory_order_seq_cst);
+  }
+  return ended == submitted;
+}
+
+void PoolCore::tell_quiet_waiters() noexcept {
+  std::unique_lock lock(mutex_);
+  if (is_orphaned_ && is_quiet()) {
+    is_orphaned_ = false;
+    lock.unlock();
+    finalize();
+    return;
+  }
+  changed_.notify_all();
+}
+
+bool PoolCore::wait_until_quiet(absl::Time deadline) {
+  quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
+  bool is_over = true;
+  {
+    std::unique_lock lock(mutex_);
+    while (!is_quiet()) {
+      if (!wait_on(changed_, lock, deadline)) {
+        is_over = is_quiet();
+        break;
+      }
+    }
+  }
+  quiet_waiters_.fetch_sub(1, std::memory_order_relaxed);
+  return is_over;
 }
 
 bool PoolCore::drain(absl::Time deadline) {
@@ -186,7 +229,7 @@ std::vector<UnfinishedJob> PoolCore::shutdown(absl::Time deadline) {
   for (HeldJob& job : unended_jobs()) {
     const bool was_queued = job->cancel();
     if (was_queued || !job->is_done()) {
-      unfinished.push_back({job->id(), job->name(), !was_queued});
+      unfinished.push_back({job->id(), std::string(job->name()), !was_queued});
     }
   }
   return unfinished;

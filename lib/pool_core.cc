@@ -8,7 +8,6 @@
 #include <oneapi/tbb/info.h>
 #include <oneapi/tbb/spin_mutex.h>
 #include <oneapi/tbb/task_arena.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -172,7 +172,7 @@ void PoolCore::enter(JobState* job, Admission& admission) {
 }
 
 void PoolCore::refuse_entered(JobState* job) {
-  const std::string name = job->name();
+  const std::string name(job->name());
   job->release();
   refuse("submit job", name);
 }
@@ -360,47 +360,6 @@ void PoolCore::run_shell(std::uint32_t turn) noexcept {
     }
   }
   release();
-}
-
-bool PoolCore::is_quiet() const noexcept {
-  // First what has ended: then equal sums mean that there was a moment with nothing left, for what
-  // a job submits is counted before the job has ended.
-  std::uint64_t ended = 0;
-  std::uint64_t submitted = 0;
-  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-    ended += lanes_[i].ended.load(std::memory_order_seq_cst);
-  }
-  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-    submitted += lanes_[i].submitted.load(std::memory_order_seq_cst);
-  }
-  return ended == submitted;
-}
-
-void PoolCore::tell_quiet_waiters() noexcept {
-  std::unique_lock lock(mutex_);
-  if (is_orphaned_ && is_quiet()) {
-    is_orphaned_ = false;
-    lock.unlock();
-    finalize();
-    return;
-  }
-  changed_.notify_all();
-}
-
-bool PoolCore::wait_until_quiet(absl::Time deadline) {
-  quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
-  bool is_over = true;
-  {
-    std::unique_lock lock(mutex_);
-    while (!is_quiet()) {
-      if (!wait_on(changed_, lock, deadline)) {
-        is_over = is_quiet();
-        break;
-      }
-    }
-  }
-  quiet_waiters_.fetch_sub(1, std::memory_order_relaxed);
-  return is_over;
 }
 
 }  // namespace internal

@@ -3,8 +3,8 @@
 #include "taskctx/internal/timer.h"
 
 #include <pthread.h>
-#include <signal.h>
 
+#include <csignal>
 #include <mutex>
 #include <thread>
 

@@ -177,7 +177,7 @@ class Help(unittest.TestCase):
 
     def test_names_each_option(self):
         text = search("--help").stdout.decode()
-        for name in ["queries", "matches", "budget", "threads", "repeat", "format", "carrier"]:
+        for name in ["queries", "matches", "account", "budget", "threads", "repeat", "format", "carrier"]:
             self.assertIn("--" + name, text)
 
     def test_version_is_that_of_the_library(self):
@@ -299,6 +299,18 @@ class Results(TreeTest):
             self.assertEqual(row["request"], "\ufffd/\"\\")
             self.assertEqual(row["user"], "\ufffd")
         self.assertEqual(row["text"], "\ufffd" * 8)
+
+    def test_account_tells_which_request_used_the_pool(self):
+        self.write("file", b"needle\n" * 12345)
+        lines = search("--account", self.root, "carol/q1=needle", "b=x").stdout.decode().splitlines()
+        self.assertEqual(lines[4].split(), ["used", "the", "pool", "jobs", "queued", "ms", "CPU", "ms"])
+        self.assertEqual([line.split()[:2] for line in lines[5:7]], [["b", "1"], ["carol/q1", "1"]])
+        result = search("--account", "--repeat=3", "--format=json", self.root, "carol/q1=needle", "b=x")
+        account = {row["request"]: row for row in json.loads(result.stdout)["account"]}
+        self.assertEqual(account.keys(), {"b", "carol/q1"})
+        self.assertEqual(account["carol/q1"]["jobs"], 3)
+        self.assertGreater(account["carol/q1"]["cpu_ms"], 0)
+        self.assertNotIn("account", json.loads(search("--noaccount", "--format=json", self.root, "a=x").stdout))
 
     def test_json_has_every_figure(self):
         result = json.loads(search("--format=json", self.root, "a=x").stdout)

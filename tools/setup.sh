@@ -10,7 +10,7 @@ readonly USAGE="Usage: tools/setup.sh [--dev]
 Installs the Debian packages that taskctx is built and tested with.
 
   --dev   also those for working on it: Clang, clang-format, clang-tidy, shellcheck,
-          valgrind, matplotlib
+          valgrind, matplotlib, Asio
   --help  print this and exit"
 
 # bazel-rules-java and -proto are what Bazel 4 would otherwise download.
@@ -18,7 +18,7 @@ readonly BUILD_PACKAGES=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto g++ git pkg-config python3
   libabsl-dev libbenchmark-dev libgmock-dev libgtest-dev libtbb-dev
 )
-readonly DEV_PACKAGES=(clang-format clang-tidy python3-matplotlib shellcheck valgrind)
+readonly DEV_PACKAGES=(clang-format clang-tidy libasio-dev python3-matplotlib shellcheck valgrind)
 readonly DEV_PACKAGES_OF_SOME_RELEASES=(clang-16 libclang-rt-16-dev)
 
 die() {

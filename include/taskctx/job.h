@@ -22,7 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -154,7 +154,7 @@ class JobHandle {
   // Borrows JobOptions::name, which is empty if none was given. Valid as long as the handle. O(1).
   //
   //   log("waiting for ", job.name());
-  [[nodiscard]] const std::string& name() const { return state("ask").name(); }
+  [[nodiscard]] std::string_view name() const { return state("ask").name(); }
 
   // Returns a copy of the job's context: what it starts with, as long as it has not ended; then
   // what it has left, also by an exception. O(1).

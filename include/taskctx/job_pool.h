@@ -35,6 +35,7 @@
 #include <functional>
 #include <memory>
 #include <ranges>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -75,6 +76,9 @@ requires(sizeof...(Args) > 0) auto with_arguments(F&& function, Args&&... args) 
     return std::invoke(std::move(function), std::move(args)...);
   };
 }
+
+template <typename F, typename... Args>
+using CallOf = std::decay_t<decltype(with_arguments(std::declval<F>(), std::declval<Args>()...))>;
 
 // A range that a bulk can keep, and begin anywhere.
 template <typename Range>
@@ -126,14 +130,12 @@ class JobPool {
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit(F&& function,
                                                                                 Args&&... args) {
-    return start(nullptr,
-                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+    return start(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit(
       const JobOptions& options, F&& function, Args&&... args) {
-    return start(&options,
-                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+    return start(&options, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   // Runs `function(args...)` likewise, without a handle: what it throws goes to the exception
@@ -143,14 +145,12 @@ class JobPool {
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...>
   void post(F&& function, Args&&... args) {
-    start_posted(nullptr,
-                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+    start_posted(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...>
   void post(const JobOptions& options, F&& function, Args&&... args) {
-    start_posted(&options,
-                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+    start_posted(&options, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   // Calls `function(element)` for each element of `range`, in parallel, each in a copy of one
@@ -181,16 +181,12 @@ class JobPool {
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(absl::Time due,
                                                                                    F&& function,
                                                                                    Args&&... args) {
-    return start_delayed(
-        due, nullptr,
-        internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+    return start_delayed(due, nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(
       const JobOptions& options, absl::Time due, F&& function, Args&&... args) {
-    return start_delayed(
-        due, &options,
-        internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
+    return start_delayed(due, &options, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_after(
@@ -233,25 +229,30 @@ class JobPool {
  private:
   friend struct internal::JobPoolAccess;
 
-  template <typename F>
-  internal::JobOf<F> start(const JobOptions* options, F&& function) {
-    using R = internal::JobResultOf<F>;
+  // Arguments are touched when nothing else can refuse the job.
+  template <typename F, typename... Args>
+  internal::JobOf<F, Args...> start(const JobOptions* options, F&& function, Args&&... args) {
+    using R = internal::JobResultOf<F, Args...>;
+    using Call = internal::CallOf<F, Args...>;
     internal::PoolCore::Admission admission(*core_, options);
     auto extras = core_->extras(options);
-    auto* const task = new internal::JobTask<R, std::decay_t<F>>(
-        core_, core_->context(options), /*references=*/2, std::forward<F>(function));
+    auto* const task = new internal::JobTask<R, Call>(
+        core_, core_->context(options), /*references=*/2,
+        internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
     internal::JobRef<internal::JobResult<R>> handle(task);
     task->describe(std::move(extras));
     core_->enter(task, admission);
     return internal::JobAccess::make<R>(std::move(handle));
   }
 
-  template <typename F>
-  void start_posted(const JobOptions* options, F&& function) {
+  template <typename F, typename... Args>
+  void start_posted(const JobOptions* options, F&& function, Args&&... args) {
+    using Call = internal::CallOf<F, Args...>;
     internal::PoolCore::Admission admission(*core_, options);
     auto extras = core_->extras(options);
-    auto* const task = new internal::JobTask<void, std::decay_t<F>>(
-        core_, core_->context(options), /*references=*/1, std::forward<F>(function));
+    auto* const task = new internal::JobTask<void, Call>(
+        core_, core_->context(options), /*references=*/1,
+        internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
     task->describe(std::move(extras));
     core_->enter(task, admission);
   }
@@ -271,13 +272,17 @@ class JobPool {
     return internal::JobAccess::make<R>(std::move(handle));
   }
 
-  template <typename F>
-  internal::JobOf<F> start_delayed(absl::Time due, const JobOptions* options, F&& function) {
-    using R = internal::JobResultOf<F>;
-    core_->check_not_forked("submit job", options != nullptr ? options->name : std::string());
+  template <typename F, typename... Args>
+  internal::JobOf<F, Args...> start_delayed(absl::Time due, const JobOptions* options, F&& function,
+                                            Args&&... args) {
+    using R = internal::JobResultOf<F, Args...>;
+    using Task = internal::DelayedTask<R, internal::CallOf<F, Args...>>;
+    core_->check_not_forked(
+        "submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
     auto extras = core_->extras(options);
-    auto* const task = new internal::DelayedTask<R, std::decay_t<F>>(
-        core_, core_->context(options), due, std::forward<F>(function));
+    auto* const task =
+        new Task(core_, core_->context(options), due,
+                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
     internal::JobRef<internal::JobResult<R>> handle(task);
     task->describe(std::move(extras));
     task->start();

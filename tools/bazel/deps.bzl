@@ -84,6 +84,16 @@ def taskctx_deps():
         },
     )
 
+    # For a test: nothing is missing where it is not built.
+    _maybe(
+        system_repository,
+        name = "asio",
+        title = "Asio",
+        debian_package = "libasio-dev",
+        headers = ["asio", "asio.hpp"],
+        libraries = {"asio": ""},
+    )
+
 def _maybe(rule, name, **kwargs):
     if not native.existing_rule(name):
         rule(name = name, **kwargs)

@@ -34,7 +34,7 @@ def _link_line(repository_ctx, words):
     linkopts = []
     deps = [word for word in words.split(" ") if word.startswith(":")]
     for word in words.split(" "):
-        if word in deps:
+        if not word or word in deps:
             continue
         for option in [word] if word.startswith("-") else _pkg_config(repository_ctx, "--libs", word):
             archive = _archive(repository_ctx, option)
@@ -57,6 +57,12 @@ def _archive(repository_ctx, option):
         repository_ctx.symlink(stem + "a", link)
     return link
 
+def _fail_missing(repository_ctx):
+    fail("taskctx: {} is not installed: install the Debian package {}".format(
+        repository_ctx.attr.title,
+        repository_ctx.attr.debian_package,
+    ))
+
 def _pkg_config(repository_ctx, *arguments):
     """Returns the words that pkg-config prints, or fails saying which package to install."""
     program = repository_ctx.which("pkg-config")
@@ -64,10 +70,7 @@ def _pkg_config(repository_ctx, *arguments):
         fail("taskctx: pkg-config is not installed: install the Debian package pkg-config")
     result = repository_ctx.execute([program] + list(arguments))
     if result.return_code != 0:
-        fail("taskctx: {} is not installed: install the Debian package {}".format(
-            repository_ctx.attr.title,
-            repository_ctx.attr.debian_package,
-        ))
+        _fail_missing(repository_ctx)
     return [word for word in result.stdout.replace("\n", " ").split(" ") if word]
 
 def _system_repository_impl(repository_ctx):
@@ -98,8 +101,12 @@ filegroup(
         if package:
             packages[package] = packages.get(package, "") + _ALIAS.format(name = name, actual = library)
 
-    include = _pkg_config(repository_ctx, "--variable=includedir", repository_ctx.attr.module)[0]
+    include = "/usr/include"
+    if repository_ctx.attr.module:
+        include = _pkg_config(repository_ctx, "--variable=includedir", repository_ctx.attr.module)[0]
     for folder in repository_ctx.attr.headers:
+        if not repository_ctx.path(include + "/" + folder).exists:
+            _fail_missing(repository_ctx)
         repository_ctx.symlink(include + "/" + folder, "include/" + folder)
 
     repository_ctx.file("BUILD.bazel", root)
@@ -115,8 +122,11 @@ system_repository = repository_rule(
     attrs = {
         "title": attr.string(mandatory = True, doc = "The package's name for people."),
         "debian_package": attr.string(mandatory = True, doc = "What to install where it is missing."),
-        "module": attr.string(mandatory = True, doc = "The pkg-config module that knows its headers."),
-        "headers": attr.string_list(mandatory = True, doc = "Its folders in the include directory."),
+        "module": attr.string(doc = "The pkg-config module that knows its headers, if it has one."),
+        "headers": attr.string_list(
+            mandatory = True,
+            doc = "Its folders and files in the include directory.",
+        ),
         "libraries": attr.string_dict(
             mandatory = True,
             doc = "Label to link line: pkg-config modules, linker options, and :libraries.",

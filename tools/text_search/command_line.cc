@@ -27,14 +27,20 @@ ABSL_FLAG(text_search::LineCount, budget,
 ABSL_FLAG(text_search::Carrier, carrier, text_search::Carrier::context, "what carries the id");
 ABSL_FLAG(text_search::Format, format, text_search::Format::table, "of the results");
 ABSL_FLAG(bool, matches, false, "print the lines");
+ABSL_FLAG(bool, account, false, "show who used the pool");
 ABSL_FLAG(std::string, queries, "", "a file with queries");
 
 namespace text_search {
 namespace {
 
-constexpr std::string_view kSwitch = "matches";  // The only flag that needs no value.
-constexpr std::array<std::string_view, 7> kFlags = {"threads", "repeat",  "budget", "carrier",
-                                                    "format",  "queries", kSwitch};
+constexpr std::array<std::string_view, 2> kSwitches = {"matches", "account"};  // Need no value.
+constexpr std::array<std::string_view, 6> kFlags = {"threads", "repeat", "budget",
+                                                    "carrier", "format", "queries"};
+
+template <typename Names>
+bool is_in(const Names& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 absl::Status invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
 
@@ -77,12 +83,12 @@ class Reader {
     std::string value(has_value ? name.substr(equals + 1) : std::string_view());
     name = name.substr(0, equals);
 
-    if (!has_value && name == "no" + std::string(kSwitch)) {
-      name = kSwitch;
+    if (!has_value && name.substr(0, 2) == "no" && is_in(kSwitches, name.substr(2))) {
+      name = name.substr(2);
       value = "false";
-    } else if (std::find(kFlags.begin(), kFlags.end(), name) == kFlags.end()) {
+    } else if (!is_in(kFlags, name) && !is_in(kSwitches, name)) {
       return invalid("unknown option '" + std::string(word) + "'");
-    } else if (!has_value && name == kSwitch) {
+    } else if (!has_value && is_in(kSwitches, name)) {
       value = "true";
     } else if (!has_value) {
       if (next_ == words_.size()) {
@@ -107,6 +113,7 @@ CommandLine with_flags() {
   command.carrier = absl::GetFlag(FLAGS_carrier);
   command.format = absl::GetFlag(FLAGS_format);
   command.matches = absl::GetFlag(FLAGS_matches);
+  command.account = absl::GetFlag(FLAGS_account);
   command.threads = absl::GetFlag(FLAGS_threads).value;
   command.repeat = absl::GetFlag(FLAGS_repeat).value;
   command.budget = absl::GetFlag(FLAGS_budget).value;

@@ -31,6 +31,7 @@ struct CommandLine {
   Carrier carrier = Carrier::context;
   Format format = Format::table;
   bool matches = false;
+  bool account = false;
   int threads = 0;
   int repeat = 0;
   std::uint64_t budget = 0;

@@ -23,6 +23,7 @@ Options:
   --queries=FILE   also take queries from FILE, one per line
   --matches        print the matching lines, as request<TAB>path:line, in the order of the files;
                    the table goes to stderr then
+  --account        show which request used the pool: how long its jobs were queued, and their CPU time
   --budget=N       find at most N lines per query, whichever come first (default: unlimited)
   --threads=N      threads of the pool (default: 8)
   --repeat=N       search N times. Files and lines are those of one time, and must agree; all else
@@ -49,7 +50,9 @@ half as many jobs as there are threads are in work at once, so that each has thr
 The JSON object has root, carrier, threads, repeat, files_searched, files_binary, files_unreadable,
 folders_unreadable, leaves, leaves_elsewhere (on another thread than their job's), and queries: a
 list of objects with request, user, text, files, lines, truncated, cpu_ms, wrong, lost, leaves and
-leaves_elsewhere. Bytes that are not UTF-8 are shown as U+FFFD there.
+leaves_elsewhere; and with --account also account, a list of objects with request, jobs, queue_ms and
+cpu_ms. The account's CPU time is that of the jobs' own threads, what other threads do for their loops
+is not in it. Bytes that are not UTF-8 are shown as U+FFFD there.
 
 Exit status: 0 if a line matches, 1 if none does, 2 for a bad command line, an unreadable ROOT, or
 results that cannot be written. Unreadable files are counted and reported; they do not change it.

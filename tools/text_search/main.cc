@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "taskctx/attribution.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/version.h"
 #include "tools/text_search/command_line.h"
@@ -22,6 +23,7 @@
 #include "tools/text_search/problems.h"
 #include "tools/text_search/progress.h"
 #include "tools/text_search/report.h"
+#include "tools/text_search/request_context.h"
 #include "tools/text_search/source_tree.h"
 
 namespace text_search {
@@ -94,6 +96,7 @@ int search_and_report(const CommandLine& command) {
                         .budget = command.budget,
                         .matches = command.matches ? &out : nullptr,
                         .files_done = &files_done};
+  const taskctx::Attribution<std::string> account{request_id};
   SearchResult result;
   bool agrees = true;
   {
@@ -101,7 +104,11 @@ int search_and_report(const CommandLine& command) {
     const bool shows_lines_there = command.matches && ::isatty(STDOUT_FILENO) != 0;
     const Progress progress(files_done, visits * static_cast<std::uint64_t>(command.repeat),
                             is_terminal(STDERR_FILENO) && !shows_lines_there);
-    taskctx::JobPool pool{{.concurrency = command.threads}};
+    taskctx::JobPoolOptions pool_options{.concurrency = command.threads};
+    if (command.account) {
+      pool_options.attribution = account;
+    }
+    taskctx::JobPool pool(pool_options);
     result = search(pool, *tree, command.queries, options);
     options.matches = nullptr;
     for (int run = 1; run < command.repeat; ++run) {
@@ -112,7 +119,8 @@ int search_and_report(const CommandLine& command) {
 
   report_problems(tree->unreadable_folders, "folder");
   report_problems(result.unreadable_files, "file");
-  const Report report{command, *tree, result};
+  const Account totals = account.totals();
+  const Report report{command, *tree, result, totals};
   if (command.format == Format::json) {
     out.write(format_json(report));
   } else if (command.matches) {

@@ -3,7 +3,6 @@
 #include "tools/text_search/report.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -12,15 +11,15 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "tools/text_search/carrier.h"
 #include "tools/text_search/json.h"
 
 namespace text_search {
 namespace {
 
-constexpr std::size_t kColumns = 6;
 constexpr std::size_t kGap = 2;  // Between two columns.
-using TableRow = std::array<std::string, kColumns>;
+using TableRow = std::vector<std::string>;
 
 std::string milliseconds(std::chrono::nanoseconds time) {
   char text[32];
@@ -61,10 +60,9 @@ std::size_t width(std::string_view text) {
 }
 
 // Aligns the first column left, all others right.
-std::string format_row(const TableRow& row, const std::array<std::size_t, kColumns>& widths,
-                       bool colour) {
+std::string format_row(const TableRow& row, const std::vector<std::size_t>& widths, bool colour) {
   std::string line;
-  for (std::size_t column = 0; column < kColumns; ++column) {
+  for (std::size_t column = 0; column < row.size(); ++column) {
     const std::size_t padding = widths[column] - width(row[column]);
     const bool is_red = colour && column >= 4 && row[column] != "0";
     line.append(column == 0 ? 0 : kGap + padding, ' ');
@@ -74,6 +72,34 @@ std::string format_row(const TableRow& row, const std::array<std::size_t, kColum
     line.append(column == 0 ? padding : 0, ' ');
   }
   return line + '\n';
+}
+
+// The first row is the header.
+std::string format_rows(const std::vector<TableRow>& rows, bool colour) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const TableRow& row : rows) {
+    for (std::size_t column = 0; column < widths.size(); ++column) {
+      widths[column] = std::max(widths[column], width(row[column]));
+    }
+  }
+  std::string table;
+  for (const TableRow& row : rows) {
+    table += format_row(row, widths, colour && &row != rows.data());
+  }
+  return table;
+}
+
+std::string milliseconds(absl::Duration time) {
+  return milliseconds(absl::ToChronoNanoseconds(time));
+}
+
+std::string format_account(const Account& account) {
+  std::vector<TableRow> rows = {{"used the pool", "jobs", "queued ms", "CPU ms"}};
+  for (const auto& [request, usage] : account) {
+    rows.push_back({request.value_or("?"), std::to_string(usage.jobs),
+                    milliseconds(usage.queue_wait), milliseconds(usage.cpu_time)});
+  }
+  return format_rows(rows, /*colour=*/false);
 }
 
 std::string format_footer(const Report& report) {
@@ -123,26 +149,29 @@ std::string json_query(const Query& query, const QueryResult& result) {
       " ");
 }
 
+std::string json_account(const Account& account) {
+  std::string list;
+  for (const auto& [request, usage] : account) {
+    list += list.empty() ? "\n    " : ",\n    ";
+    list +=
+        json_object({member("request", json_string(request.value_or("?"))),
+                     member("jobs", usage.jobs), member("queue_ms", milliseconds(usage.queue_wait)),
+                     member("cpu_ms", milliseconds(usage.cpu_time))},
+                    " ");
+  }
+  return '[' + list + "\n  ]";
+}
+
 }  // namespace
 
 std::string format_table(const Report& report, bool colour) {
-  const TableRow header = {"query", "files", "lines", "CPU ms", "wrong", "lost"};
-  std::vector<TableRow> rows;
+  std::vector<TableRow> rows = {{"query", "files", "lines", "CPU ms", "wrong", "lost"}};
   for (const QueryResult& result : report.result.queries) {
     rows.push_back(table_row(result));
   }
-  std::array<std::size_t, kColumns> widths = {};
-  for (std::size_t column = 0; column < kColumns; ++column) {
-    widths[column] = width(header[column]);
-    for (const TableRow& row : rows) {
-      widths[column] = std::max(widths[column], width(row[column]));
-    }
-  }
-  std::string table = format_row(header, widths, false);
-  for (const TableRow& row : rows) {
-    table += format_row(row, widths, colour);
-  }
-  return table + '\n' + format_footer(report);
+  const std::string account =
+      report.command.account ? format_account(report.account) + '\n' : std::string();
+  return format_rows(rows, colour) + '\n' + account + format_footer(report);
 }
 
 std::string format_json(const Report& report) {
@@ -153,18 +182,22 @@ std::string format_json(const Report& report) {
     queries +=
         (i == 0 ? "\n    " : ",\n    ") + json_query(report.command.queries[i], result.queries[i]);
   }
-  const std::string top = json_object(
-      {member("root", json_string(report.command.root)),
-       member("carrier", json_string(carrier_name(report.command.carrier))),
-       member("threads", static_cast<std::uint64_t>(report.command.threads)),
-       member("repeat", static_cast<std::uint64_t>(report.command.repeat)),
-       member("files_searched", result.files_searched), member("files_binary", result.files_binary),
-       member("files_unreadable", result.unreadable_files.count),
-       member("folders_unreadable", report.tree.unreadable_folders.count),
-       member("leaves", total.leaves), member("leaves_elsewhere", total.leaves_elsewhere),
-       member("queries", '[' + queries + "\n  ]")},
-      "\n  ");
-  return top + '\n';
+  std::vector<std::string> members = {
+      member("root", json_string(report.command.root)),
+      member("carrier", json_string(carrier_name(report.command.carrier))),
+      member("threads", static_cast<std::uint64_t>(report.command.threads)),
+      member("repeat", static_cast<std::uint64_t>(report.command.repeat)),
+      member("files_searched", result.files_searched),
+      member("files_binary", result.files_binary),
+      member("files_unreadable", result.unreadable_files.count),
+      member("folders_unreadable", report.tree.unreadable_folders.count),
+      member("leaves", total.leaves),
+      member("leaves_elsewhere", total.leaves_elsewhere),
+      member("queries", '[' + queries + "\n  ]")};
+  if (report.command.account) {
+    members.push_back(member("account", json_account(report.account)));
+  }
+  return json_object(members, "\n  ") + '\n';
 }
 
 }  // namespace text_search

@@ -2,7 +2,7 @@
 //
 // The results of a search, for people and for programs.
 //
-//   const Report report{command, tree, result};
+//   const Report report{command, tree, result, account.totals()};
 //   out.write(format_table(report, /*colour=*/false));
 
 #ifndef TOOLS_TEXT_SEARCH_REPORT_H_
@@ -10,16 +10,20 @@
 
 #include <string>
 
+#include "taskctx/attribution.h"
 #include "tools/text_search/command_line.h"
 #include "tools/text_search/engine.h"
 #include "tools/text_search/source_tree.h"
 
 namespace text_search {
 
+using Account = taskctx::Attribution<std::string>::Totals;
+
 struct Report {
   const CommandLine& command;
   const SourceTree& tree;
   const SearchResult& result;
+  const Account& account;  // Shown if the command asks for it.
 };
 
 // Returns an aligned table with a footer. With `colour`, what the carrier got wrong is red.

@@ -80,8 +80,10 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
 
   void perform() noexcept override {
     visit();
-    const bool is_last = this->pool()->leave_bulk(
-        this, [this] { return std::pair(has_more(), --threads_ == 0 && !has_more()); });
+    const bool is_last = this->pool()->leave_bulk(this, [this] {
+      const bool more = has_more();  // Asked once: a cancellation may come at any time.
+      return std::pair(more, --threads_ == 0 && !more);
+    });
     if (is_last) {
       end();
       this->release();

@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -80,7 +81,9 @@ class JobState : public Workplace {
 
   // Returns a number that no other job has, drawn at the first call.
   std::uint64_t id() noexcept;
-  [[nodiscard]] const std::string& name() const noexcept;
+  [[nodiscard]] std::string_view name() const noexcept {
+    return extras_ != nullptr ? std::string_view(extras_->name) : std::string_view();
+  }
   // Returns the words " 'name'", or nothing if there is no name.
   [[nodiscard]] std::string quoted_name() const;
   [[nodiscard]] const JobExtras* extras() const noexcept { return extras_.get(); }

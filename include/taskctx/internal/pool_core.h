@@ -28,6 +28,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -79,10 +80,10 @@ struct alignas(64) Lane {
   std::uint64_t failed = 0;
   std::uint64_t cancelled = 0;
   std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
-  alignas(64) std::atomic<std::uint64_t> ended{0};
+  std::atomic<std::uint64_t> ended{0};
 };
 
-class PoolCore {
+class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
  public:
   // How a job may enter: taken first, so that nothing has happened if there is none. Gives back the
   // room in the queue that nobody entered.
@@ -176,7 +177,7 @@ class PoolCore {
   void count_ended(const JobState* job) noexcept;
 
   // Throws JobError in a forked process, where no job will ever end.
-  void check_not_forked(const char* what, const std::string& name) const;
+  void check_not_forked(const char* what, std::string_view name) const;
 
   // Returns when nothing is left, or at `deadline` with false. Throws JobError in a job of its own.
   bool drain(absl::Time deadline);
@@ -212,7 +213,7 @@ class PoolCore {
 
   void admit(Admission& admission, const JobOptions* options);
   void give_room() noexcept;
-  [[noreturn]] void refuse(const char* verb, const std::string& name) const;
+  [[noreturn]] void refuse(const char* verb, std::string_view name) const;
   Lane& lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
   [[nodiscard]] bool take_room() noexcept;
   void give_room_of(JobState* job) noexcept {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Contexts through what other people wrote: std::async, std::thread, Asio, a C callback API by
+// taskctx::bind; and libraries that take an executor, by JobPool::executor().
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "taskctx/bind.h"
+#include "taskctx/context_var.h"
+#include "taskctx/job_pool.h"
+#include "taskctx/scope.h"
+#include "tests/stealing.h"
+#include "tests/support.h"
+
+namespace {
+
+using taskctx::ContextVar;
+using taskctx::JobExecutor;
+using taskctx::JobPool;
+using taskctx::Scope;
+using taskctx_test::Latch;
+
+const ContextVar<std::string> request_id("request_id");
+thread_local std::string thread_request = "none";
+
+// F-E2, V2
+TEST(ForeignExecutors, StdAsyncAndStdThreadCarryABoundCallable) {
+  const Scope scope{request_id, "r-1"};
+  thread_request = "r-1";
+  const auto look = [] { return request_id.get("none") + " " + thread_request; };
+  EXPECT_EQ(std::async(std::launch::async, taskctx::bind(look)).get(), "r-1 none");
+  EXPECT_EQ(std::async(std::launch::async, look).get(), "none none") << "without bind";
+  std::string seen;
+  std::thread(taskctx::bind([&] { seen = look(); })).join();
+  EXPECT_EQ(seen, "r-1 none");
+}
+
+// F-E2, V2, P25: handlers of different requests, one after the other on Asio's only thread.
+TEST(ForeignExecutors, AsioRunsEachHandlerInTheContextOfItsRegistration) {
+  asio::io_context io;
+  auto work = asio::make_work_guard(io);
+  std::thread loop([&] { io.run(); });
+  std::vector<std::string> seen;
+  for (const std::string id : {"r-1", "r-2"}) {
+    const Scope scope{request_id, id};
+    asio::post(io, taskctx::bind([&] {
+                 seen.push_back(request_id.get());
+                 request_id.set("changed");
+                 thread_request = request_id.get();
+               }));
+  }
+  asio::post(io, [&] { seen.push_back(request_id.get("unbound") + " " + thread_request); });
+  asio::steady_timer timer(io, std::chrono::milliseconds(1));
+  {
+    const Scope scope{request_id, "timer"};
+    timer.async_wait(taskctx::bind([&](const asio::error_code& error) {
+      seen.push_back(error ? "error" : request_id.get());
+      work.reset();
+    }));
+  }
+  loop.join();
+  EXPECT_THAT(seen, testing::ElementsAre("r-1", "r-2", "unbound changed", "timer"))
+      << "the thread_local was left to whoever came next";
+}
+
+// A C API: a function, and a pointer for it; once with the end of its life.
+extern "C" {
+using CCallback = void (*)(void*);
+}
+
+struct CEvents {
+  CCallback on_event;
+  CCallback on_destroy;
+  void* data;
+
+  void fire() const {
+    std::thread([this] { on_event(data); }).join();
+  }
+};
+
+// F-E2, V2
+TEST(ForeignExecutors, ACCallbackApiCarriesABoundCallable) {
+  std::vector<std::string> seen;
+  CEvents events{};
+  {
+    const Scope scope{request_id, "registrar"};
+    auto bound = taskctx::bind([&] { seen.push_back(request_id.get("none")); });
+    using Bound = decltype(bound);
+    events = {.on_event = [](void* data) { (*static_cast<Bound*>(data))(); },
+              .on_destroy = [](void* data) { delete static_cast<Bound*>(data); },
+              .data = new Bound(std::move(bound))};
+  }
+  const Scope scope{request_id, "later"};
+  events.fire();
+  events.fire();
+  events.on_destroy(events.data);
+  EXPECT_THAT(seen, testing::ElementsAre("registrar", "registrar"));
+}
+
+// A library that takes an executor, or any callable that takes work.
+template <typename Executor>
+concept ExecutorOfP0443 = std::copy_constructible<Executor> && std::equality_comparable<Executor> &&
+    requires(const Executor& executor) {
+  executor.execute([] {});
+};
+
+// J23, F-E2
+TEST(Executor, IsWhatLibrariesAskFor) {
+  static_assert(ExecutorOfP0443<JobExecutor>);
+  JobPool pool{{.concurrency = 2}};
+  JobPool other{{.concurrency = 1}};
+  const JobExecutor executor = pool.executor();
+  EXPECT_EQ(executor, pool.executor());
+  EXPECT_NE(executor, other.executor());
+  EXPECT_EQ(&executor.pool(), &pool);
+  const std::function<void(std::function<void()>)> schedule = executor;
+  const Scope scope{request_id, "r-1"};
+  for (const bool as_callable : {false, true}) {
+    std::promise<std::string> seen;
+    const auto work = [&] { seen.set_value(request_id.get("none")); };
+    if (as_callable) {
+      schedule(work);
+    } else {
+      executor.execute(work);
+    }
+    EXPECT_EQ(seen.get_future().get(), "r-1");
+  }
+  executor.execute([p = std::make_unique<int>(1)] {});
+  pool.drain();
+}
+
+}  // namespace
