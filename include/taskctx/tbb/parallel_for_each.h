@@ -103,18 +103,12 @@ internal::ParallelForEach<Iterator, Iterator, const Body&, Context...> parallel_
 
 // Does the same for the items of `range`, from std::begin() to std::end().
 template <typename Range, typename Body, internal::AlgorithmOption... Context>
-internal::ParallelForEach<Range&, const Body&, Context...> parallel_for_each(Range& range,
-                                                                             const Body& body,
-                                                                             Context&&... context) {
+internal::ParallelForEach<Range, const Body&, Context...> parallel_for_each(Range&& range,
+                                                                            const Body& body,
+                                                                            Context&&... context) {
   const internal::BlockingCall call;
-  oneapi::tbb::parallel_for_each(range, typename internal::ForEachBody<Body>::type(call, body),
-                                 std::forward<Context>(context)...);
-}
-template <typename Range, typename Body, internal::AlgorithmOption... Context>
-internal::ParallelForEach<const Range&, const Body&, Context...> parallel_for_each(
-    const Range& range, const Body& body, Context&&... context) {
-  const internal::BlockingCall call;
-  oneapi::tbb::parallel_for_each(range, typename internal::ForEachBody<Body>::type(call, body),
+  oneapi::tbb::parallel_for_each(std::forward<Range>(range),
+                                 typename internal::ForEachBody<Body>::type(call, body),
                                  std::forward<Context>(context)...);
 }
 

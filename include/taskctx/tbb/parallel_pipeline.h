@@ -78,7 +78,7 @@ TokenOf<Output> make_token(const Call& call) {
   if constexpr (std::is_void_v<Output>) {
     call();
   } else {
-    Output value = call();
+    Output value = call();  // Converts, if need be.
     return Token<Output>(std::move(value));
   }
 }
@@ -108,7 +108,7 @@ class FilterBody {
   TokenOf<Output> operator()(Token<Input>&& token) const {
     const Installed context(token.node(), PipelineRun::current().origin());
     return make_token<Output>(
-        [&]() -> Output { return std::invoke(body_, std::move(token.value())); });
+        [&]() -> decltype(auto) { return std::invoke(body_, std::move(token.value())); });
   }
 
  private:
@@ -121,7 +121,7 @@ class FilterBody<void, Output, Body> {
 
   TokenOf<Output> operator()(onetbb::flow_control& control) const {
     const Leaf context(PipelineRun::current());
-    return make_token<Output>([&]() -> Output { return body_(control); });
+    return make_token<Output>([&]() -> decltype(auto) { return body_(control); });
   }
 
  private:

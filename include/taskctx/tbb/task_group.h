@@ -51,55 +51,60 @@ template <typename F>
 concept TaskFunction = std::invocable < const std::decay_t<F>
 & > ;
 
-// A task group over one of oneTBB's.
-template <typename Group>
-class ContextTaskGroup {
+}  // namespace internal
+
+namespace tbb {
+
+// Has the members of oneTBB's own, of the version that is there.
+class task_group {
+  using Native = oneapi::tbb::task_group;
+
  public:
-  ContextTaskGroup() : group_() {}
+  task_group() : group_() {}
   // Runs the tasks in `context`, which must outlive the group.
-  explicit(false) ContextTaskGroup(onetbb::task_group_context& context) : group_(context) {}
-  ContextTaskGroup(const ContextTaskGroup&) = delete;
-  ContextTaskGroup& operator=(const ContextTaskGroup&) = delete;
+  explicit(false) task_group(task_group_context& context) : group_(context) {}
+  task_group(const task_group&) = delete;
+  task_group& operator=(const task_group&) = delete;
 
   // Throws oneTBB's missing_wait if tasks have not been waited for, once they are cancelled.
-  ~ContextTaskGroup() noexcept(false) {
-    const Hidden hidden;
-    group_.~Group();
+  ~task_group() noexcept(false) {
+    const internal::Hidden hidden;
+    group_.~Native();
   }
 
   // Runs `function()` in a snapshot of the current context, taken now. Costs oneTBB's run(), an
   // atomic increment, and a guard of two words. Throws std::bad_alloc and what moving the function
   // throws.
-  template <TaskFunction F>
+  template <internal::TaskFunction F>
   void run(F&& function) {
-    group_.run(make_task(here(), std::forward<F>(function)));
+    group_.run(internal::make_task(internal::here(), std::forward<F>(function)));
   }
   // Runs a task that defer() has made.
-  void run(onetbb::task_handle&& handle) { group_.run(std::move(handle)); }
+  void run(task_handle&& handle) { group_.run(std::move(handle)); }
 
   // Makes a task for later, with a snapshot of the current context, taken now. As run().
-  template <TaskFunction F>
-  [[nodiscard]] onetbb::task_handle defer(F&& function) {
-    return group_.defer(make_task(here(), std::forward<F>(function)));
+  template <internal::TaskFunction F>
+  [[nodiscard]] task_handle defer(F&& function) {
+    return group_.defer(internal::make_task(internal::here(), std::forward<F>(function)));
   }
 
   // Runs `function()` in the caller's context, and waits for all tasks. The caller's context is
   // back when it returns, or throws what a task has thrown.
   template <typename F>
-  requires std::invocable<const F&> onetbb::task_group_status run_and_wait(const F& function) {
-    const BlockingCall call;
-    return group_.run_and_wait(Borrowed<const F>(call, function));
+  requires std::invocable<const F&> task_group_status run_and_wait(const F& function) {
+    const internal::BlockingCall call;
+    return group_.run_and_wait(internal::Borrowed<const F>(call, function));
   }
   // Runs a task that defer() has made, and waits for all tasks.
-  onetbb::task_group_status run_and_wait(onetbb::task_handle&& handle) {
-    const Hidden hidden;
+  task_group_status run_and_wait(task_handle&& handle) {
+    const internal::Hidden hidden;
     return group_.run_and_wait(std::move(handle));
   }
 
   // Waits for all tasks. The caller's context is back when it returns, or throws what a task has
   // thrown.
-  onetbb::task_group_status wait() {
-    const Hidden hidden;
+  task_group_status wait() {
+    const internal::Hidden hidden;
     return group_.wait();
   }
 
@@ -109,24 +114,24 @@ class ContextTaskGroup {
 #if __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && TBB_INTERFACE_VERSION >= 12170
   // Lets `successor` run only when `predecessor`, a handle or a completion handle, is complete.
   template <typename Predecessor>
-  static void set_task_order(Predecessor& predecessor, onetbb::task_handle& successor) {
-    Group::set_task_order(predecessor, successor);
+  static void set_task_order(Predecessor& predecessor, task_handle& successor) {
+    Native::set_task_order(predecessor, successor);
   }
   // Lets the running task count as complete when `task` is.
-  static void transfer_this_task_completion_to(onetbb::task_handle& task) {
-    Group::transfer_this_task_completion_to(task);
+  static void transfer_this_task_completion_to(task_handle& task) {
+    Native::transfer_this_task_completion_to(task);
   }
 #if TBB_INTERFACE_VERSION >= 12180
   // Wait for one task; run it first; tell how it stands.
-  onetbb::task_group_status wait_for_task(onetbb::task_completion_handle& task) {
-    const Hidden hidden;
+  task_group_status wait_for_task(task_completion_handle& task) {
+    const internal::Hidden hidden;
     return group_.wait_for_task(task);
   }
-  onetbb::task_group_status run_and_wait_for_task(onetbb::task_handle&& handle) {
-    const Hidden hidden;
+  task_group_status run_and_wait_for_task(task_handle&& handle) {
+    const internal::Hidden hidden;
     return group_.run_and_wait_for_task(std::move(handle));
   }
-  onetbb::task_group_status get_status_of(onetbb::task_completion_handle& task) {
+  task_group_status get_status_of(task_completion_handle& task) {
     return group_.get_status_of(task);
   }
 #endif
@@ -134,29 +139,13 @@ class ContextTaskGroup {
 
   // Returns oneTBB's own group, valid as long as this one. Tasks that are run through it have no
   // context.
-  [[nodiscard]] Group& native() noexcept { return group_; }
+  [[nodiscard]] Native& native() noexcept { return group_; }
 
  private:
   union {  // The destructor waits, so it is to be called with the context hidden.
-    Group group_;
+    Native group_;
   };
 };
-
-}  // namespace internal
-
-namespace tbb {
-
-// Stands in for oneTBB's own, with the members of that version.
-class task_group : public internal::ContextTaskGroup<oneapi::tbb::task_group> {
-  using ContextTaskGroup::ContextTaskGroup;
-};
-
-#if TBB_PREVIEW_ISOLATED_TASK_GROUP || __TBB_PREVIEW_ISOLATED_TASK_GROUP
-// The same for oneTBB's isolated_task_group.
-class isolated_task_group : public internal::ContextTaskGroup<oneapi::tbb::isolated_task_group> {
-  using ContextTaskGroup::ContextTaskGroup;
-};
-#endif
 
 }  // namespace tbb
 }  // namespace v1
