@@ -114,9 +114,9 @@ inline void for_each_feeder(const Visit& visit) {
   const std::vector<int> first{visit.calls - 1};
   ctbb::parallel_for_each(first, [&](int more, ctbb::feeder<int>& feeder) {
     if (more > 0) {
-      feeder.add(more / 2);
+      feeder.add((more + 1) / 2 - 1);
       if (more > 1) {
-        feeder.add((more - 1) / 2);
+        feeder.add(more / 2 - 1);
       }
     }
     visit.body();

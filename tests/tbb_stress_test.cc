@@ -83,6 +83,7 @@ void serve(const Door& door, long id, Counts& counts, Pending& pending) {
                   },
                   kCalls, pending});
   if (door.waits && (door.is_exact() ? bodies != kCalls : bodies < 1)) {
+    ADD_FAILURE() << door.name << ": " << bodies << " of " << kCalls;
     ++counts.lost;
   }
   counts.wrong += static_cast<long>(request.get(0) != id);

@@ -42,9 +42,9 @@ void suspend(F function) {
     std::invoke(function, point);
     node = internal::current_node();
     activation = internal::current_activation();
-    internal::set_current(&internal::empty_node, &internal::hidden_activation);
+    internal::switch_to(&internal::empty_node, &internal::hidden_activation);
   });
-  internal::set_current(node, activation);
+  internal::switch_to(node, activation);
 }
 
 }  // namespace task
