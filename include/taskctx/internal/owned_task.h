@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/blocking_call.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/node.h"
 
@@ -18,7 +19,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Where a task that is created here will run, if not in another arena: for the same pool.
+// Where a task that is created here will run, if not in another arena: for the same pool. It may
+// outlive the job.
 inline Origin here() noexcept { return Origin::pool(current_activation()->origin.executor()); }
 
 // Runs the callable, and destroys it, in a snapshot of the context in which it was created. To be
@@ -30,19 +32,19 @@ class OwnedTask {
   OwnedTask(Origin origin, G&& function)
       : node_(capture()), origin_(origin), function_(std::forward<G>(function)) {}
   OwnedTask(OwnedTask&& other) noexcept(std::is_nothrow_move_constructible_v<F>)
-      : node_(), origin_(other.origin_), function_(std::move(other.function_)) {
-    node_ = std::move(other.node_);  // Now that nothing can throw any more.
-  }
+      : node_(std::move(other.node_)),
+        origin_(other.origin_),
+        function_(std::move(other.function_)) {}
   OwnedTask& operator=(OwnedTask&&) = delete;
   ~OwnedTask() {
     if constexpr (!std::is_trivially_destructible_v<F>) {
-      const Installed context(node_.get(), origin_);
+      const Leaf context(node_.get(), origin_);
       function_.~F();
     }
   }
 
   std::invoke_result_t<const F&> operator()() const {
-    const Installed context(node_.get(), origin_);
+    const Leaf context(node_.get(), origin_);
     return std::invoke(std::as_const(function_));
   }
 

@@ -69,17 +69,21 @@ class IndexBody {
       : call_(&call), first_(first), step_(step), function_(function) {}
 
   void operator()(const onetbb::blocked_range<Index>& range) const {
-    Leaf context(*call_);
+    // Copies, which the compiler may keep in registers whatever the function does.
+    const BlockingCall& call = *call_;
+    const Function& function = function_;
+    const Index step = step_;
     const Index end = range.end();
+    Leaf context(call);
     Index i = range.begin();
-    auto value = static_cast<Index>(first_ + i * step_);
+    auto value = static_cast<Index>(first_ + i * step);
     while (true) {
-      std::invoke(function_, value);
+      std::invoke(function, value);
       if (!(++i < end)) {
         break;
       }
-      context.renew(call_->node());
-      value = next(value);  // Not after the last one: that may be the greatest that Index can hold.
+      context.renew(call);
+      value = next(value, step);  // Not after the last one: it may be the greatest of its type.
     }
   }
 
@@ -94,11 +98,11 @@ class IndexBody {
   }
 
  private:
-  [[nodiscard]] Index next(Index value) const {
+  static Index next(Index value, const Index& step) {
     if constexpr (std::integral<Index>) {
-      return static_cast<Index>(value + step_);
+      return static_cast<Index>(value + step);
     } else {
-      return value += step_;
+      return value += step;
     }
   }
 
