@@ -335,6 +335,7 @@ class ContextVar {
                                                      : Rules::Propagation::inherit;
       rules.copy = reinterpret_cast<Rules::Function>(policy.copy());
       rules.on_change = reinterpret_cast<Rules::Function>(options_.on_change);
+      rules.merge = reinterpret_cast<Rules::Function>(options_.merge);
       return rules;
     }
   }

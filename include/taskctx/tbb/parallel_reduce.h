@@ -10,6 +10,8 @@
 //
 // Isolation: each call starts from the caller's bindings: of the function with one range, of the
 //            reduction or join() with two results.
+// Join:      what bodies set of a variable with a merge function (see policy.h) is merged in the
+//            order of the range, and set for the caller at the end; by an exception, nothing is.
 // Covered:   all members of a Body; function, reduction, and the copies, moves and destructors of
 //            values. Not: the range's own copies and splits.
 // Threads, blocking, errors: see taskctx/tbb.h.
@@ -24,6 +26,7 @@
 #include <utility>
 
 #include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/merged.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -47,11 +50,20 @@ class ReduceBody : public SplitBody<Body> {
   void operator()(Range& range) {
     const Leaf context(this->call());
     std::invoke(this->body(), range);
+    merged_.add_written(this->call().node());
   }
   void join(ReduceBody& right) {
     const Leaf context(this->call());
+    merged_.add(right.merged_);
     this->body().join(right.body());
+    merged_.add_written(this->call().node());
   }
+
+  // What the bodies have set of variables with a merge function.
+  [[nodiscard]] Merged& merged() noexcept { return merged_; }
+
+ private:
+  Merged merged_;
 };
 
 // A Body made of the two functions of the other form.
@@ -98,9 +110,14 @@ template <typename Range, typename Body, internal::AlgorithmOption... Options>
 internal::ParallelReduce<const Range&, Body&, Options...> parallel_reduce(const Range& range,
                                                                           Body& body,
                                                                           Options&&... options) {
-  const internal::BlockingCall call;
-  internal::ReduceBody<Body> ours(call, body);
-  oneapi::tbb::parallel_reduce(range, ours, std::forward<Options>(options)...);
+  internal::Merged merged;
+  {
+    const internal::BlockingCall call;
+    internal::ReduceBody<Body> ours(call, body);
+    oneapi::tbb::parallel_reduce(range, ours, std::forward<Options>(options)...);
+    merged = std::move(ours.merged());
+  }
+  merged.apply();
 }
 
 // Returns what `function(range, value)` makes of all parts of `range`, beginning with `identity`
@@ -119,9 +136,14 @@ parallel_reduce(const Range& range, const Value& identity, const Function& funct
 template <typename Range, typename Body, internal::AlgorithmOption... Options>
 internal::ParallelDeterministicReduce<const Range&, Body&, Options...>
 parallel_deterministic_reduce(const Range& range, Body& body, Options&&... options) {
-  const internal::BlockingCall call;
-  internal::ReduceBody<Body> ours(call, body);
-  oneapi::tbb::parallel_deterministic_reduce(range, ours, std::forward<Options>(options)...);
+  internal::Merged merged;
+  {
+    const internal::BlockingCall call;
+    internal::ReduceBody<Body> ours(call, body);
+    oneapi::tbb::parallel_deterministic_reduce(range, ours, std::forward<Options>(options)...);
+    merged = std::move(ours.merged());
+  }
+  merged.apply();
 }
 
 // Returns what parallel_reduce() does, split and combined in the same way at each run.
