@@ -55,6 +55,19 @@ thread_local int thread_request = 0;
   return std::this_thread::get_id();
 }
 
+// Under ThreadSanitizer oneTBB suspends threads instead of stacks: nothing goes on on another one.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kStacksMove = false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+constexpr bool kStacksMove = false;
+#else
+constexpr bool kStacksMove = true;
+#endif
+#else
+constexpr bool kStacksMove = true;
+#endif
+
 // Takes a few microseconds, so that others find something to do.
 void work() {
   for (int i = 0; i < 5000; ++i) {
@@ -231,33 +244,35 @@ TEST(Arena, HasTheConstructorsAndMembersOfOneTbbs) {
 // V2: a raw task that runs while a thread waits may write: what it writes is gone afterwards.
 TEST_P(Tasks, WhatAForeignTaskWritesOnAWaitingThreadIsSeenByNobody) {
   StealingArena arena(threads());
+  // Of its own: what foreign tasks set on threads that don't wait stays there.
+  const ContextVar<int> number("number");
   const ContextVar<Tracked> tracked("tracked");
   arena->execute([&] {
-    request.set(1);  // In the thread's own context, not in a guard's.
+    number.set(1);  // In the thread's own context, not in a guard's.
     onetbb::task_group raw;
     for (int i = 0; i < 200; ++i) {
       raw.run([&] {
-        request.set(9);
+        number.set(9);
         tracked.set(Tracked(1));
       });
       ctbb::task_group group;
       for (int k = 0; k < 4; ++k) {
         group.run([&] {
-          wrong_ += static_cast<int>(request.get(0) != 1);
+          wrong_ += static_cast<int>(number.get(0) != 1);
           ctbb::parallel_for(0, 4, [&](int) {
-            wrong_ += static_cast<int>(request.get(0) != 1);
+            wrong_ += static_cast<int>(number.get(0) != 1);
             wrong_ += static_cast<int>(tracked.find() != nullptr);
           });
         });
       }
       group.wait();
-      EXPECT_EQ(request.get(0), 1);
+      EXPECT_EQ(number.get(0), 1);
       EXPECT_EQ(tracked.find(), nullptr);
     }
     ctbb::this_task_arena::isolate([] {});
     raw.wait();  // Raw: it may run those tasks in the caller's context.
-    request.set(0);
-    const auto forget = request.unset();
+    number.set(0);
+    const auto forget = number.unset();
     const auto forget_too = tracked.unset();
   });
   EXPECT_EQ(wrong_, 0);
@@ -354,14 +369,14 @@ TEST_P(Tasks, SuspendedTasksGoOnInTheirOwnContextOnAnotherThread) {
       group.wait();
       EXPECT_EQ(request.find(), nullptr);
     };
-    for (int i = 0; i < 50 && (i < 2 || moved == 0); ++i) {
+    for (int i = 0; i < (kStacksMove ? 50 : 2) && (i < 2 || moved == 0); ++i) {
       arena->execute(round);
     }
   }
   EXPECT_EQ(wrong_, 0);
   EXPECT_EQ(foreign_wrong, 0) << "oneTBB's own tasks see an empty context meanwhile";
   RecordProperty("went on on another thread", moved);
-  if (threads() > 2) {
+  if (threads() > 2 && kStacksMove) {
     EXPECT_GT(moved, 0) << "nothing moved: the test proves nothing";
     EXPECT_GT(local_wrong_, 0) << "the thread_local did not go wrong: the test proves nothing";
   }
@@ -414,9 +429,11 @@ TEST(WaitingWhileOthersSuspend, ComesBackOnAnotherThreadInTheCallersContext) {
             }
           },
           ctbb::simple_partitioner());
-      EXPECT_NE(thread_now(), before) << "it came back on its own thread: the test proves nothing";
+      EXPECT_EQ(thread_now() != before, kStacksMove)
+          << "it came back on its own thread: the test proves nothing";
       EXPECT_EQ(request.get(), 1);
-      EXPECT_NE(local_now(), 1) << "the thread_local did not go wrong: the test proves nothing";
+      EXPECT_EQ(local_now() != 1, kStacksMove)
+          << "the thread_local did not go wrong: the test proves nothing";
       back.open();
     };
     run(2, suspending);
