@@ -50,30 +50,35 @@ void sort_by_less(Iterator first, Iterator last) {
 
 namespace tbb {
 
+// Nothing may follow the arguments. It is said in a way that lets oneTBB's functions be the more
+// specialised ones: see taskctx/tbb.h.
+
 // Sorts [first, last) by `compare`, in parallel, and waits. Each comparison runs in the caller's
 // context. Costs oneTBB's parallel_sort and a guard of two words per comparison, and one atomic
 // increment for all.
-template <typename Iterator, typename Compare>
-internal::ParallelSort<Iterator, Iterator, const Compare&> parallel_sort(Iterator first,
-                                                                         Iterator last,
-                                                                         const Compare& compare) {
+template <typename Iterator, typename Compare, internal::AlgorithmOption... None>
+internal::ParallelSort<Iterator, Iterator, const Compare&, None...> parallel_sort(
+    Iterator first, Iterator last, const Compare& compare, None&&... /*none*/) {
   const internal::BlockingCall call;
   oneapi::tbb::parallel_sort(first, last, internal::Borrowed<const Compare>(call, compare));
 }
 
 // Sorts [first, last) by operator<. As above; the operators of numbers need no guard.
-template <typename Iterator>
-internal::ParallelSort<Iterator, Iterator> parallel_sort(Iterator first, Iterator last) {
+template <typename Iterator, internal::AlgorithmOption... None>
+internal::ParallelSort<Iterator, Iterator, None...> parallel_sort(Iterator first, Iterator last,
+                                                                  None&&... /*none*/) {
   internal::sort_by_less(first, last);
 }
 
 // Does the same for `range`, from std::begin() to std::end().
-template <typename Range, typename Compare>
-internal::ParallelSort<Range, const Compare&> parallel_sort(Range&& range, const Compare& compare) {
+template <typename Range, typename Compare, internal::AlgorithmOption... None>
+internal::ParallelSort<Range, const Compare&, None...> parallel_sort(Range&& range,
+                                                                     const Compare& compare,
+                                                                     None&&... /*none*/) {
   tbb::parallel_sort(std::begin(range), std::end(range), compare);
 }
-template <typename Range>
-internal::ParallelSort<Range> parallel_sort(Range&& range) {
+template <typename Range, internal::AlgorithmOption... None>
+internal::ParallelSort<Range, None...> parallel_sort(Range&& range, None&&... /*none*/) {
   internal::sort_by_less(std::begin(range), std::end(range));
 }
 

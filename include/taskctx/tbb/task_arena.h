@@ -56,11 +56,14 @@ class task_arena {
   // Make one with the settings of another, not a second handle of it.
   task_arena(const task_arena& other) : arena_(other.arena_) {}
   explicit task_arena(const Native& other) : arena_(other) {}
-  // Makes one with what a preview of oneTBB's adds.
-  template <typename... Args>
-  requires(sizeof...(Args) > 1 &&
-           std::constructible_from<Native, Args...>) explicit task_arena(Args&&... args)
-      : arena_(std::forward<Args>(args)...) {}
+  // Makes one with what a preview of oneTBB's adds: a fourth argument, or a selector.
+  template <typename First, typename Second, typename... More>
+  requires((sizeof...(More) > 1 ||
+            std::is_class_v<std::remove_cvref_t<Second>>)&&std::constructible_from<Native, First,
+                                                                                   Second, More...>)
+      task_arena(First&& first, Second&& second, More&&... more)
+      : arena_(std::forward<First>(first), std::forward<Second>(second),
+               std::forward<More>(more)...) {}
   task_arena& operator=(const task_arena&) = delete;
   ~task_arena() = default;
 
@@ -76,10 +79,14 @@ class task_arena {
   }
   void initialize(attach /*tag*/) { arena_.initialize(attach{}); }
   void initialize(oneapi::tbb::attach /*tag*/) { arena_.initialize(oneapi::tbb::attach{}); }
-  template <typename... Args>
-  requires(sizeof...(Args) > 1) auto initialize(Args&&... args)
-      -> decltype(std::declval<Native&>().initialize(std::forward<Args>(args)...)) {
-    arena_.initialize(std::forward<Args>(args)...);
+  template <typename First, typename Second, typename... More>
+  requires(sizeof...(More) > 1 || std::is_class_v<std::remove_cvref_t<Second>>) auto initialize(
+      First&& first, Second&& second, More&&... more)
+      -> decltype(std::declval<Native&>().initialize(std::forward<First>(first),
+                                                     std::forward<Second>(second),
+                                                     std::forward<More>(more)...)) {
+    arena_.initialize(std::forward<First>(first), std::forward<Second>(second),
+                      std::forward<More>(more)...);
   }
   void terminate() { arena_.terminate(); }
   [[nodiscard]] bool is_active() const { return arena_.is_active(); }
