@@ -318,8 +318,7 @@ class ContextVar {
   // Makes a change, and tells on_change of it, if there is one.
   template <typename Make>
   auto tell(Make make) const {
-    const internal::WatchedChange change(options_.on_change != nullptr ? variable_.record()
-                                                                       : nullptr);
+    const internal::WatchedChange change(options_.on_change ? variable_.record() : nullptr);
     return make();
   }
 
