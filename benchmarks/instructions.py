@@ -17,7 +17,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # An operation that is counted as what it adds to another.
-BASES = {"leaf": "raw_leaf", "index": "raw_index"}
+BASES = {"leaf": "raw_leaf", "index": "raw_index", "task": "raw_task"}
 
 
 class Failure(Exception):

@@ -12,6 +12,7 @@
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/partitioner.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <cstddef>
 #include <cstdio>
@@ -86,6 +87,15 @@ void raw_indices(int times) {
   oneapi::tbb::parallel_for(0, times, [](int i) { keep(i); });
 }
 
+template <typename Group>
+void run_tasks(int times) {
+  Group group;
+  for (int i = 0; i < times; ++i) {
+    group.run([i] { keep(i); });
+  }
+  group.wait();
+}
+
 struct Operation {
   const char* name;
   void (*run)(int times);
@@ -106,6 +116,8 @@ constexpr Operation kOperations[] = {
     {"raw_leaf", &raw_leaves},
     {"index", &indices},
     {"raw_index", &raw_indices},
+    {"task", &run_tasks<taskctx::tbb::task_group>},
+    {"raw_task", &run_tasks<oneapi::tbb::task_group>},
 };
 
 }  // namespace

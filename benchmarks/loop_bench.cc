@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// G8: parallel loops, against oneTBB's own in the same arena.
+// G8 and G9: parallel loops, and tasks of a group, against oneTBB's own in the same arena.
 
 #include <oneapi/tbb/blocked_range.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/partitioner.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <atomic>
 #include <cstddef>
@@ -68,6 +69,16 @@ void short_loops(int count, Index index) {
   for (int i = 0; i < count; ++i) {
     Loop::run(0, 1, [index, i](int) { index(i); });
   }
+}
+
+// A task for each index, run and waited for by one thread, helped by the others.
+template <typename Group, typename Index>
+void tasks(int count, Index index) {
+  Group group;
+  for (int i = 0; i < count; ++i) {
+    group.run([index, i] { index(i); });
+  }
+  group.wait();
 }
 
 // Returns when all threads of the arena are at work in it: one that sleeps comes too late for a
@@ -140,6 +151,11 @@ void add_loops() {
       loop(
           state, size, on, 5'000'000, [](auto... args) { indices<Ours>(args...); },
           [](auto... args) { indices<Raw>(args...); });
+    });
+    add_pairs("G9", "task", threads, [](benchmark::State& state, std::size_t size, int on) {
+      loop(
+          state, size, on, 100'000, [](auto... args) { tasks<taskctx::tbb::task_group>(args...); },
+          [](auto... args) { tasks<oneapi::tbb::task_group>(args...); });
     });
     add_pairs("G8", "short_loop", threads, [](benchmark::State& state, std::size_t size, int on) {
       loop(

@@ -26,6 +26,7 @@ inline namespace v1 {
 namespace internal {
 
 constinit Activation no_activation{.base = nullptr, .scopes = 0};
+constinit Activation hidden_activation{.base = nullptr, .scopes = 0};
 constinit std::atomic<std::uint32_t> switch_watchers{0};
 
 Origin Origin::innermost() const noexcept {
@@ -74,32 +75,58 @@ constinit thread_local bool is_notifying = false;
 // Owns what the thread writes outside any guard.
 constinit thread_local Activation root{.base = nullptr, .scopes = 0};
 
-// Runs at the thread's end, after its last guard. Destructors of values may use the library: they
-// see an empty context, and what they set is cleaned up by another call of this function.
-void release_root(void* /*unused*/) {
-  Node* node = root.node;
-  root = Activation{.base = nullptr, .scopes = 0};
-  set_current(&empty_node, &no_activation);
+// Owns what the thread writes outside any guard while another context is hidden below it on the
+// stack: the root may be that. Rare, so each has memory of its own.
+struct Foreign : Activation {
+  Foreign* next = nullptr;
+};
+constinit thread_local Foreign* foreign = nullptr;
+constinit thread_local bool is_registered = false;
+
+void release_activation(Activation* activation) noexcept {
+  Node* node = activation->node;
+  *activation = Activation{.base = nullptr, .scopes = 0};
   if (node != nullptr) {
     release(node);
   }
 }
 
-[[gnu::noinline]] Activation* enter_root() {
+// Runs at the thread's end, after its last guard. Destructors of values may use the library: they
+// see an empty context, and what they set is cleaned up by another call of this function.
+void release_thread(void* /*unused*/) {
+  is_registered = false;
+  set_current(&empty_node, &no_activation);
+  release_activation(&root);
+  while (foreign != nullptr) {
+    Foreign* last = std::exchange(foreign, foreign->next);
+    release_activation(last);
+    delete last;
+  }
+}
+
+[[gnu::noinline]] Activation* enter_unguarded(const Activation* current) {
+  Activation* fresh = &root;
+  if (current == &hidden_activation || root.id != 0) [[unlikely]] {
+    foreign = new Foreign{{.base = nullptr, .scopes = 0}, foreign};
+    fresh = foreign;
+  }
   // A thread_local object with a destructor would not do: it can't be used again once it has been
   // destroyed.
-  if (abi::__cxa_thread_atexit(&release_root, nullptr, &__dso_handle) != 0) {
-    throw std::bad_alloc();
+  if (!is_registered) {
+    if (abi::__cxa_thread_atexit(&release_thread, nullptr, &__dso_handle) != 0) {
+      throw std::bad_alloc();  // Where `fresh` is in the list: it is used by nobody.
+    }
+    is_registered = true;
   }
-  set_current(current_node(), &root);
-  return &root;
+  set_current(current_node(), fresh);
+  return fresh;
 }
 
 // Returns the current activation with an id.
 Activation* identified_activation() {
   Activation* activation = current_activation();
-  if (activation == &no_activation) {
-    activation = enter_root();
+  if (activation == &no_activation || activation == &hidden_activation) {
+    activation = enter_unguarded(activation);
   }
   if (activation->id == 0) {
     activation->id = draw_id();
@@ -116,6 +143,19 @@ std::uint64_t draw_id() noexcept {
     last_id = next_id + kIdBlock;
   }
   return next_id++;
+}
+
+void drop_foreign(Activation* activation) noexcept {
+  // Elsewhere than in the list it is not ours: this thread has left the stack that it was on.
+  for (Foreign** link = &foreign; *link != nullptr; link = &(*link)->next) {
+    if (*link == activation) {
+      set_current(&empty_node, &hidden_activation);  // For destructors of values.
+      Foreign* last = std::exchange(*link, (*link)->next);
+      release_activation(last);
+      delete last;
+      return;
+    }
+  }
 }
 
 Entry exchange(std::uint64_t key, Entry fresh) {

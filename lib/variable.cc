@@ -5,6 +5,7 @@
 #include "taskctx/internal/variable.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -101,34 +102,42 @@ class Registry {
     free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
   }
 
-  // Makes captures and switches ask for the variable, if it has rules for those.
+  // Makes captures, switches and joins ask for the variable, if it has rules for those.
   static void list(std::uint64_t key, const VariableRules& rules) {
-    if (has_policy(rules)) {
-      propagated_keys.add(key);
+    const auto lists = lists_of(rules);
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      if (lists[i] != nullptr) {
+        try {
+          lists[i]->add(key);
+        } catch (...) {
+          while (i-- > 0) {
+            if (lists[i] != nullptr) {
+              lists[i]->remove(key);
+            }
+          }
+          throw;
+        }
+      }
     }
     if (rules.on_change != nullptr) {
-      try {
-        watched_keys.add(key);
-      } catch (...) {
-        if (has_policy(rules)) {
-          propagated_keys.remove(key);
-        }
-        throw;
-      }
       switch_watchers.fetch_add(1, std::memory_order_relaxed);
     }
   }
   static void unlist(std::uint64_t key, const VariableRules& rules) noexcept {
-    if (has_policy(rules)) {
-      propagated_keys.remove(key);
+    for (KeyList* list : lists_of(rules)) {
+      if (list != nullptr) {
+        list->remove(key);
+      }
     }
     if (rules.on_change != nullptr) {
-      watched_keys.remove(key);
       switch_watchers.fetch_sub(1, std::memory_order_relaxed);
     }
   }
-  static bool has_policy(const VariableRules& rules) noexcept {
-    return rules.propagation != VariableRules::Propagation::inherit;
+  // Returns where a variable with these rules is listed; nullptr stands for nowhere.
+  static std::array<KeyList*, 3> lists_of(const VariableRules& rules) noexcept {
+    return {rules.propagation != VariableRules::Propagation::inherit ? &propagated_keys : nullptr,
+            rules.on_change != nullptr ? &watched_keys : nullptr,
+            rules.merge != nullptr ? &merged_keys : nullptr};
   }
 
   std::mutex mutex_;
@@ -141,6 +150,7 @@ class Registry {
 
 constinit KeyList propagated_keys;
 constinit KeyList watched_keys;
+constinit KeyList merged_keys;
 
 std::atomic<std::uint64_t>* KeyList::find(std::uint64_t key) noexcept {
   for (Chunk* chunk = &first_; chunk != nullptr;

@@ -17,7 +17,8 @@ command -v bazel >/dev/null || {
 command="$1"
 shift
 options=()
-if bazel help build --short 2>/dev/null | grep --quiet 'enable_bzlmod'; then
+# Not through a pipe to grep --quiet: that ends at the first match, and Bazel with SIGPIPE then.
+if [[ "$(bazel help build --short 2>/dev/null)" == *enable_bzlmod* ]]; then
   options=(--noenable_bzlmod)
 fi
 exec bazel "$command" ${options[@]+"${options[@]}"} "$@"

@@ -318,8 +318,7 @@ class ContextVar {
   // Makes a change, and tells on_change of it, if there is one.
   template <typename Make>
   auto tell(Make make) const {
-    const internal::WatchedChange change(options_.on_change != nullptr ? variable_.record()
-                                                                       : nullptr);
+    const internal::WatchedChange change(options_.on_change ? variable_.record() : nullptr);
     return make();
   }
 
@@ -335,6 +334,7 @@ class ContextVar {
                                                      : Rules::Propagation::inherit;
       rules.copy = reinterpret_cast<Rules::Function>(policy.copy());
       rules.on_change = reinterpret_cast<Rules::Function>(options_.on_change);
+      rules.merge = reinterpret_cast<Rules::Function>(options_.merge);
       return rules;
     }
   }

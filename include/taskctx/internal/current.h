@@ -215,6 +215,36 @@ class Installed {
   Activation* const outer_activation_;
 };
 
+// Is the activation of a thread that waits, and runs whatever comes along meanwhile. Immortal, as
+// no_activation is: where tasks suspend, a thread may leave the stack that waits, and what it runs
+// next must not find a pointer into that stack.
+extern Activation hidden_activation;
+
+// Drops what code of no task of ours has written on this thread while a context was hidden.
+void drop_foreign(Activation* activation) noexcept;
+
+// Hides the current context for the enclosing block, which waits: tasks that are not ours see an
+// empty one. The block's end puts the context back, on whichever thread that is. The context must
+// outlive the block.
+class Hidden {
+ public:
+  Hidden() noexcept : node_(current_node()), activation_(current_activation()) {
+    switch_to(&empty_node, &hidden_activation);
+  }
+  Hidden(const Hidden&) = delete;
+  Hidden& operator=(const Hidden&) = delete;
+  ~Hidden() {
+    if (Activation* last = current_activation(); last != &hidden_activation) [[unlikely]] {
+      drop_foreign(last);
+    }
+    switch_to(node_, activation_);
+  }
+
+ private:
+  Node* const node_;
+  Activation* const activation_;
+};
+
 // Puts `fresh` in the place of what is set under `key` in the current context, and returns that. An
 // entry without key stands for "unset", both ways. References to boxes change hands, they are not
 // counted. Gives the activation its id if it has none. Throws std::bad_alloc, changing nothing.

@@ -58,6 +58,8 @@ class KeyList {
 // The variables with a rule for their propagation, and those with on_change, that were ever set.
 extern KeyList propagated_keys;
 extern KeyList watched_keys;
+// Likewise, those with a merge function.
+extern KeyList merged_keys;
 
 }  // namespace internal
 }  // namespace v1

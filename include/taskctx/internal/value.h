@@ -132,6 +132,12 @@ Entry copy_value(VariableRecord* record, const Entry& entry) {
 }
 
 template <typename T>
+Entry merge_values(VariableRecord* record, const Entry& left, const Entry& right) {
+  const auto merge = reinterpret_cast<T (*)(const T&, const T&)>(record->rules.merge);
+  return {right.key, make_word<T>(record, merge(*value_of<T>(left), *value_of<T>(right)))};
+}
+
+template <typename T>
 void notify_of_change(const VariableRecord* record, const Entry& before, const Entry& after,
                       bool by_switch) {
   const auto notify = reinterpret_cast<void (*)(const Change<T>&)>(record->rules.on_change);
@@ -144,6 +150,7 @@ constexpr TypeOps make_type_ops() {
               .equal = nullptr,
               .print = nullptr,
               .copy = &copy_value<T>,
+              .merge = &merge_values<T>,
               .notify = &notify_of_change<T>};
   if constexpr (!kInline<T>) {
     ops.destroy = &destroy_box<T>;

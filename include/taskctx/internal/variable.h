@@ -58,6 +58,8 @@ struct TypeOps {
   void (*print)(std::ostream& out, const Entry& entry);  // operator<<, or nullptr
   // Makes the value that a task gets by VariableRules::copy. The caller owns what is in it.
   Entry (*copy)(VariableRecord* record, const Entry& entry);
+  // Makes one value of two by VariableRules::merge. The caller owns what is in it.
+  Entry (*merge)(VariableRecord* record, const Entry& left, const Entry& right);
   // Calls VariableRules::on_change; entries without key stand for "unset".
   void (*notify)(const VariableRecord* record, const Entry& before, const Entry& after,
                  bool by_switch);
@@ -77,6 +79,7 @@ struct VariableRules {
   bool is_hidden = false;  // The library's own: snapshots don't show it.
   Function copy = nullptr;
   Function on_change = nullptr;
+  Function merge = nullptr;
 };
 
 // Runs `compute(call)` in an empty context. Throws LookupError if the default of `variable` is

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What oneTBB's blocking algorithms and their bodies have in common.
+//
+//   const BlockingCall call;                           // on the caller's stack, until it returns
+//   onetbb::parallel_sort(first, last, Borrowed(call, compare));
+//
+// A body that oneTBB runs installs the caller's context, and restores what was there. It borrows
+// both: the caller waits for it.
+
+#ifndef TASKCTX_INTERNAL_BLOCKING_CALL_H_
+#define TASKCTX_INTERNAL_BLOCKING_CALL_H_
+
+#include <oneapi/tbb/partitioner.h>
+#include <oneapi/tbb/task_group.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/node.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+namespace onetbb = ::oneapi::tbb;
+
+// Holds the caller's context during a blocking algorithm: pins its node, so that leaves may borrow
+// it, and hides it from tasks that are not ours. The end of the algorithm puts it back, by
+// exception and on another thread, too.
+class BlockingCall {
+ public:
+  BlockingCall()
+      : outer_{.origin = current_activation()->origin.innermost(), .base = nullptr, .scopes = 0},
+        node_(capture()) {}
+
+  [[nodiscard]] Node* node() const noexcept { return node_.get(); }
+  // Says that its leaves are at work where the caller is, for the same pool and job, on any thread.
+  [[nodiscard]] Origin origin() const noexcept { return Origin(&outer_); }
+
+ private:
+  const Activation outer_;  // Stands for the caller's, which other threads can't look at.
+  const NodeRef node_;
+  // Last: the caller's context is back before its node is unpinned.
+  const Hidden hidden_;
+};
+
+// Runs the enclosing block, a leaf, in the context of `call`, or a task in its own. Does what
+// Installed does, in fewer instructions: it looks but once whether anybody watches switches. If so,
+// it draws the id that a write would draw, so that its end has but one thing to test.
+class Leaf {
+ public:
+  explicit Leaf(const BlockingCall& call) noexcept : Leaf(call.node(), call.origin()) {}
+  Leaf(Node* node, Origin origin) noexcept
+      : outer_node_(current_node()), outer_activation_(current_activation()) {
+    mine_.origin = origin;
+    set_current(node, &mine_);
+    if (switch_watchers.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+      be_watched();
+      notify_switch(outer_node_, node);
+    }
+  }
+  Leaf(const Leaf&) = delete;
+  Leaf& operator=(const Leaf&) = delete;
+  ~Leaf() {
+    if (mine_.id == 0) [[likely]] {
+      set_current(outer_node_, outer_activation_);
+    } else {
+      end_written(outer_node_, outer_activation_);
+    }
+  }
+
+  // Begins anew, as another Leaf would after this one's end. Costs a load and a test if nothing has
+  // been written.
+  void renew(const BlockingCall& call) noexcept {
+    if (mine_.id != 0) [[unlikely]] {
+      end_written(call.node(), &mine_);
+      if (switch_watchers.load(std::memory_order_relaxed) != 0) {
+        be_watched();
+      }
+    }
+  }
+
+ private:
+  void be_watched() noexcept {
+    if (mine_.id == 0) {  // Whoever was told may have written.
+      mine_.id = draw_id();
+      mine_.scopes = 0;
+    }
+  }
+  // Makes other words current, and drops what has been written.
+  void end_written(Node* node, Activation* activation) noexcept;
+
+  Activation mine_;
+  Node* const outer_node_;
+  Activation* const outer_activation_;
+};
+
+[[gnu::noinline]] inline void Leaf::end_written(Node* node, Activation* activation) noexcept {
+  Node* written = std::exchange(mine_.node, nullptr);
+  mine_.id = 0;
+  switch_to(node, activation);
+  if (written != nullptr) {
+    release(written);
+  }
+}
+
+// A callable of the caller's, to be called in the caller's context. Copies are cheap, and borrow
+// the same callable.
+template <typename F>
+class Borrowed {
+ public:
+  Borrowed(const BlockingCall& call, F& function) noexcept : call_(&call), function_(function) {}
+
+  template <typename... Args>
+  requires std::invocable<F&, Args...> std::invoke_result_t<F&, Args...>
+  operator()(Args&&... args) const {
+    const Leaf context(*call_);
+    return std::invoke(function_, std::forward<Args>(args)...);
+  }
+
+ private:
+  const BlockingCall* call_;
+  F& function_;
+};
+
+// A body that oneTBB splits, for reductions and scans: the caller's own, or one that was split from
+// it. All its members run in the caller's context.
+template <typename Body>
+class SplitBody {
+ public:
+  SplitBody(const BlockingCall& call, Body& body) noexcept
+      : call_(&call), body_(std::addressof(body)) {}
+  SplitBody(SplitBody& other, onetbb::split split) : call_(other.call_) {
+    const Leaf context(*call_);
+    body_ = ::new (static_cast<void*>(std::addressof(split_))) Body(*other.body_, split);
+  }
+  SplitBody(const SplitBody&) = delete;
+  SplitBody& operator=(const SplitBody&) = delete;
+  ~SplitBody() {
+    if (body_ == std::addressof(split_)) {
+      const Leaf context(*call_);
+      body_->~Body();
+    }
+  }
+
+ protected:
+  [[nodiscard]] const BlockingCall& call() const noexcept { return *call_; }
+  [[nodiscard]] Body& body() const noexcept { return *body_; }
+
+ private:
+  const BlockingCall* call_;
+  Body* body_;
+  union {
+    Body split_;
+  };
+};
+
+// What may follow the body in an algorithm's arguments.
+template <typename T>
+inline constexpr bool kIsOption = std::is_base_of_v<onetbb::task_group_context, T>;
+template <>
+inline constexpr bool kIsOption<onetbb::simple_partitioner> = true;
+template <>
+inline constexpr bool kIsOption<onetbb::auto_partitioner> = true;
+template <>
+inline constexpr bool kIsOption<onetbb::static_partitioner> = true;
+template <>
+inline constexpr bool kIsOption<onetbb::affinity_partitioner> = true;
+template <typename T>
+concept AlgorithmOption = kIsOption<std::remove_cvref_t<T>>;
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_BLOCKING_CALL_H_

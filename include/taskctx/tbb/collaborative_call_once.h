@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// oneTBB's collaborative_call_once, with the context of the caller that runs the function.
+//
+//   taskctx::tbb::collaborative_call_once(is_loaded, [&] { table = load(config.get()); });
+//
+// Isolation: the function starts from the bindings of the caller that runs it. Callers that help it
+//            meanwhile run its leaves in its context, not in their own.
+// Threads, blocking, errors: see taskctx/tbb.h.
+
+#ifndef TASKCTX_TBB_COLLABORATIVE_CALL_ONCE_H_
+#define TASKCTX_TBB_COLLABORATIVE_CALL_ONCE_H_
+
+#include <oneapi/tbb/collaborative_call_once.h>
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/internal/blocking_call.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace tbb {
+
+using oneapi::tbb::collaborative_once_flag;
+
+// Calls `function(args...)` if no call with this flag has succeeded; else, or while one runs,
+// waits for it, and helps. The function runs in its caller's context. Costs oneTBB's
+// collaborative_call_once, and an atomic increment, also when the function has run long ago.
+template <typename F, typename... Args>
+requires std::invocable < std::remove_reference_t<F>
+&, Args... >
+       void collaborative_call_once(collaborative_once_flag& flag, F&& function, Args&&... args) {
+  const internal::BlockingCall call;
+  oneapi::tbb::collaborative_call_once(
+      flag, internal::Borrowed<std::remove_reference_t<F>>(call, function),
+      std::forward<Args>(args)...);
+}
+
+}  // namespace tbb
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_TBB_COLLABORATIVE_CALL_ONCE_H_

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// oneTBB's parallel_for, with the caller's context in the body.
+//
+//   taskctx::Scope scope{request_id, "r-1"};
+//   taskctx::tbb::parallel_for(0, n, [&](int i) { use(request_id.get(), i); });  // "r-1" in each
+//
+// Isolation: each call of the body starts from the caller's bindings: one index in the overloads
+//            with indices, one range in those with ranges.
+// Covered:   calls, copies and destructors of the body. Not: the range's own copies and splits.
+// Threads, blocking, errors: see taskctx/tbb.h.
+
+#ifndef TASKCTX_TBB_PARALLEL_FOR_H_
+#define TASKCTX_TBB_PARALLEL_FOR_H_
+
+#include <oneapi/tbb/blocked_range.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/partitioner.h>
+
+#include <concepts>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/internal/blocking_call.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Is what oneTBB's own overload returns for these arguments; there is none if oneTBB has none.
+template <typename... Args>
+using ParallelFor = decltype(onetbb::parallel_for(std::declval<Args>()...));
+
+// The body of a loop over a range. oneTBB copies it for each task: copies and destructors of the
+// user's body run in the context as well. Trivial ones run no code of the user's.
+template <typename Body>
+class RangeBody {
+ public:
+  RangeBody(const BlockingCall& call, const Body& body) : call_(&call), body_((Leaf(call), body)) {}
+  RangeBody(const RangeBody& other) requires(!std::is_trivially_copy_constructible_v<Body>)
+      : call_(other.call_), body_((Leaf(*call_), other.body_)) {}
+  RangeBody(const RangeBody& other) = default;
+  RangeBody& operator=(const RangeBody&) = delete;
+  ~RangeBody() requires(!std::is_trivially_destructible_v<Body>) {
+    const Leaf context(*call_);
+    body_.~Body();
+  }
+  ~RangeBody() = default;
+
+  template <typename Range>
+  void operator()(Range& range) const {
+    const Leaf context(*call_);
+    std::invoke(std::as_const(body_), range);
+  }
+
+ private:
+  const BlockingCall* call_;
+  union {  // The destructor decides where the body's runs.
+    Body body_;
+  };
+};
+
+// The body of a loop over indices: the user's function, once for each.
+template <typename Index, typename Function>
+class IndexBody {
+ public:
+  IndexBody(const BlockingCall& call, Index first, Index step, const Function& function)
+      : call_(&call), first_(first), step_(step), function_(function) {}
+
+  void operator()(const onetbb::blocked_range<Index>& range) const {
+    // Copies, which the compiler may keep in registers whatever the function does.
+    const BlockingCall& call = *call_;
+    const Function& function = function_;
+    const Index step = step_;
+    const Index end = range.end();
+    Leaf context(call);
+    Index i = range.begin();
+    auto value = static_cast<Index>(first_ + i * step);
+    while (true) {
+      std::invoke(function, value);
+      if (!(++i < end)) {
+        break;
+      }
+      context.renew(call);
+      value = next(value, step);  // Not after the last one: it may be the greatest of its type.
+    }
+  }
+
+  // Counts first, first + step, ... < last; not 0. Written so that it asks no more of an Index type
+  // than oneTBB does.
+  static Index count(const Index& first, const Index& last, const Index& step) {
+    if constexpr (std::integral<Index>) {
+      return static_cast<Index>((last - first - 1) / step + 1);
+    } else {
+      return Index(last - first - 1UL) / step + Index(1);
+    }
+  }
+
+ private:
+  static Index next(Index value, const Index& step) {
+    if constexpr (std::integral<Index>) {
+      return static_cast<Index>(value + step);
+    } else {
+      return value += step;
+    }
+  }
+
+  const BlockingCall* call_;
+  Index first_;
+  Index step_;
+  const Function& function_;
+};
+
+}  // namespace internal
+
+namespace tbb {
+
+// Calls `body` for parts of `range`, in parallel, and waits. `options`: a partitioner, a
+// task_group_context, both in this order, or neither. Each call runs in the caller's context. Costs
+// oneTBB's parallel_for and a guard of two words per call, and one atomic increment for the whole
+// loop.
+template <typename Range, typename Body, internal::AlgorithmOption... Options>
+internal::ParallelFor<const Range&, const Body&, Options...> parallel_for(const Range& range,
+                                                                          const Body& body,
+                                                                          Options&&... options) {
+  const internal::BlockingCall call;
+  oneapi::tbb::parallel_for(range, internal::RangeBody<Body>(call, body),
+                            std::forward<Options>(options)...);
+}
+
+// Calls `function(i)` for first, first + step, ... < last, in parallel, and waits. As above; throws
+// std::invalid_argument, as oneTBB does, if `step` is not positive.
+template <typename Index, typename Function, internal::AlgorithmOption... Options>
+internal::ParallelFor<Index, Index, Index, const Function&, Options...> parallel_for(
+    Index first, Index last, Index step, const Function& function, Options&&... options) {
+  if (step <= 0) {
+    // Throws.
+    oneapi::tbb::parallel_for(first, last, step, function, std::forward<Options>(options)...);
+  } else if (first < last) {
+    const internal::BlockingCall call;
+    using Body = internal::IndexBody<Index, Function>;
+    oneapi::tbb::parallel_for(
+        oneapi::tbb::blocked_range<Index>(Index(0), Body::count(first, last, step)),
+        Body(call, first, step, function), std::forward<Options>(options)...);
+  }
+}
+
+// Calls `function(i)` for first, first + 1, ... < last, in parallel, and waits. As above.
+template <typename Index, typename Function, internal::AlgorithmOption... Options>
+internal::ParallelFor<Index, Index, const Function&, Options...> parallel_for(
+    Index first, Index last, const Function& function, Options&&... options) {
+  tbb::parallel_for(first, last, static_cast<Index>(1), function,
+                    std::forward<Options>(options)...);
+}
+
+}  // namespace tbb
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_TBB_PARALLEL_FOR_H_

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// oneTBB's parallel_pipeline, where each token carries a context of its own through all filters.
+//
+//   namespace ctbb = taskctx::tbb;
+//   ctbb::parallel_pipeline(8,
+//       ctbb::make_filter<void, Request>(ctbb::filter_mode::serial_in_order, [&](auto& control) {
+//         Request request = next(control);
+//         request_id.set(request.id);  // for all that happens to this token
+//         return request;
+//       }) &
+//       ctbb::make_filter<Request, void>(ctbb::filter_mode::parallel, &serve));
+//
+// Isolation: each call of the first filter starts from the bindings of the pipeline's caller. What
+//            a filter sets, the next ones see for the same token, and nobody else.
+// Covered:   calls of the filters, and destructors of the values that they pass on. Not: the
+//            destructor of a filter's body; a filter may outlive the pipeline.
+// Cost:      oneTBB's pipeline, and for each token and filter a guard of two words, and an
+//            allocation of oneTBB's, which it does without for values no larger than a pointer.
+// Threads, blocking, errors: see taskctx/tbb.h.
+
+#ifndef TASKCTX_TBB_PARALLEL_PIPELINE_H_
+#define TASKCTX_TBB_PARALLEL_PIPELINE_H_
+
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/parallel_pipeline.h>
+#include <oneapi/tbb/task.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/internal/blocking_call.h"
+#include "taskctx/tbb/task_group.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// A value on its way from filter to filter, and its context.
+template <typename T>
+class Token {
+ public:
+  // Takes the context that is installed.
+  explicit Token(T&& value) : node_(NodeRef::share(current_node())), value_(std::move(value)) {}
+  Token(Token&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+      : value_(std::move(other.value_)) {
+    node_ = std::move(other.node_);
+  }
+  Token& operator=(Token&&) = delete;
+  ~Token() {
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      const Installed context(node_.get());
+      value_.~T();
+    }
+  }
+
+  [[nodiscard]] Node* node() const noexcept { return node_.get(); }
+  [[nodiscard]] T& value() noexcept { return value_; }
+
+ private:
+  NodeRef node_;
+  union {  // The destructor decides where the value's runs.
+    T value_;
+  };
+};
+template <>
+class Token<void>;
+
+template <typename T>
+using TokenOf = std::conditional_t<std::is_void_v<T>, void, Token<T>>;
+
+// Returns what `call` returns, with the context in which it has left it.
+template <typename Output, typename Call>
+TokenOf<Output> make_token(const Call& call) {
+  if constexpr (std::is_void_v<Output>) {
+    call();
+  } else {
+    Output value = call();  // Converts, if need be.
+    return Token<Output>(std::move(value));
+  }
+}
+
+// One run of a pipeline. Its tasks find it by their task_group_context, which it is.
+class PipelineRun : public onetbb::task_group_context {
+ public:
+  static const BlockingCall& current() {
+    return static_cast<const PipelineRun*>(onetbb::task::current_context())->call_;
+  }
+
+  void operator()(std::size_t max_live_tokens, const onetbb::filter<void, void>& chain) {
+    onetbb::task_group_context& context = *this;
+    onetbb::parallel_pipeline(max_live_tokens, chain, context);
+  }
+
+ private:
+  BlockingCall call_;
+};
+
+// A filter's body, as oneTBB keeps it.
+template <typename Input, typename Output, typename Body>
+class FilterBody {
+ public:
+  explicit FilterBody(const Body& body) : body_(body) {}
+
+  TokenOf<Output> operator()(Token<Input>&& token) const {
+    const Installed context(token.node(), PipelineRun::current().origin());
+    return make_token<Output>(
+        [&]() -> decltype(auto) { return std::invoke(body_, std::move(token.value())); });
+  }
+
+ private:
+  Body body_;
+};
+template <typename Output, typename Body>
+class FilterBody<void, Output, Body> {
+ public:
+  explicit FilterBody(const Body& body) : body_(body) {}
+
+  TokenOf<Output> operator()(onetbb::flow_control& control) const {
+    const Leaf context(PipelineRun::current());
+    return make_token<Output>([&]() -> decltype(auto) { return body_(control); });
+  }
+
+ private:
+  Body body_;
+};
+
+// What a body takes and returns, where it has one call operator.
+template <typename Signature>
+struct FilterTypes;
+template <typename Body, typename From, typename To>
+struct FilterTypes<To (Body::*)(From) const> {
+  using Taken = std::remove_cv_t<std::remove_reference_t<From>>;
+  using Input = std::conditional_t<std::is_same_v<Taken, onetbb::flow_control>, void, Taken>;
+  using Output = std::remove_cv_t<std::remove_reference_t<To>>;
+};
+template <typename Body, typename From, typename To>
+struct FilterTypes<To (Body::*)(From)> : FilterTypes<To (Body::*)(From) const> {};
+template <typename Body>
+using FilterTypesOf = FilterTypes<decltype(&Body::operator())>;
+
+struct FilterAccess;
+
+}  // namespace internal
+
+namespace tbb {
+
+using oneapi::tbb::filter_mode;
+using oneapi::tbb::flow_control;
+
+// A filter, or a chain of them. Copies share their bodies. May be used for many runs, also at once.
+template <typename Input, typename Output>
+class filter {
+ public:
+  filter() = default;
+  // Makes a filter of a copy of `body`: `Output(Input)`, or `Output(flow_control&)` for the first.
+  template <typename Body>
+  filter(filter_mode mode, const Body& body)
+      : filter_(mode, internal::FilterBody<Input, Output, Body>(body)) {}
+  filter(const filter&) = default;
+  filter(filter&&) = default;  // NOLINT(performance-noexcept-move-constructor): as oneTBB's
+  ~filter() = default;
+  filter& operator=(const filter& other) {
+    filter_ = other.filter_;
+    return *this;
+  }
+  filter& operator=(filter&& other) {  // NOLINT(performance-noexcept-move-constructor)
+    filter_ = std::move(other.filter_);
+    return *this;
+  }
+
+  // Appends a filter.
+  filter& operator&=(const filter<Output, Output>& right) {
+    *this = *this & right;
+    return *this;
+  }
+
+  // Goes back to what the default constructor makes.
+  void clear() { filter_.clear(); }
+
+ private:
+  friend struct internal::FilterAccess;
+  using Native = oneapi::tbb::filter<internal::TokenOf<Input>, internal::TokenOf<Output>>;
+
+  explicit filter(const Native& native) : filter_(native) {}
+
+  Native filter_;
+};
+
+template <typename Body>
+filter(filter_mode, Body) -> filter<typename internal::FilterTypesOf<Body>::Input,
+                                    typename internal::FilterTypesOf<Body>::Output>;
+
+}  // namespace tbb
+
+namespace internal {
+
+struct FilterAccess {
+  template <typename Input, typename Output>
+  static const auto& native(const tbb::filter<Input, Output>& filter) {
+    return filter.filter_;
+  }
+  template <typename Input, typename Output, typename Native>
+  static tbb::filter<Input, Output> make(const Native& native) {
+    return tbb::filter<Input, Output>(native);
+  }
+};
+
+}  // namespace internal
+
+namespace tbb {
+
+// Makes a filter of a copy of `body`.
+template <typename Input, typename Output, typename Body>
+filter<Input, Output> make_filter(filter_mode mode, const Body& body) {
+  return {mode, body};
+}
+template <typename Body>
+filter<typename internal::FilterTypesOf<Body>::Input,
+       typename internal::FilterTypesOf<Body>::Output>
+make_filter(filter_mode mode, const Body& body) {
+  return {mode, body};
+}
+
+// Joins two filters: what `left` returns, `right` takes.
+template <typename Input, typename Middle, typename Output>
+filter<Input, Output> operator&(const filter<Input, Middle>& left,
+                                const filter<Middle, Output>& right) {
+  using internal::FilterAccess;
+  return FilterAccess::make<Input, Output>(FilterAccess::native(left) &
+                                           FilterAccess::native(right));
+}
+
+// Runs tokens through `chain` until its first filter says stop, at most `max_live_tokens` at once,
+// and waits. The caller's context is back when it returns, or throws what a filter has thrown.
+inline void parallel_pipeline(std::size_t max_live_tokens, const filter<void, void>& chain) {
+  internal::PipelineRun run;
+  run(max_live_tokens, internal::FilterAccess::native(chain));
+}
+
+// Does so under `context`: cancelling that cancels the pipeline, and the other way round.
+inline void parallel_pipeline(std::size_t max_live_tokens, const filter<void, void>& chain,
+                              task_group_context& context) {
+  internal::PipelineRun run;
+  // In a task of `context`: the run's own is bound to that.
+  oneapi::tbb::parallel_for(
+      0, 1, [&](int) { run(max_live_tokens, internal::FilterAccess::native(chain)); }, context);
+}
+
+// Joins the filters, two or more, and runs tokens through them. The last argument may be a
+// task_group_context.
+template <typename First, typename Second, typename... More>
+requires requires(const First& first, const Second& second) { first& second; }
+void parallel_pipeline(std::size_t max_live_tokens, const First& first, const Second& second,
+                       More&&... more) {
+  tbb::parallel_pipeline(max_live_tokens, first & second, std::forward<More>(more)...);
+}
+
+}  // namespace tbb
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_TBB_PARALLEL_PIPELINE_H_

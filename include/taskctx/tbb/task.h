@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// oneTBB's resumable tasks: a function that is suspended goes on in its own context, on whichever
+// thread resumes it.
+//
+//   taskctx::tbb::task::suspend([&](taskctx::tbb::task::suspend_point point) {
+//     read_later(file, [point] { taskctx::tbb::task::resume(point); });
+//   });
+//   use(request_id.get());  // as before, probably on another thread
+//
+// Scopes that are open, and tokens, are good on the other thread: they belong to the context.
+// At most some 4,000 tasks may be suspended in an arena at once; oneTBB hangs beyond that.
+
+#ifndef TASKCTX_TBB_TASK_H_
+#define TASKCTX_TBB_TASK_H_
+
+#include <oneapi/tbb/task.h>
+
+#include <functional>
+#include <utility>
+
+#include "taskctx/internal/current.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace tbb {
+namespace task {
+
+using oneapi::tbb::task::current_context;
+using oneapi::tbb::task::resume;
+using oneapi::tbb::task::suspend_point;
+
+// Calls `function(suspend_point)` in the current context, which it shares, and suspends the task
+// until resume() is called for that point. The thread does other work meanwhile, and sees an empty
+// context. Costs oneTBB's suspend(), and eight loads and stores.
+template <typename F>
+void suspend(F function) {
+  internal::Node* node = nullptr;
+  internal::Activation* activation = nullptr;
+  oneapi::tbb::task::suspend([&](suspend_point point) {
+    // On this thread and stack, before it is left: resume() may be called, but waits for that.
+    std::invoke(function, point);
+    node = internal::current_node();
+    activation = internal::current_activation();
+    internal::switch_to(&internal::empty_node, &internal::hidden_activation);
+  });
+  internal::switch_to(node, activation);
+}
+
+}  // namespace task
+}  // namespace tbb
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_TBB_TASK_H_

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// oneTBB's task_group, each task with the context of its submission.
+//
+//   taskctx::tbb::task_group group;
+//   group.run([] { use(request_id.get()); });  // the snapshot is taken here
+//   group.wait();
+//
+// Isolation: each task starts from its snapshot; what it sets is gone when it ends.
+// Covered:   calls of the function, and its destructor, also of a task that is cancelled, or whose
+//            handle is dropped. Not: the function's moves, which are made by the submitting thread.
+// Threads:   as oneTBB's: run(), defer() and cancel() are thread-safe, waiting is not.
+// Blocking, errors: see taskctx/tbb.h.
+
+#ifndef TASKCTX_TBB_TASK_GROUP_H_
+#define TASKCTX_TBB_TASK_GROUP_H_
+
+#include <oneapi/tbb/task_group.h>
+#include <oneapi/tbb/version.h>
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/owned_task.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace tbb {
+
+using oneapi::tbb::canceled;
+using oneapi::tbb::complete;
+using oneapi::tbb::is_current_task_group_canceling;
+using oneapi::tbb::missing_wait;
+using oneapi::tbb::not_complete;
+using oneapi::tbb::task_group_context;
+using oneapi::tbb::task_group_status;
+using oneapi::tbb::task_handle;
+#if __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && TBB_INTERFACE_VERSION >= 12170
+using oneapi::tbb::task_complete;
+using oneapi::tbb::task_completion_handle;
+#endif
+
+}  // namespace tbb
+
+namespace internal {
+
+// What can be run as a task: called once, without arguments, from a copy of its own.
+template <typename F>
+concept TaskFunction = std::invocable < const std::decay_t<F>
+& > ;
+
+}  // namespace internal
+
+namespace tbb {
+
+// Has the members of oneTBB's own, of the version that is there.
+class task_group {
+  using Native = oneapi::tbb::task_group;
+
+ public:
+  task_group() : group_() {}
+  // Runs the tasks in `context`, which must outlive the group.
+  explicit(false) task_group(task_group_context& context) : group_(context) {}
+  task_group(const task_group&) = delete;
+  task_group& operator=(const task_group&) = delete;
+
+  // Throws oneTBB's missing_wait if tasks have not been waited for, once they are cancelled.
+  ~task_group() noexcept(false) {
+    const internal::Hidden hidden;
+    group_.~Native();
+  }
+
+  // Runs `function()` in a snapshot of the current context, taken now. Costs oneTBB's run(), an
+  // atomic increment, and a guard of two words. Throws std::bad_alloc and what moving the function
+  // throws.
+  template <internal::TaskFunction F>
+  void run(F&& function) {
+    group_.run(internal::make_task(internal::here(), std::forward<F>(function)));
+  }
+  // Runs a task that defer() has made.
+  void run(task_handle&& handle) { group_.run(std::move(handle)); }
+
+  // Makes a task for later, with a snapshot of the current context, taken now. As run().
+  template <internal::TaskFunction F>
+  [[nodiscard]] task_handle defer(F&& function) {
+    return group_.defer(internal::make_task(internal::here(), std::forward<F>(function)));
+  }
+
+  // Runs `function()` in the caller's context, and waits for all tasks. The caller's context is
+  // back when it returns, or throws what a task has thrown.
+  template <typename F>
+  requires std::invocable<const F&> task_group_status run_and_wait(const F& function) {
+    const internal::BlockingCall call;
+    return group_.run_and_wait(internal::Borrowed<const F>(call, function));
+  }
+  // Runs a task that defer() has made, and waits for all tasks.
+  task_group_status run_and_wait(task_handle&& handle) {
+    const internal::Hidden hidden;
+    return group_.run_and_wait(std::move(handle));
+  }
+
+  // Waits for all tasks. The caller's context is back when it returns, or throws what a task has
+  // thrown.
+  task_group_status wait() {
+    const internal::Hidden hidden;
+    return group_.wait();
+  }
+
+  // Cancels all tasks: those that have not begun don't run.
+  void cancel() { group_.cancel(); }
+
+#if __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && TBB_INTERFACE_VERSION >= 12170
+  // Lets `successor` run only when `predecessor`, a handle or a completion handle, is complete.
+  template <typename Predecessor>
+  static void set_task_order(Predecessor& predecessor, task_handle& successor) {
+    Native::set_task_order(predecessor, successor);
+  }
+  // Lets the running task count as complete when `task` is.
+  static void transfer_this_task_completion_to(task_handle& task) {
+    Native::transfer_this_task_completion_to(task);
+  }
+#if TBB_INTERFACE_VERSION >= 12180
+  // Wait for one task; run it first; tell how it stands.
+  task_group_status wait_for_task(task_completion_handle& task) {
+    const internal::Hidden hidden;
+    return group_.wait_for_task(task);
+  }
+  task_group_status run_and_wait_for_task(task_handle&& handle) {
+    const internal::Hidden hidden;
+    return group_.run_and_wait_for_task(std::move(handle));
+  }
+  task_group_status get_status_of(task_completion_handle& task) {
+    return group_.get_status_of(task);
+  }
+#endif
+#endif
+
+  // Returns oneTBB's own group, valid as long as this one. Tasks that are run through it have no
+  // context.
+  [[nodiscard]] Native& native() noexcept { return group_; }
+
+ private:
+  union {  // The destructor waits, so it is to be called with the context hidden.
+    Native group_;
+  };
+};
+
+}  // namespace tbb
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_TBB_TASK_GROUP_H_
