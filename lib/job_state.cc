@@ -68,6 +68,7 @@ void JobState::run() noexcept {
     oneapi::tbb::this_task_arena::isolate([this, &how] {
       try {
         call();
+        merged_.add_written(context_.get());
       } catch (const JobCancelled&) {
         error_ = std::current_exception();
         how = kCancelled;

@@ -6,12 +6,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "taskctx/context_var.h"
+#include "taskctx/job.h"
+#include "taskctx/job_pool.h"
 #include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
@@ -23,6 +26,7 @@ namespace ctbb = taskctx::tbb;
 
 using Range = ctbb::blocked_range<int>;
 using taskctx::ContextVar;
+using taskctx::JobPool;
 using taskctx::Scope;
 using taskctx_test::AllThreads;
 using taskctx_test::StealingArena;
@@ -128,6 +132,42 @@ TEST_P(Merging, AnExceptionLeavesTheCallersValues) {
                  }
                }),
                std::runtime_error);
+  EXPECT_EQ(errors.get(), 5);
+}
+
+// F-D8: a job's results come back to whoever takes them, in the order of taking.
+TEST_P(Merging, WhatAJobHasSetComesBackWithItsResult) {
+  JobPool pool({.concurrency = GetParam()});
+  const Scope scope{errors, 5L, trail, "caller", plain, 1};
+  std::vector<taskctx::Job<int>> jobs;
+  for (int i = 0; i < 10; ++i) {
+    jobs.push_back(pool.submit([i] {
+      errors.set(errors.get() + i);
+      trail.set(", job " + std::to_string(i));
+      plain.set(2);
+      return i;
+    }));
+  }
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(jobs[static_cast<std::size_t>(i)].get(), i);
+  }
+  EXPECT_EQ(errors.get(), 5 + 0 + 1 + 2);
+  EXPECT_EQ(trail.get(), "caller, job 0, job 1, job 2");
+  EXPECT_EQ(plain.get(), 1);
+  jobs[9].wait();
+  jobs.clear();  // What nobody takes does not come back.
+  EXPECT_EQ(errors.get(), 8);
+}
+
+// F-D8: a job that throws brings nothing back.
+TEST_P(Merging, AJobThatThrowsLeavesTheCallersValues) {
+  JobPool pool({.concurrency = GetParam()});
+  const Scope scope{errors, 5L};
+  taskctx::Job<void> job = pool.submit([] {
+    errors.set(1);
+    throw std::runtime_error("failed");
+  });
+  EXPECT_THROW(job.get(), std::runtime_error);
   EXPECT_EQ(errors.get(), 5);
 }
 

@@ -202,8 +202,9 @@ class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResu
   // Detaches the job, if there is one. Never waits.
   ~Job() = default;
 
-  // Waits as wait() does, and takes the result: returns it, or throws what the job threw. The
-  // handle is empty afterwards.
+  // Waits as wait() does, and takes the result: returns it, or throws what the job threw. What the
+  // job has set of variables that have a merge function (ContextVarOptions::merge) is merged into
+  // the current context. The handle is empty afterwards.
   //
   //   int result = job.get();
   R get() {

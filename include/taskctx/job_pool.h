@@ -125,8 +125,7 @@ class JobPool {
   // the function throws; there is no job then.
   //
   //   taskctx::Job<int> sum = pool.submit(add, 1, 2);
-  //   taskctx::Job<void> job = pool.submit({.name = "reindex", .detached = true}, [] { reindex();
-  //   });
+  //   auto job = pool.submit({.name = "reindex", .detached = true}, [] { reindex(); });
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit(F&& function,
                                                                                 Args&&... args) {
@@ -160,7 +159,7 @@ class JobPool {
   // must be random-access and sized: a vector, a span, std::views::iota. O(1) beside copying the
   // range: one capture, one reference count and one place in the queue for all.
   //
-  //   std::vector<int> sizes = pool.submit_bulk(files, [](const File& f) { return size_of(f);
+  //   std::vector<int> sizes = pool.submit_bulk(files, [](const File& f) { return f.size();
   //   }).get(); pool.submit_bulk(std::views::iota(0, 1000), [](int i) { work(i); }).wait();
   template <internal::BulkRange Range, typename F>
   auto submit_bulk(Range&& range, F&& function) {
@@ -220,8 +219,7 @@ class JobPool {
   // not begun, asks what runs to end (this_job::cancel_requested()), and returns a list of both.
   // The destructor still waits for what runs. Throws JobError likewise.
   //
-  //   for (const auto& job : pool.shutdown(absl::Now() + absl::Seconds(5))) log("lost: ",
-  //   job.name);
+  //   for (const auto& job : pool.shutdown(absl::Now() + absl::Seconds(5))) log(job.name);
   std::vector<UnfinishedJob> shutdown(absl::Time deadline = absl::InfiniteFuture()) {
     return core_->shutdown(deadline);
   }

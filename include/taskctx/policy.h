@@ -125,12 +125,13 @@ struct ContextVarOptions {
   // also set the variable. What it throws is reported to the misuse handler and stops nothing.
   void (*on_change)(const Change<T>& change) = nullptr;
 
-  // Makes one value of two, where what bodies have set comes back to the caller: of
-  // taskctx::tbb::parallel_reduce, from left to right in the order of the range. Must be
-  // associative. Without it, what a body sets ends with its call. A body that has not set the
-  // variable, or has set the very value (or number) that it began with, takes no part. Let a policy
-  // give bodies a neutral value to begin with, where their results would count the caller's value
-  // once each: `.policy = policy::copy([](const int&) { return 0; })`.
+  // Makes one value of two, where what tasks have set comes back: to the caller of
+  // taskctx::tbb::parallel_reduce, from left to right in the order of the range, and to whoever
+  // takes a job's result with Job::get(). Must be associative. Without it, what a task sets ends
+  // with it. A task that has not set the variable, or has set the very value (or number) that it
+  // began with, takes no part. Let a policy give tasks a neutral value to begin with, where their
+  // results would count the creator's value once each:
+  // `.policy = policy::copy([](const int&) { return 0; })`.
   T (*merge)(const T& left, const T& right) = nullptr;
 };
 

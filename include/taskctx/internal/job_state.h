@@ -27,6 +27,7 @@
 
 #include "absl/time/time.h"
 #include "taskctx/internal/current.h"
+#include "taskctx/internal/merged.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/job_options.h"
 
@@ -119,6 +120,9 @@ class JobState : public Workplace {
   // Throws what the job threw, if it did. The job has ended.
   void rethrow();
 
+  // Merges what the job has set into the current context (ContextVarOptions::merge).
+  void apply_merged() const { merged_.apply(); }
+
  protected:
   virtual ~JobState();
 
@@ -181,6 +185,7 @@ class JobState : public Workplace {
   std::atomic<std::uint32_t> refs_;
   std::atomic<std::uint32_t> bits_{0};
   NodeRef context_;
+  Merged merged_;
   std::exception_ptr error_;
   JobState* previous_ = nullptr;  // These four are guarded by the lane's lock.
   JobState* next_ = nullptr;
@@ -219,6 +224,7 @@ class JobResult : public JobState {
 
   R take() {
     rethrow();
+    apply_merged();
     if constexpr (std::is_void_v<R>) {
       return;
     } else if constexpr (std::is_reference_v<R>) {
