@@ -28,6 +28,7 @@ namespace internal {
 constinit Activation no_activation{.base = nullptr, .scopes = 0};
 constinit Activation hidden_activation{.base = nullptr, .scopes = 0};
 constinit std::atomic<std::uint32_t> switch_watchers{0};
+constinit std::atomic<MissCheck> miss_check{nullptr};
 
 Origin Origin::innermost() const noexcept {
   Origin origin = *this;

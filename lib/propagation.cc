@@ -40,7 +40,7 @@ constinit ContextVar<Computation> computation{"computation of defaults"};
 constinit ContextVar<Suppression> suppression{"suppression of propagation"};
 
 NodeRef capture_by_policy() {
-  if (suppression.find() != nullptr) {
+  if (copy_context().contains(suppression)) {
     return NodeRef();
   }
   // Copying runs user code, which may change the current context: this holds on to what it was.
@@ -70,7 +70,9 @@ NodeRef capture_by_policy() {
 
 void compute_default(const Variable& variable, void (*compute)(const void* call),
                      const void* call) {
-  Computation here = computation.get(Computation{});
+  const Context around = copy_context();
+  const Computation* outer = around.find(computation);
+  Computation here = outer != nullptr ? *outer : Computation{};
   if (std::find(here.variables.begin(), here.variables.end(), &variable) != here.variables.end()) {
     throw_recursion_error(variable.name());
   }

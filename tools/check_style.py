@@ -25,6 +25,7 @@ OWNERS = {
         "include/taskctx/job_pool.h",
         "lib/job_pool.cc",
         "lib/job_state.cc",
+        "lib/lost_context_canary.cc",
         "lib/pool_control.cc",
         "lib/pool_core.cc",
         "lib/pool_registry.cc",

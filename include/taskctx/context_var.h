@@ -36,13 +36,6 @@
 namespace taskctx {
 inline namespace v1 {
 
-// Where a binding comes from.
-enum class Source {
-  nowhere,    // The variable is not set here.
-  inherited,  // The task, leaf or bound call started with it.
-  here,       // It was set since, or in this very Context, or in a thread outside all tasks.
-};
-
 // T may be move-only, lack a default constructor, be over-aligned, and throw when copied or moved.
 // It is compared with operator==, if it has one, when contexts are.
 template <typename T>
@@ -92,33 +85,35 @@ class ContextVar {
   // Returns the value that is set here, else the declared default. Throws LookupError if there is
   // neither. O(1), neither allocates nor locks; creates nothing. For the lifetime of a reference
   // see get_type.
-  [[nodiscard]] get_type get() const {
+  [[nodiscard]] get_type get(internal::ReadPlace place = {}) const {
     const std::uint64_t key = variable_.key();
     const internal::Node* node = internal::current_node();
     const internal::Entry* entry = internal::place_of<kBoxed>(node, variable_, key).entry;
     if (entry->key == key) [[likely]] {
       return *internal::value_of<T>(*entry);
     }
-    return get_otherwise();
+    return get_otherwise(place);
   }
 
   // Returns the value that is set here, else `otherwise`, even if a default is declared. By value;
   // otherwise as get().
   template <std::convertible_to<T> U>
-  [[nodiscard]] T get(U&& otherwise) const {
+  [[nodiscard]] T get(U&& otherwise, internal::ReadPlace place = {}) const {
     if (const internal::Entry* entry = lookup()) [[likely]] {
       return *internal::value_of<T>(*entry);
     }
+    internal::note_miss(name(), place);
     return static_cast<T>(std::forward<U>(otherwise));
   }
 
   // Borrows what get() would return; nullptr where that would throw. Valid until this thread's next
   // set() or reset() of any variable, or the end of the context, whichever is first. O(1), neither
   // allocates nor locks.
-  [[nodiscard]] const T* find() const noexcept {
+  [[nodiscard]] const T* find(internal::ReadPlace place = {}) const noexcept {
     if (const internal::Entry* entry = lookup()) [[likely]] {
       return internal::value_of<T>(*entry);
     }
+    internal::note_miss(name(), place);
     try {
       return find_default();
     } catch (...) {
@@ -192,10 +187,11 @@ class ContextVar {
   static constexpr bool kBoxed = !internal::kInline<T>;
 
   // Goes on where get() has found nothing at first sight.
-  [[gnu::noinline]] get_type get_otherwise() const {
+  [[gnu::noinline]] get_type get_otherwise(internal::ReadPlace place) const {
     if (const internal::Entry* entry = lookup()) {
       return *internal::value_of<T>(*entry);
     }
+    internal::note_miss(name(), place);
     if (const T* value = find_default()) {
       return *value;
     }

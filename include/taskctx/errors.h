@@ -63,7 +63,7 @@ class ContextError : public std::logic_error {
 struct Misuse {
   std::string_view message;         // One sentence, in the form of the exceptions' messages.
   std::string_view variable;        // The name of the variable concerned; empty when there is none.
-  std::source_location place = {};  // Where it was set; line() is 0 when that is not known.
+  std::source_location place = {};  // Where it was set, or read; line() is 0 if not known.
   std::exception_ptr exception = {};  // What an observer has thrown, in case that is the mistake.
 };
 

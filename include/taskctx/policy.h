@@ -96,6 +96,13 @@ class Policy {
   Function copy_ = nullptr;
 };
 
+// Where a binding comes from.
+enum class Source {
+  nowhere,    // The variable is not set here.
+  inherited,  // The task, leaf or bound call started with it.
+  here,       // It was set since, or in this very Context, or in a thread outside all tasks.
+};
+
 // Describes a change of a variable. Both pointers are valid during the call only.
 template <typename T>
 struct Change {

@@ -23,7 +23,8 @@
 // Errors:    oneTBB's own, and what bodies throw; std::bad_alloc, and what a variable's copy policy
 //            throws, before anything has run.
 // Not here:  plain oneapi::tbb calls and tasks: those see what their thread has, by chance the
-//            right context, another's, or none. Iterators and ranges run outside bodies, too.
+//            right context, another's, or none (LostContextCanary finds them). Iterators and ranges
+//            run outside bodies, too.
 //
 // Call the algorithms qualified. The functions are less specialised than oneTBB's, so that
 // `using taskctx::tbb::parallel_for` in your namespace does not make oneTBB's own calls ambiguous;
@@ -33,6 +34,7 @@
 #define TASKCTX_TBB_H_
 
 #include "taskctx/tbb/collaborative_call_once.h"
+#include "taskctx/tbb/lost_context_canary.h"
 #include "taskctx/tbb/parallel_for.h"
 #include "taskctx/tbb/parallel_for_each.h"
 #include "taskctx/tbb/parallel_invoke.h"

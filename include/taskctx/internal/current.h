@@ -23,6 +23,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <source_location>
+#include <string_view>
 
 #include "taskctx/internal/key_list.h"
 #include "taskctx/internal/node.h"
@@ -249,6 +251,24 @@ class Hidden {
 // entry without key stands for "unset", both ways. References to boxes change hands, they are not
 // counted. Gives the activation its id if it has none. Throws std::bad_alloc, changing nothing.
 Entry exchange(std::uint64_t key, Entry fresh);
+
+// The place of a read, which nobody gives: the caller's own.
+struct ReadPlace {
+  constexpr ReadPlace(  // NOLINT(google-explicit-constructor)
+      std::source_location location = std::source_location::current()) noexcept
+      : place(location) {}
+
+  std::source_location place;
+};
+
+// Is asked about each read that finds nothing set, where somebody looks for such mistakes.
+using MissCheck = void (*)(std::string_view variable, const std::source_location& place);
+extern std::atomic<MissCheck> miss_check;
+inline void note_miss(std::string_view variable, const ReadPlace& read) noexcept {
+  if (const MissCheck check = miss_check.load(std::memory_order_relaxed)) [[unlikely]] {
+    check(variable, read.place);
+  }
+}
 
 // Tells whether the current activation has begun with this entry, which is set here.
 bool is_inherited(const Entry& entry) noexcept;

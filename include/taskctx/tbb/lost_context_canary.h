@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LostContextCanary: finds the commonest mistake, a plain oneTBB call where taskctx::tbb was meant.
+//
+//   const taskctx::tbb::LostContextCanary canary;  // in main() of a debug build
+//   oneapi::tbb::parallel_for(0, n, [](int) { user.get(); });  // reported, with this line
+//
+// Threads:  watches all threads of the process while at least one canary lives. Make the first one
+//           before there are tasks.
+// Errors:   each mistake goes to the misuse handler (errors.h), on the thread that made it.
+//
+// The body of a plain oneTBB call has no context of its own: on a stolen leaf's thread a variable
+// reads as if it had never been set. That is what is looked for: a read that finds nothing, in a
+// oneTBB task, where no task of taskctx runs. A body that the waiting thread itself runs may be
+// lucky, and is not reported then. Reads that find something cost nothing more; others 5 ns.
+
+#ifndef TASKCTX_TBB_LOST_CONTEXT_CANARY_H_
+#define TASKCTX_TBB_LOST_CONTEXT_CANARY_H_
+
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace tbb {
+
+class [[nodiscard]] LostContextCanary {
+ public:
+  // Begins to watch. Thread-safe, O(1).
+  LostContextCanary() noexcept;
+  LostContextCanary(const LostContextCanary&) = delete;
+  LostContextCanary& operator=(const LostContextCanary&) = delete;
+  // Ends it, if this is the last one.
+  ~LostContextCanary();
+};
+
+}  // namespace tbb
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_TBB_LOST_CONTEXT_CANARY_H_
