@@ -117,91 +117,76 @@ class Cell {
 
 }  // namespace internal
 
-// A value that all tasks share that inherit it: what one of them stores, all see. T is copyable.
+// What Shared and Overlay have in common.
 template <typename T>
-class Shared {
+class CellHandle {
  public:
-  // Makes a value of its own, shared with nobody yet.
-  Shared() requires std::default_initializable<T> : Shared(T()) {}
-  explicit Shared(T value)
-      : cell_(std::make_shared<internal::Cell<T>>(std::make_shared<const T>(std::move(value)))) {}
-
-  // Returns a copy of the value.
+  // Returns a copy of the value that is seen here.
   [[nodiscard]] T load() const { return *cell_->find(); }
 
   // Returns the value itself, which never changes: a store() puts another in its place. Keeps it
   // alive. O(1), copies nothing.
   [[nodiscard]] std::shared_ptr<const T> snapshot() const { return cell_->find(); }
 
-  // Replaces the value.
+  // Puts `value` in the place of the value.
   void store(T value) const { cell_->store(std::make_shared<const T>(std::move(value))); }
 
-  // Calls `function(T&)` on a copy of the value, puts the copy in its place, and returns a copy of
-  // that. If another thread has stored something meanwhile the function is called again, on a copy
-  // of that. It must not write to this value itself: it would be called for ever.
+  // Calls `function(T&)` on a copy of the value, stores the copy, and returns a copy of that. If
+  // another thread has stored something meanwhile the function is called again, on a copy of that.
+  // It must not write to this value itself: it would be called for ever.
   template <std::invocable<T&> F>
   T update(F function) const {
     return cell_->update(function);
   }
 
-  // Tells whether both share one value.
-  [[nodiscard]] friend bool operator==(const Shared& a, const Shared& b) {
+  // Tells whether both are handles of one value.
+  [[nodiscard]] friend bool operator==(const CellHandle& a, const CellHandle& b) {
     return a.cell_ == b.cell_;
   }
 
- private:
+ protected:
+  explicit CellHandle(T value)
+      : cell_(std::make_shared<internal::Cell<T>>(std::make_shared<const T>(std::move(value)))) {}
+  explicit CellHandle(std::shared_ptr<internal::Cell<T>> cell) : cell_(std::move(cell)) {}
+
   std::shared_ptr<internal::Cell<T>> cell_;
+};
+
+// A value that all tasks share that inherit it: what one of them stores, all see. T is copyable.
+template <typename T>
+class Shared : public CellHandle<T> {
+ public:
+  // Makes a value of its own, shared with nobody yet.
+  Shared() requires std::default_initializable<T> : Shared(T()) {}
+  explicit Shared(T value) : CellHandle<T>(std::move(value)) {}
 };
 
 // A value over the parent's: a task sees what its parent has, also what that stores later, until it
 // stores something itself; that is seen by it and by its own tasks only. T is copyable.
 //
 // A task gets its layer when it is created (see Policy). A look-up walks up to the next task that
-// has stored something: O(tasks on the way).
+// has stored something: O(tasks on the way). store() and update() write to the layer of this task.
 template <typename T>
-class Overlay {
+class Overlay : public CellHandle<T> {
  public:
   // Makes the lowest layer, with a value.
   Overlay() requires std::default_initializable<T> : Overlay(T()) {}
-  explicit Overlay(T value)
-      : cell_(std::make_shared<internal::Cell<T>>(std::make_shared<const T>(std::move(value)))) {}
+  explicit Overlay(T value) : CellHandle<T>(std::move(value)) {}
 
   // Makes an empty layer over this one: what a task gets of its parent's.
   [[nodiscard]] static Overlay inherited(const Overlay& parents) {
     return Overlay(std::make_shared<internal::Cell<T>>(parents.cell_));
   }
 
-  // Returns a copy of the value that is seen here.
-  [[nodiscard]] T load() const { return *cell_->find(); }
-
-  // As Shared::snapshot().
-  [[nodiscard]] std::shared_ptr<const T> snapshot() const { return cell_->find(); }
-
-  // Stores a value in this layer.
-  void store(T value) const { cell_->store(std::make_shared<const T>(std::move(value))); }
-
-  // As Shared::update(): makes this layer's value of the one that is seen here.
-  template <std::invocable<T&> F>
-  T update(F function) const {
-    return cell_->update(function);
-  }
-
   // Tells whether this layer has a value of its own.
-  [[nodiscard]] bool is_overridden() const { return cell_->has_own(); }
+  [[nodiscard]] bool is_overridden() const { return this->cell_->has_own(); }
 
   // Takes this layer's value away, so that the parent's is seen again. In the lowest layer it does
   // nothing.
-  void clear() const { cell_->clear(); }
-
-  // Tells whether both are the same layer.
-  [[nodiscard]] friend bool operator==(const Overlay& a, const Overlay& b) {
-    return a.cell_ == b.cell_;
-  }
+  void clear() const { this->cell_->clear(); }
 
  private:
-  explicit Overlay(std::shared_ptr<internal::Cell<T>> cell) : cell_(std::move(cell)) {}
-
-  std::shared_ptr<internal::Cell<T>> cell_;
+  explicit Overlay(std::shared_ptr<internal::Cell<T>> cell) : CellHandle<T>(std::move(cell)) {}
 };
 
 }  // namespace v1
