@@ -66,22 +66,21 @@ void JobState::run() noexcept {
                             extras_ != nullptr ? extras_->queued_at : 0, /*is_first=*/true);
     const Installed context(context_.get(), Origin::job(this));
     oneapi::tbb::this_task_arena::isolate([this, &how] {
-      try {
+      how = guarded([this] {
         call();
         merged_.add_written(context_.get());
-      } catch (const JobCancelled&) {
-        error_ = std::current_exception();
-        how = kCancelled;
-      } catch (...) {
-        error_ = std::current_exception();
-        how = kFailed;
-      }
+      });
     });
     if (current_node() != context_.get() && (bits() & kAbandoned) == 0) {
       left = NodeRef::share(current_node());
     }
   }
   finish(how, left);
+}
+
+void JobState::run_isolated(void (*function)(void*), void* argument) {
+  const Installed context(&empty_node, Origin::job(this));
+  oneapi::tbb::this_task_arena::isolate([&] { function(argument); });
 }
 
 bool JobState::cancel() noexcept {
