@@ -78,7 +78,11 @@ void JobState::run() noexcept {
   finish(how, left);
 }
 
-void JobState::run_isolated(void (*function)(void*), void* argument) {
+void JobState::run_isolated(bool is_first, void (*function)(void*), void* argument) {
+  Accountant* const accountant = pool()->accountant();
+  const NodeRef pinned = accountant != nullptr ? context_ : NodeRef();
+  const Measured measured(accountant, pinned.get(),
+                          is_first && extras_ != nullptr ? extras_->queued_at : 0, is_first);
   const Installed context(&empty_node, Origin::job(this));
   oneapi::tbb::this_task_arena::isolate([&] { function(argument); });
 }

@@ -175,7 +175,7 @@ Task<> check_kept(Place& place, Task<> (*suspend)(Place&), bool changes_thread) 
   }
 }
 
-// P24, F-G1, F-G2, F-G4, T8
+// P24, F-G1, F-G2, F-G4
 TEST_P(Suspension, KeepsWhatWasSetAndLeavesTheThreadsAlone) {
   const Scope outer{request, "the spawner's"};
   auto job = place.pool.spawn(check_kept(place, GetParam().suspend, GetParam().changes_thread));

@@ -31,6 +31,7 @@
 #include <new>
 #include <ranges>
 #include <span>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -234,7 +235,8 @@ template <typename... Tasks>
 requires((internal::kIsTask<Tasks> || ...) &&
          ((internal::kIsTask<Tasks> ||
            internal::kIsJob<Tasks>)&&...)) auto when_all(Tasks... tasks) {
-  return when_all(internal::as_job(std::move(tasks))...);
+  std::tuple jobs{internal::as_job(std::move(tasks))...};  // Braces: from left to right.
+  return std::apply([](auto&... job) { return when_all(std::move(job)...); }, jobs);
 }
 // Likewise for a range, with a vector of the results, or nothing for void.
 //

@@ -49,8 +49,9 @@ class CoroutineJob final : public JobResult<T>, public Flow {
 
   // Another thread may go on with the coroutine, and end it, before this returns.
   void perform() noexcept override {
-    has_begun_ = true;
-    this->run_isolated([](void* self) { static_cast<CoroutineJob*>(self)->resume_next(); }, this);
+    this->run_isolated(
+        !std::exchange(has_begun_, true),
+        [](void* self) { static_cast<CoroutineJob*>(self)->resume_next(); }, this);
   }
 
   void end() noexcept override {

@@ -62,7 +62,9 @@ class Flow {
       return;
     }
     Loop loop{next};
-    loop_ = &loop;
+    Loop* here = &loop;
+    asm("" : "+r"(here));  // g++ fears that it is kept for longer than it is there.
+    loop_ = here;          // Nobody has it when the loop has ended: leave() forgets it.
     while (loop.next != nullptr) {
       std::exchange(loop.next, nullptr).resume();  // Nobody knows whether the flow is still there.
     }

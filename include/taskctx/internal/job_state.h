@@ -134,7 +134,7 @@ class JobState : public Workplace {
   void end_without_result(std::uint32_t how, std::exception_ptr error) noexcept;
   // Calls `function(argument)` as code of this job, without a context, and isolated from what else
   // the thread could steal. The job may be gone when it returns.
-  void run_isolated(void (*function)(void*), void* argument);
+  void run_isolated(bool is_first, void (*function)(void*), void* argument);
   // Calls `function` and keeps what it throws. Returns how that ended, for finish().
   template <typename F>
   std::uint32_t guarded(F&& function) noexcept {
