@@ -39,6 +39,13 @@ const ContextVar<std::string> request{"request", "none"};
 const ContextVar<int> step{"step", 0};
 thread_local int thread_local_step = 0;
 
+// In a function of its own: within a coroutine, clang reads the one of the thread that the
+// coroutine was on before, so that it would seem to be kept.
+[[gnu::noinline]] int& step_of_this_thread() {
+  asm volatile("");
+  return thread_local_step;
+}
+
 // Where the coroutines of one test run, and what they found wrong.
 struct Place {
   ~Place() { join(); }
@@ -165,12 +172,11 @@ Task<> check_kept(Place& place, Task<> (*suspend)(Place&), bool changes_thread) 
   const Scope scope{request, "r-1"};  // Across all of it.
   for (int i = 1; i <= 20; ++i) {
     step.set(i);
-    thread_local_step = i;
-    const std::thread::id thread = std::this_thread::get_id();
+    step_of_this_thread() = i;
     co_await suspend(place);
     place.wrong += request.get() != "r-1" || step.get() != i ? 1 : 0;
-    if (changes_thread && i == 1) {  // Or else the test shows nothing.
-      place.wrong += std::this_thread::get_id() == thread || thread_local_step == i ? 1 : 0;
+    if (changes_thread) {  // Here a thread_local is wrong.
+      place.wrong += step_of_this_thread() == i ? 1 : 0;
     }
   }
 }

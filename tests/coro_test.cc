@@ -13,6 +13,7 @@
 #include <exception>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -162,6 +163,51 @@ TEST(TaskTest, AThousandWithTenAwaitsKeepTheirOwnKey) {
   const std::vector<int> keys = taskctx::when_all(std::move(tasks)).get();
   for (int i = 0; i < 1000; ++i) {
     EXPECT_EQ(keys[static_cast<std::size_t>(i)], i);
+  }
+}
+
+// A log that all tasks write to; nobody hands it the id.
+struct Log {
+  void write(const std::string& message) {
+    const std::lock_guard lock(mutex);
+    lines.push_back(what.get("nobody") + ": " + message);
+  }
+  std::mutex mutex;
+  std::vector<std::string> lines;
+};
+
+Task<> fetch(Log& log, const std::string& id, int depth) {
+  log.write(id);
+  co_await taskctx::yield();
+  if (depth > 0) {
+    co_await fetch(log, id, depth - 1);
+  }
+  log.write(id);
+}
+Task<> handle(Log& log, std::string id) {
+  {
+    const Scope scope{what, id};  // The middleware's.
+    co_await fetch(log, id, 3);
+  }
+  log.write("nobody");
+}
+
+// S2, S4
+TEST(TaskTest, EveryLineOfALogCarriesTheIdOfTheRequestThatWroteIt) {
+  const Watchdog watchdog("EveryLineOfALog");
+  for (const int threads : {1, 2, 4, 8}) {
+    JobPool pool{{.concurrency = threads}};
+    Log log;
+    std::vector<Job<void>> requests;
+    for (int i = 0; i < 50; ++i) {
+      requests.push_back(pool.spawn(handle(log, "r-" + std::to_string(i))));
+    }
+    taskctx::when_all(std::move(requests)).get();
+    EXPECT_EQ(log.lines.size(), 50U * 9);
+    for (const std::string& line : log.lines) {
+      const std::size_t colon = line.find(": ");
+      EXPECT_EQ(line.substr(0, colon), line.substr(colon + 2));
+    }
   }
 }
 

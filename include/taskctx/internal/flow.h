@@ -36,28 +36,28 @@ class Flow {
 
   // Makes the flow's context current.
   void enter() noexcept {
-    outer_node_ = current_node();
-    outer_activation_ = current_activation();
-    root_->origin = Origin(outer_activation_);
-    is_entered_ = true;
+    update(outer_node_, current_node());
+    if (update(outer_activation_, current_activation())) [[unlikely]] {
+      root_->origin = Origin(outer_activation_);
+    }
+    loop_ = &no_loop;
     switch_to(node_, activation_);
   }
   // Puts back what was current at enter(). From now on another thread may enter, if it is told to.
   void leave() noexcept {
-    node_ = current_node();
-    activation_ = current_activation();
-    is_entered_ = false;
+    update(node_, current_node());
+    update(activation_, current_activation());
     loop_ = nullptr;
     switch_to(outer_node_, outer_activation_);
   }
-  [[nodiscard]] bool is_entered() const noexcept { return is_entered_; }
+  [[nodiscard]] bool is_entered() const noexcept { return loop_ != nullptr; }
 
   // Resumes `next` in this flow, which is entered, from the outside or out of await_suspend(). The
   // coroutines of a flow resume each other one after the other, from one loop, so awaiting deeply
   // or often does not grow the stack. (Symmetric transfer promises the same, but g++ keeps that
   // only where it optimizes.)
   void go_on(std::coroutine_handle<> next) {
-    if (loop_ != nullptr) {
+    if (loop_ != &no_loop) {
       loop_->next = next;
       return;
     }
@@ -82,7 +82,7 @@ class Flow {
   void hand_over(std::coroutine_handle<> next) {
     Loop* const loop = loop_;
     leave();
-    if (loop != nullptr) {
+    if (loop != &no_loop) {
       loop->next = next;
     } else {
       next.resume();
@@ -134,15 +134,28 @@ class Flow {
   struct Loop {
     std::coroutine_handle<> next;
   };
+  static Loop no_loop;  // Stands for none.
+
+  // Mostly nothing has changed since the last time. A store of the same would have the next load
+  // wait for it, and that one's store the next: a suspension and a resumption are one such chain.
+  template <typename T>
+  static bool update(T*& stored, T* now) noexcept {
+    if (stored != now) [[unlikely]] {
+      stored = now;
+      return true;
+    }
+    return false;
+  }
 
   Activation* const root_;  // What all other activations of the flow are within.
   Node* outer_node_ = nullptr;
   Activation* outer_activation_ = nullptr;
-  Loop* loop_ = nullptr;
+  Loop* loop_ = nullptr;  // nullptr while the flow is not entered.
   Flow* next_flow_ = nullptr;
   std::coroutine_handle<> next_;
-  bool is_entered_ = false;
 };
+
+inline constinit Flow::Loop Flow::no_loop{};
 
 // Returns what `co_await awaitable` asks.
 template <typename A>
@@ -187,7 +200,7 @@ class Switching {
   }
 
  private:
-  Awaiter awaiter_;
+  [[no_unique_address]] Awaiter awaiter_;
   Flow& flow_;
 };
 
@@ -210,7 +223,10 @@ class FlowPromise {
     if constexpr (kKnowsFlow<A>) {
       return awaiter_of(std::forward<A>(awaitable));
     } else {
-      using Awaiter = decltype(awaiter_of(std::forward<A>(awaitable)));
+      using Asked = decltype(awaiter_of(std::forward<A>(awaitable)));
+      using Value = std::remove_cvref_t<Asked>;
+      constexpr bool kHasNothing = std::is_empty_v<Value> && std::is_trivially_copyable_v<Value>;
+      using Awaiter = std::conditional_t<kHasNothing, Value, Asked>;
       return Switching<Awaiter>(std::forward<A>(awaitable), *flow_);
     }
   }
