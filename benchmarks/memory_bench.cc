@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// G13: memory. Counters, not times:
+// G13 and G15: memory. Counters, not times:
 //
 //   bytes        what operator new was asked for, per item
 //   allocations  how often, per operation
@@ -13,8 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <coroutine>
 #include <cstddef>
 #include <cstdio>
+#include <exception>
 #include <latch>
 #include <string>
 #include <vector>
@@ -23,8 +26,10 @@
 #include "benchmarks/baselines.h"
 #include "benchmarks/bench.h"
 #include "taskctx/context.h"
+#include "taskctx/coro.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
+#include "taskctx/task.h"
 
 namespace bench {
 namespace {
@@ -150,6 +155,91 @@ Footprint pending_raw(std::size_t count) {
       });
 }
 
+// Coroutines that have begun and wait, all for the same.
+taskctx::Task<> waits_for(const taskctx::SharedJob<void>& gate, std::latch& begun) {
+  begun.count_down();
+  co_await gate;
+}
+
+Footprint suspended_tasks(std::size_t count) {
+  taskctx::JobPool pool{{.concurrency = 2}};
+  std::latch may_go(1);
+  std::latch begun(static_cast<std::ptrdiff_t>(count));
+  const taskctx::SharedJob<void> gate = pool.submit([&may_go] { may_go.wait(); }).shared();
+  const std::size_t resident = resident_bytes();
+  const std::size_t allocated = allocated_bytes();
+  for (std::size_t i = 0; i < count; ++i) {
+    (void)pool.spawn(waits_for(gate, begun));
+  }
+  begun.wait();
+  const auto items = static_cast<double>(count);
+  const Footprint result{static_cast<double>(allocated_bytes() - allocated) / items,
+                         static_cast<double>(resident_bytes() - resident) / items};
+  may_go.count_down();
+  pool.drain();
+  return result;
+}
+
+// The least that a coroutine on oneTBB can be: it destroys itself, and waits in a list.
+struct Plain {
+  struct promise_type {
+    Plain get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+  std::coroutine_handle<> handle;
+};
+struct Gate {
+  struct Place {
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiting) {
+      handle = waiting;
+      next = gate.first.load();
+      while (!gate.first.compare_exchange_weak(next, this)) {
+      }
+    }
+    void await_resume() const noexcept {}
+    Gate& gate;
+    Place* next = nullptr;
+    std::coroutine_handle<> handle = nullptr;
+  };
+  Place operator co_await() noexcept { return {*this}; }
+  std::atomic<Place*> first = nullptr;
+};
+Plain waits_plainly(Gate& gate, std::latch& begun) {
+  begun.count_down();
+  co_await gate;
+}
+
+Footprint suspended_raw(std::size_t count) {
+  const taskctx::JobPool pool{{.concurrency = 2}};  // Allows oneTBB the threads.
+  oneapi::tbb::task_arena arena(2, 0);
+  Gate gate;
+  std::latch begun(static_cast<std::ptrdiff_t>(count));
+  const std::size_t resident = resident_bytes();
+  const std::size_t allocated = allocated_bytes();
+  for (std::size_t i = 0; i < count; ++i) {
+    arena.enqueue([handle = waits_plainly(gate, begun).handle] { handle.resume(); });
+  }
+  begun.wait();
+  const auto items = static_cast<double>(count);
+  const Footprint result{static_cast<double>(allocated_bytes() - allocated) / items,
+                         static_cast<double>(resident_bytes() - resident) / items};
+  std::latch last(1);
+  arena.enqueue([&] {
+    for (Gate::Place* place = gate.first; place != nullptr;) {
+      Gate::Place* const next = place->next;
+      place->handle.resume();
+      place = next;
+    }
+    last.count_down();
+  });
+  last.wait();
+  return result;
+}
+
 // Measures in a process of its own: there, no memory is left over from what ran before.
 template <Footprint (*kMeasure)(std::size_t)>
 void in_child(benchmark::State& state, std::size_t count) {
@@ -195,5 +285,7 @@ int main(int argc, char** argv) {
   add("G13/pending_job/taskctx", 1'000'000, &bench::in_child<bench::pending_jobs>)->Iterations(1);
   add("G13/pending_post/taskctx", 1'000'000, &bench::in_child<bench::pending_posts>)->Iterations(1);
   add("G13/pending_task/onetbb", 1'000'000, &bench::in_child<bench::pending_raw>)->Iterations(1);
+  add("G15/suspended/taskctx", 1'000'000, &bench::in_child<bench::suspended_tasks>)->Iterations(1);
+  add("G15/suspended/onetbb", 1'000'000, &bench::in_child<bench::suspended_raw>)->Iterations(1);
   return bench::run(argc, argv);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Benchmarks on several threads: goals G8, G10 and G11. Each takes turns with its baseline.
+// Benchmarks on several threads: goals G8, G10, G11 and G15. Each takes turns with its baseline.
 
 #include "benchmarks/pool_bench.h"
 
@@ -10,5 +10,6 @@ int main(int argc, char** argv) {
   bench::add_loops();
   bench::add_jobs();
   bench::add_latencies();
+  bench::add_coroutines();
   return bench::run(argc, argv);
 }

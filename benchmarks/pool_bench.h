@@ -57,6 +57,7 @@ void add_pairs(const std::string& goal, const std::string& operation, int thread
 void add_loops();
 void add_jobs();
 void add_latencies();
+void add_coroutines();
 
 }  // namespace bench
 

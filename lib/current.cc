@@ -123,7 +123,8 @@ void release_thread(void* /*unused*/) {
   return fresh;
 }
 
-// Returns the current activation with an id.
+}  // namespace
+
 Activation* identified_activation() {
   Activation* activation = current_activation();
   if (activation == &no_activation || activation == &hidden_activation) {
@@ -135,8 +136,6 @@ Activation* identified_activation() {
   }
   return activation;
 }
-
-}  // namespace
 
 std::uint64_t draw_id() noexcept {
   if (next_id == last_id) {

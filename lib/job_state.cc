@@ -66,22 +66,25 @@ void JobState::run() noexcept {
                             extras_ != nullptr ? extras_->queued_at : 0, /*is_first=*/true);
     const Installed context(context_.get(), Origin::job(this));
     oneapi::tbb::this_task_arena::isolate([this, &how] {
-      try {
+      how = guarded([this] {
         call();
         merged_.add_written(context_.get());
-      } catch (const JobCancelled&) {
-        error_ = std::current_exception();
-        how = kCancelled;
-      } catch (...) {
-        error_ = std::current_exception();
-        how = kFailed;
-      }
+      });
     });
     if (current_node() != context_.get() && (bits() & kAbandoned) == 0) {
       left = NodeRef::share(current_node());
     }
   }
   finish(how, left);
+}
+
+void JobState::run_isolated(bool is_first, void (*function)(void*), void* argument) {
+  Accountant* const accountant = pool()->accountant();
+  const NodeRef pinned = accountant != nullptr ? context_ : NodeRef();
+  const Measured measured(accountant, pinned.get(),
+                          is_first && extras_ != nullptr ? extras_->queued_at : 0, is_first);
+  const Installed context(&empty_node, Origin::job(this));
+  oneapi::tbb::this_task_arena::isolate([&] { function(argument); });
 }
 
 bool JobState::cancel() noexcept {

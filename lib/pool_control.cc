@@ -235,6 +235,26 @@ std::vector<UnfinishedJob> PoolCore::shutdown(absl::Time deadline) {
   return unfinished;
 }
 
+void PoolCore::enter_running(JobState* job) {
+  Lane& lane = lane_of(job);
+  {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    if (count_submitted(lane)) {
+      push_running(lane, job);
+      return;
+    }
+  }
+  refuse_entered(job);
+}
+
+void PoolCore::suspend(JobState* job) noexcept {
+  Lane& lane = lane_of(job);
+  const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+  lane.running.erase(job);
+  job->stage_ = Stage::waiting;
+  lane.waiting.push_back(job);
+}
+
 std::vector<HeldJob> PoolCore::unended_jobs() {
   std::vector<HeldJob> jobs;
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {

@@ -221,6 +221,9 @@ PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here,
       core->push_running(lane, job);
       return Found::begun;
     }
+    if (job->stage_ == Stage::running && job->may_suspend()) {
+      return Found::missing;  // Not known what; it may need us yet.
+    }
     if (job->stage_ != Stage::queued || core != here) {
       return Found::nothing;
     }
@@ -234,9 +237,9 @@ bool PoolCore::begin_to_cancel(JobState* job) noexcept {
   Lane& lane = lane_of(job);
   {
     const Lock lock(lane.mutex);
-    if (job->stage_ == Stage::waiting) {
+    if (job->stage_ == Stage::waiting && !job->has_begun()) {
       lane.waiting.erase(job);
-    } else if (job->stage_ == Stage::queued && !(job->is_bulk_ && job->has_begun())) {
+    } else if (job->stage_ == Stage::queued && !job->has_begun()) {
       erase_queued(lane, job);
     } else {
       return false;

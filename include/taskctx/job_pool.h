@@ -53,7 +53,13 @@
 
 namespace taskctx {
 inline namespace v1 {
+
+template <typename T>
+class Task;
+
 namespace internal {
+
+class Schedule;
 
 // What can be submitted: called once, from copies of its own, itself's and the arguments'.
 template <typename F, typename... Args>
@@ -151,6 +157,23 @@ class JobPool {
   void post(const JobOptions& options, F&& function, Args&&... args) {
     start_posted(&options, std::forward<F>(function), std::forward<Args>(args)...);
   }
+
+  // Runs a coroutine in a snapshot of the current context, which it has for itself wherever it goes
+  // on (coro.h, which defines this, has the rest). Begins it on a thread of the pool. While it is
+  // suspended it keeps no thread; the pool's destructor waits for it. Options and errors are
+  // submit()'s; JobError if the task is empty or has been awaited.
+  //
+  //   taskctx::Job<int> answer = pool.spawn(compute());
+  template <typename T>
+  Job<T> spawn(Task<T> task);
+  template <typename T>
+  Job<T> spawn(const JobOptions& options, Task<T> task);
+
+  // Makes what a coroutine awaits to go on on a thread of this pool: any coroutine, also one that
+  // was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().
+  //
+  //   co_await pool.schedule();
+  [[nodiscard]] internal::Schedule schedule() noexcept;
 
   // Calls `function(element)` for each element of `range`, in parallel, each in a copy of one
   // snapshot, and returns one handle for all: of a vector of the results in order, or of nothing if
@@ -254,6 +277,9 @@ class JobPool {
     task->describe(std::move(extras));
     core_->enter(task, admission);
   }
+
+  template <typename T>
+  Job<T> start_coroutine(const JobOptions* options, Task<T> task);
 
   template <typename Range, typename F>
   auto start_bulk(const JobOptions* options, Range&& range, F&& function) {

@@ -133,6 +133,10 @@ void set_current(Node* node, Activation* activation) noexcept;
 // Returns a number that no activation and no version has had before; not 0.
 std::uint64_t draw_id() noexcept;
 
+// Returns the current activation, which has an id then: one that another thread may stand in for.
+// Throws std::bad_alloc.
+Activation* identified_activation();
+
 // How many there are that want to know of each switch: observers, and variables with on_change.
 extern std::atomic<std::uint32_t> switch_watchers;
 

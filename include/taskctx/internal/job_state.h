@@ -29,6 +29,7 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/merged.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 
 namespace taskctx {
@@ -131,6 +132,23 @@ class JobState : public Workplace {
   void run() noexcept;
   // Destroys the callable in the job's context and ends the job, likewise.
   void end_without_result(std::uint32_t how, std::exception_ptr error) noexcept;
+  // Calls `function(argument)` as code of this job, without a context, and isolated from what else
+  // the thread could steal. The job may be gone when it returns.
+  void run_isolated(bool is_first, void (*function)(void*), void* argument);
+  // Calls `function` and keeps what it throws. Returns how that ended, for finish().
+  template <typename F>
+  std::uint32_t guarded(F&& function) noexcept {
+    try {
+      std::forward<F>(function)();
+      return 0;
+    } catch (const JobCancelled&) {
+      error_ = std::current_exception();
+      return kCancelled;
+    } catch (...) {
+      error_ = std::current_exception();
+      return kFailed;
+    }
+  }
   // Stores the job's end, and tells everybody.
   void finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept;
 
@@ -172,7 +190,11 @@ class JobState : public Workplace {
   // Of what many threads do: counts one more in, and tells whether there is work for yet another.
   // Called with the lane's lock.
   virtual bool join() noexcept { return false; }
+  // Tells whether some of the job's code has run: it can't be taken back then, even where it waits
+  // or is queued once more. Called with the lane's lock.
   [[nodiscard]] virtual bool has_begun() const noexcept { return false; }
+  // Tells whether the job may go from running to waiting.
+  [[nodiscard]] virtual bool may_suspend() const noexcept { return false; }
   // Tells whether a waiting job could begin now; else adds what it waits for to `missing`. Called
   // with the lane's lock.
   virtual bool can_begin(std::vector<HeldJob>& /*missing*/) { return true; }

@@ -141,6 +141,10 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   void enter(JobState* job, Admission& admission);
   // Takes a job that waits for others, or for its time. Throws likewise.
   void enter_waiting(JobState* job);
+  // Takes a job that its caller runs. Throws likewise.
+  void enter_running(JobState* job);
+  // Has a running job wait, until make_ready().
+  void suspend(JobState* job) noexcept;
   // Queues a job that waited, unless somebody has begun or cancelled it meanwhile.
   void make_ready(JobState* job) noexcept;
 

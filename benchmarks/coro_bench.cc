@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// G15: coroutines: what keeping the context adds to a suspension, what awaiting a task costs, and a
+// spawned task against a submitted job.
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <latch>
+#include <utility>
+
+#include "benchmarks/bench.h"
+#include "benchmarks/paired.h"
+#include "benchmarks/pool_bench.h"
+#include "taskctx/context_promise.h"
+#include "taskctx/coro.h"
+#include "taskctx/job_pool.h"
+#include "taskctx/task.h"
+
+namespace bench {
+namespace {
+
+// A coroutine that is resumed by hand: with a context, and the same without.
+struct WithContext : taskctx::ContextPromise {
+  auto initial_suspend() { return starting(std::suspend_always{}); }
+  auto final_suspend() noexcept { return ending(std::suspend_always{}); }
+};
+struct WithoutContext {
+  std::suspend_always initial_suspend() noexcept { return {}; }
+  std::suspend_always final_suspend() noexcept { return {}; }
+  template <typename Promise>
+  static void destroy(std::coroutine_handle<Promise> handle) {
+    handle.destroy();
+  }
+};
+
+template <typename Base>
+class Resumable {
+ public:
+  struct promise_type : Base {
+    Resumable get_return_object() {
+      return Resumable(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+
+  Resumable(const Resumable&) = delete;
+  Resumable& operator=(const Resumable&) = delete;
+  ~Resumable() { promise_type::destroy(handle_); }
+
+  void resume() { handle_.resume(); }
+
+ private:
+  explicit Resumable(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
+
+  std::coroutine_handle<promise_type> handle_;
+};
+
+template <typename Base>
+Resumable<Base> counts(long& count) {
+  while (true) {
+    ++count;
+    co_await std::suspend_always{};
+  }
+}
+
+void suspend_resume(benchmark::State& state, std::size_t size, int /*threads*/) {
+  constexpr int kCount = 1'000'000;
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    long ours = 0;
+    long baseline = 0;
+    Resumable<WithContext> with = counts<WithContext>(ours);
+    Resumable<WithoutContext> without = counts<WithoutContext>(baseline);
+    const auto resume = [](auto& coroutine) {
+      return seconds_of([&] {
+        for (int i = 0; i < kCount; ++i) {
+          coroutine.resume();
+        }
+      });
+    };
+    measure_pairs(
+        state, kCount, [&] { return resume(with); }, [&] { return resume(without); });
+    check(state, ours - baseline, 0);
+  });
+}
+
+// The least that a lazy coroutine can be.
+class Plain {
+ public:
+  struct promise_type {
+    struct Final {
+      [[nodiscard]] bool await_ready() const noexcept { return false; }
+      [[nodiscard]] std::coroutine_handle<> await_suspend(
+          std::coroutine_handle<promise_type> handle) const noexcept {
+        return handle.promise().awaiter;
+      }
+      void await_resume() const noexcept {}
+    };
+
+    Plain get_return_object() {
+      return Plain(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    Final final_suspend() noexcept { return {}; }
+    void return_value(int value) { result = value; }
+    void unhandled_exception() { std::terminate(); }
+
+    std::coroutine_handle<> awaiter = std::noop_coroutine();
+    int result = 0;
+  };
+  struct Awaiter {
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiter) const {
+      handle.promise().awaiter = awaiter;
+      return handle;
+    }
+    [[nodiscard]] int await_resume() const { return handle.promise().result; }
+    std::coroutine_handle<promise_type> handle;
+  };
+
+  Plain(const Plain&) = delete;
+  Plain& operator=(const Plain&) = delete;
+  ~Plain() { handle_.destroy(); }
+
+  Awaiter operator co_await() const noexcept { return {handle_}; }
+  int run() {
+    handle_.resume();
+    return handle_.promise().result;
+  }
+
+ private:
+  explicit Plain(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
+
+  std::coroutine_handle<promise_type> handle_;
+};
+
+constexpr int kAwaits = 100'000;
+
+template <typename Coroutine>
+Coroutine leaf() {
+  co_return 1;
+}
+template <typename Coroutine>
+Coroutine awaits() {
+  int sum = 0;
+  for (int i = 0; i < kAwaits; ++i) {
+    sum += co_await leaf<Coroutine>();
+  }
+  co_return sum;
+}
+
+void await_task(benchmark::State& state, std::size_t size, int /*threads*/) {
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    long sum = 0;
+    measure_pairs(
+        state, kAwaits,
+        [&] {
+          return seconds_of([&] { sum += taskctx::sync_wait(awaits<taskctx::Task<int>>()); });
+        },
+        [&] { return seconds_of([&] { sum -= awaits<Plain>().run(); }); });
+    check(state, sum, 0);
+  });
+}
+
+taskctx::Task<> counts_down(std::latch& all) {
+  all.count_down();
+  co_return;
+}
+
+// Many from outside, against jobs.
+void spawn(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 20'000;
+  taskctx::JobPool pool{{.concurrency = threads}};
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    measure_pairs(
+        state, kCount,
+        [&] {
+          return seconds_of([&] {
+            std::latch all(kCount);
+            for (int i = 0; i < kCount; ++i) {
+              (void)pool.spawn(counts_down(all));
+            }
+            pool.drain();
+          });
+        },
+        [&] {
+          return seconds_of([&] {
+            std::latch all(kCount);
+            for (int i = 0; i < kCount; ++i) {
+              (void)pool.submit([&all] { all.count_down(); });
+            }
+            pool.drain();
+          });
+        });
+  });
+}
+
+taskctx::Task<> yields(int count) {
+  for (int i = 0; i < count; ++i) {
+    co_await taskctx::yield();
+  }
+}
+
+// A turn of a coroutine on the pool, against an empty job.
+void yield_turn(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 20'000;
+  taskctx::JobPool pool{{.concurrency = threads}};
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    measure_pairs(
+        state, kCount, [&] { return seconds_of([&] { pool.spawn(yields(kCount)).get(); }); },
+        [&] {
+          return seconds_of([&] {
+            for (int i = 0; i < kCount; ++i) {
+              pool.post([] {});
+            }
+            pool.drain();
+          });
+        });
+  });
+}
+
+}  // namespace
+
+void add_coroutines() {
+  add_pairs("G15", "suspend_resume", 1, &suspend_resume);
+  add_pairs("G15", "await_task", 1, &await_task);
+  for (const int threads : kThreads) {
+    add_pairs("G15", "spawn", threads, &spawn);
+    add_pairs("G15", "yield", threads, &yield_turn);
+  }
+}
+
+}  // namespace bench

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Coroutines on the job pool: what starts a Task (task.h), and what a coroutine can wait for.
+//
+//   taskctx::Task<Page> handle(Request request) {
+//     taskctx::Scope scope{request_id, request.id};        // open across what follows
+//     auto [user, cart] = co_await taskctx::when_all(load_user(), load_cart());
+//     co_await taskctx::sleep_for(absl::Milliseconds(1));  // keeps no thread
+//     co_return render(user, cart);
+//   }
+//   taskctx::Job<Page> page = pool.spawn(handle(request));    // a snapshot is taken here
+//   Page other = taskctx::sync_wait(handle(request));         // a call: in this context
+//
+// All of it can be awaited by any coroutine. One that was spawned goes on on its own pool; one of
+// another kind on the pool that ran it, or the process's own (default_pool()).
+//
+// Threads:  all calls are thread-safe.
+// Lifetime: a pool's destructor waits for what was spawned there, suspended or not: what waits for
+//           something that never happens keeps it for ever. A coroutine of another kind must not be
+//           destroyed while it waits for one of these.
+// Errors:   JobError where the task is empty or has been awaited, where the job's handle is empty,
+//           and after the pool's shutdown.
+
+#ifndef TASKCTX_CORO_H_
+#define TASKCTX_CORO_H_
+
+#include <array>
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+#include <new>
+#include <ranges>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "taskctx/internal/coroutine_job.h"
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/flow.h"
+#include "taskctx/internal/job_state.h"
+#include "taskctx/internal/node.h"
+#include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/timer.h"
+#include "taskctx/job.h"
+#include "taskctx/job_pool.h"
+#include "taskctx/task.h"
+#include "taskctx/when_all.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+// Runs a task from code that is no coroutine, and returns what it returns, or throws what it
+// throws. A call as any other: the task shares the caller's context, whichever thread it goes on
+// on. It begins here; the caller's thread is blocked while the task is suspended, but in a job,
+// where it runs what the task waits for if nobody else has begun that. So it ends in a job, too, if
+// what the task waits for comes from other threads, or from tasks and jobs of the same pool.
+// Throws JobError after the pool's shutdown.
+//
+//   int main() { return taskctx::sync_wait(run()); }
+template <typename T>
+T sync_wait(Task<T> task);
+
+namespace internal {
+
+// What sleep_for() and sleep_until() make.
+class Sleep final : private TimerEntry {
+ public:
+  explicit Sleep(absl::Time due) noexcept : TimerEntry(due, &fire_it) {}
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle) {
+    Flow* const flow = flow_of(handle);
+    suspend(flow, handle);
+  }
+  void await_resume() const {
+    if (has_failed_) [[unlikely]] {
+      throw std::bad_alloc();
+    }
+  }
+
+ private:
+  void suspend(Flow* flow, std::coroutine_handle<> handle);
+  static void fire_it(TimerEntry& self) noexcept { wake(static_cast<Sleep&>(self).to_wake_); }
+
+  JobState* to_wake_ = nullptr;
+  bool has_failed_ = false;
+};
+
+// What JobPool::schedule() and yield() make.
+class Schedule {
+ public:
+  // nullptr: where the coroutine is.
+  explicit Schedule(PoolCore* pool) noexcept : pool_(pool) {}
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle) const {
+    suspend(pool_, flow_of(handle), handle);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  static void suspend(PoolCore* pool, Flow* flow, std::coroutine_handle<> handle);
+
+  PoolCore* pool_;
+};
+
+// Waits for a job. `Handle` may be a reference.
+template <typename Handle>
+class JobAwaiter final : private Continuation {
+ public:
+  explicit JobAwaiter(Handle&& job) noexcept
+      : Continuation{&fire_it}, job_(std::forward<Handle>(job)) {}
+
+  [[nodiscard]] bool await_ready() const { return JobAccess::state(job_, "wait for").is_done(); }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle) {
+    awaited_ = &JobAccess::state(job_, "wait for");
+    const HeldJob held(awaited_);  // The coroutine may have dropped it before we return.
+    Flow* const flow = flow_of(handle);
+    to_wake_ = flow != nullptr && flow->home() != nullptr
+                   ? suspend_in_job(flow, handle, {&awaited_, 1})
+                   : suspend_elsewhere(awaited_->pool(), handle);
+    held->add_continuation(this);
+  }
+  decltype(auto) await_resume() { return job_.get(); }
+
+ private:
+  static void fire_it(Continuation* self) noexcept {
+    wake(static_cast<JobAwaiter*>(self)->to_wake_);
+  }
+
+  Handle job_;
+  JobState* awaited_ = nullptr;
+  JobState* to_wake_ = nullptr;
+};
+
+template <typename A>
+inline constexpr bool kIsTask = false;
+template <typename T>
+inline constexpr bool kIsTask<Task<T>> = true;
+template <typename A>
+inline constexpr bool kIsJob = false;
+template <typename T>
+inline constexpr bool kIsJob<Job<T>> = true;
+
+template <typename Tasks>
+concept RangeOfTasks =
+    std::ranges::input_range<Tasks> && kIsTask<std::ranges::range_value_t<Tasks>>;
+
+template <typename T>
+Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T> task) {
+  TaskAccess::check(task, "spawn");
+  PoolCore::Admission admission(*pool, options);
+  auto extras = pool->extras(options);
+  auto* const job = new CoroutineJob<T>(pool, pool->context(options), task);
+  JobRef<JobResult<T>> handle(job);
+  job->describe(std::move(extras));
+  pool->enter(job, admission);
+  return JobAccess::make<T>(std::move(handle));
+}
+
+// Makes a job of a task, where the calling code runs; a job is one already.
+template <typename T>
+Job<T> as_job(Task<T>&& task) {
+  return spawn(pool_here(), nullptr, std::move(task));
+}
+template <typename T>
+Job<T> as_job(Job<T>&& job) {
+  return std::move(job);
+}
+template <RangeOfTasks Tasks>
+auto as_jobs(Tasks&& tasks) {
+  using T = std::ranges::range_value_t<Tasks>;
+  for (const T& task : tasks) {
+    TaskAccess::check(task, "spawn");
+  }
+  std::vector<decltype(as_job(std::declval<T>()))> jobs;
+  for (T& task : tasks) {
+    jobs.push_back(as_job(std::move(task)));
+  }
+  return jobs;
+}
+
+}  // namespace internal
+
+// Suspends the coroutine until a time has come, or has passed; 0 and less let others have their
+// turn. Keeps no thread. Precise as JobPool::submit_after(). O(log n) of what is to come. Throws
+// std::bad_alloc.
+//
+//   co_await taskctx::sleep_for(absl::Milliseconds(100));
+[[nodiscard]] inline internal::Sleep sleep_until(absl::Time due) noexcept {
+  return internal::Sleep(due);
+}
+[[nodiscard]] inline internal::Sleep sleep_for(absl::Duration delay) noexcept {
+  return internal::Sleep(absl::Now() + delay);
+}
+
+// Queues the coroutine behind what is queued already, and lets others have their turn.
+//
+//   while (!found) { search_a_little(); co_await taskctx::yield(); }
+[[nodiscard]] inline internal::Schedule yield() noexcept { return internal::Schedule(nullptr); }
+
+// Suspends the coroutine until the job has ended; then it goes on with what Job::get() gives:
+// the result, or what the job threw. The handle is empty afterwards.
+//
+//   int result = co_await pool.submit(compute);
+template <typename T>
+internal::JobAwaiter<Job<T>> operator co_await(Job<T>&& job) noexcept {
+  return internal::JobAwaiter<Job<T>>(std::move(job));
+}
+template <typename T>
+internal::JobAwaiter<Job<T>&> operator co_await(Job<T>& job) noexcept {
+  return internal::JobAwaiter<Job<T>&>(job);
+}
+// Likewise with what SharedJob::get() gives: a reference, which is good as long as some handle.
+//
+//   const Config& now = co_await config;
+template <typename T>
+internal::JobAwaiter<const SharedJob<T>&> operator co_await(const SharedJob<T>& job) noexcept {
+  return internal::JobAwaiter<const SharedJob<T>&>(job);
+}
+
+// Spawns each task on the pool that runs this code, or the process's own, in a snapshot of its own
+// that is taken now; and returns one job for all, as when_all() of jobs does (when_all.h): to be
+// awaited, or waited for. Jobs may be among them.
+//
+//   auto [user, cart] = co_await taskctx::when_all(load_user(), load_cart());
+template <typename... Tasks>
+requires((internal::kIsTask<Tasks> || ...) &&
+         ((internal::kIsTask<Tasks> ||
+           internal::kIsJob<Tasks>)&&...)) auto when_all(Tasks... tasks) {
+  std::tuple jobs{internal::as_job(std::move(tasks))...};  // Braces: from left to right.
+  return std::apply([](auto&... job) { return when_all(std::move(job)...); }, jobs);
+}
+// Likewise for a range, with a vector of the results, or nothing for void.
+//
+//   std::vector<int> sizes = co_await taskctx::when_all(std::move(tasks));
+template <internal::RangeOfTasks Tasks>
+requires(!std::is_lvalue_reference_v<Tasks>) auto when_all(Tasks&& tasks) {
+  return when_all(internal::as_jobs(std::forward<Tasks>(tasks)));
+}
+// Likewise for the first that ends; the others go on.
+//
+//   auto first = co_await taskctx::when_any(std::move(tasks));
+//   Reply reply = co_await first.jobs[first.index];
+template <internal::RangeOfTasks Tasks>
+requires(!std::is_lvalue_reference_v<Tasks>) auto when_any(Tasks&& tasks) {
+  return when_any(internal::as_jobs(std::forward<Tasks>(tasks)));
+}
+
+template <typename T>
+Job<T> JobPool::spawn(Task<T> task) {
+  return internal::spawn(core_, nullptr, std::move(task));
+}
+template <typename T>
+Job<T> JobPool::spawn(const JobOptions& options, Task<T> task) {
+  return internal::spawn(core_, &options, std::move(task));
+}
+
+inline internal::Schedule JobPool::schedule() noexcept { return internal::Schedule(core_); }
+
+template <typename T>
+T sync_wait(Task<T> task) {
+  using namespace internal;  // NOLINT(google-build-using-namespace): of this function only
+  TaskAccess::check(task, "wait for");
+  Activation* const caller = identified_activation();
+  PoolCore* const pool = pool_here();
+  pool->check_not_forked("wait for task", "");
+  NodeRef context = NodeRef::share(current_node());
+  auto* const job = new CoroutineJob<T>(pool, context, task, caller);
+  const JobRef<CoroutineJob<T>> handle(job);
+  const Origin origin = caller->origin;
+  {
+    // What else runs on this thread meanwhile must not see a context that changes elsewhere.
+    const Installed hidden(&empty_node, origin.innermost());
+    pool->enter_running(job);
+    job->perform();
+    job->wait();
+  }
+  caller->origin = origin;
+  switch_to(job->node(), job->activation());
+  return job->take();
+}
+
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_CORO_H_

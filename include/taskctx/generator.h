@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Generator, AsyncGenerator: coroutines that yield values, each with what it sets for itself.
+//
+//   taskctx::Generator<int> numbers() {
+//     taskctx::Scope scope{verbosity, 0};       // between two values, too: nobody else sees it
+//     for (int i = 0; i < 3; ++i) co_yield i;
+//   }
+//   for (int i : numbers()) use(i);
+//
+// What a generator sets stays in it: its consumer never sees it, and scopes and tokens work across
+// co_yield. What it reads, but for that, is by choice:
+//
+//   GeneratorReads::consumer  what its consumer has at that moment, as in a function that is called
+//                             for each value. Of two settings of one variable its own wins; one
+//                             that equals the consumer's at a co_yield counts as none. What it
+//                             unsets is unset until its next co_yield.
+//   GeneratorReads::creator   a snapshot, taken where the generator was made: as in a spawned task.
+//
+// Threads:  one at a time may use a generator. Its next value may be asked for on another thread.
+// Lifetime: destroying a generator destroys what its coroutine holds, in its context. A value is
+//           good until the next one is asked for.
+// Errors:   what the coroutine throws comes out of where its next value is asked for;
+// std::bad_alloc
+//           as well, if it has set something.
+
+#ifndef TASKCTX_GENERATOR_H_
+#define TASKCTX_GENERATOR_H_
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/context_promise.h"
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/flow.h"
+#include "taskctx/internal/node.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+enum class GeneratorReads { consumer, creator };
+
+namespace internal {
+
+class GeneratorFlow final : public PromiseFlow {
+ public:
+  explicit GeneratorFlow(GeneratorReads reads);
+
+  // Prepares the context for the next value, asked for by somebody with `consumer`. Throws
+  // std::bad_alloc, changing nothing.
+  void see(Node* consumer);
+  // Says for whom the coroutine works now.
+  void work_for(Flow* consumer) noexcept {
+    home_ = consumer != nullptr ? consumer->home() : nullptr;
+  }
+  // Keeps what the generator has set, for the next time; after it was left. Throws std::bad_alloc.
+  void keep();
+
+ private:
+  const GeneratorReads reads_;
+  NodeRef seen_;    // What its context was made of.
+  NodeRef writes_;  // What it has set itself, if it reads its consumer's.
+};
+
+// What the promises of both kinds have in common.
+template <typename T, GeneratorReads kReads>
+class GeneratorPromise : public FlowPromise {
+ public:
+  using Value = std::remove_reference_t<T>;
+
+  GeneratorPromise() : own_flow_(kReads) { set_flow(&own_flow_); }
+
+  std::suspend_always initial_suspend() noexcept { return {}; }
+  void return_void() noexcept {}
+  void unhandled_exception() noexcept { error_ = std::current_exception(); }
+
+  [[nodiscard]] GeneratorFlow& own_flow() noexcept { return own_flow_; }
+  // Returns the value that was yielded last, nullptr if there is none. Throws what the coroutine
+  // has thrown.
+  Value* result() {
+    if (error_ != nullptr) {
+      std::rethrow_exception(std::exchange(error_, nullptr));
+    }
+    return value_;
+  }
+
+ protected:
+  ~GeneratorPromise() = default;
+  void set_value(Value* value) noexcept { value_ = value; }
+
+ private:
+  GeneratorFlow own_flow_;
+  Value* value_ = nullptr;
+  std::exception_ptr error_;
+};
+
+// Destroys a coroutine that has yielded, or has not begun, or has ended.
+template <typename Promise>
+void destroy_generator(std::coroutine_handle<Promise> coroutine) noexcept {
+  if (coroutine != nullptr) {
+    GeneratorFlow& flow = coroutine.promise().own_flow();
+    if (!coroutine.done()) {
+      try {
+        flow.see(current_node());
+      } catch (...) {  // No memory: it sees what it saw last.
+      }
+      flow.enter();  // Its end leaves it.
+    }
+    coroutine.destroy();
+  }
+}
+
+}  // namespace internal
+
+// A coroutine that computes a sequence, value by value, while it is iterated over. T may be a
+// reference, or move-only. Its code can't co_await anything.
+template <typename T, GeneratorReads kReads = GeneratorReads::consumer>
+class [[nodiscard]] Generator {
+ public:
+  class promise_type;
+  class iterator;
+
+  Generator(Generator&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+  Generator& operator=(Generator&& other) noexcept {
+    Generator moved(std::move(other));
+    std::swap(coroutine_, moved.coroutine_);
+    return *this;
+  }
+  ~Generator() { internal::destroy_generator(coroutine_); }
+
+  // Computes the first value. Once only.
+  iterator begin() {
+    iterator first(coroutine_);
+    ++first;
+    return first;
+  }
+  [[nodiscard]] std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
+
+ private:
+  using Handle = std::coroutine_handle<promise_type>;
+
+  explicit Generator(Handle coroutine) noexcept : coroutine_(coroutine) {}
+
+  Handle coroutine_;
+};
+
+template <typename T, GeneratorReads kReads>
+class Generator<T, kReads>::promise_type : public internal::GeneratorPromise<T, kReads> {
+ public:
+  Generator get_return_object() noexcept { return Generator(Handle::from_promise(*this)); }
+  std::suspend_always final_suspend() noexcept {
+    this->set_value(nullptr);
+    return {};
+  }
+  std::suspend_always yield_value(std::remove_reference_t<T>& value) noexcept {
+    this->set_value(std::addressof(value));
+    return {};
+  }
+  std::suspend_always yield_value(std::remove_reference_t<T>&& value) noexcept {
+    this->set_value(std::addressof(value));
+    return {};
+  }
+  void await_transform() = delete;
+};
+
+// An input iterator.
+template <typename T, GeneratorReads kReads>
+class Generator<T, kReads>::iterator {
+ public:
+  using iterator_concept = std::input_iterator_tag;
+  using value_type = std::remove_cvref_t<T>;
+  using difference_type = std::ptrdiff_t;
+
+  [[nodiscard]] T& operator*() const noexcept { return *value_; }
+  iterator& operator++() {
+    internal::GeneratorFlow& flow = coroutine_.promise().own_flow();
+    flow.see(internal::current_node());
+    flow.enter();
+    coroutine_.resume();
+    flow.leave();
+    flow.keep();
+    value_ = coroutine_.promise().result();
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  [[nodiscard]] friend bool operator==(const iterator& it, std::default_sentinel_t /*end*/) {
+    return it.value_ == nullptr;
+  }
+
+ private:
+  friend class Generator;
+  explicit iterator(Handle coroutine) noexcept : coroutine_(coroutine) {}
+
+  Handle coroutine_;
+  std::remove_reference_t<T>* value_ = nullptr;
+};
+
+// Likewise, and its code can co_await whatever it likes (coro.h); its values are awaited.
+template <typename T, GeneratorReads kReads = GeneratorReads::consumer>
+class [[nodiscard]] AsyncGenerator {
+ public:
+  class promise_type;
+
+  AsyncGenerator(AsyncGenerator&& other) noexcept
+      : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+  AsyncGenerator& operator=(AsyncGenerator&& other) noexcept {
+    AsyncGenerator moved(std::move(other));
+    std::swap(coroutine_, moved.coroutine_);
+    return *this;
+  }
+  // Not while a value is awaited.
+  ~AsyncGenerator() { internal::destroy_generator(coroutine_); }
+
+  // Awaited, has the coroutine go on to its next value, and gives a pointer to that; nullptr at the
+  // end, and from then on.
+  //
+  //   while (const Row* row = co_await rows.next()) print(*row);
+  auto next() noexcept { return Next{coroutine_}; }
+
+ private:
+  using Handle = std::coroutine_handle<promise_type>;
+
+  struct Next {
+    using KnowsFlow = void;
+
+    [[nodiscard]] bool await_ready() const noexcept { return coroutine.done(); }
+    template <typename Promise>
+    void await_suspend(std::coroutine_handle<Promise> consumer) {
+      internal::GeneratorFlow& flow = coroutine.promise().own_flow();
+      internal::Flow* consumers_flow = nullptr;
+      if constexpr (std::is_base_of_v<internal::FlowPromise, Promise>) {
+        consumers_flow = consumer.promise().flow();
+      }
+      flow.see(internal::current_node());
+      flow.work_for(consumers_flow);
+      coroutine.promise().set_consumer(consumer, consumers_flow);
+      if (consumers_flow != nullptr) {
+        consumers_flow->hand_over(flow, coroutine);
+      } else {
+        flow.enter();
+        flow.go_on(coroutine);
+      }
+    }
+    auto await_resume() {
+      coroutine.promise().own_flow().keep();
+      return coroutine.promise().result();
+    }
+
+    Handle coroutine;
+  };
+
+  explicit AsyncGenerator(Handle coroutine) noexcept : coroutine_(coroutine) {}
+
+  Handle coroutine_;
+};
+
+template <typename T, GeneratorReads kReads>
+class AsyncGenerator<T, kReads>::promise_type : public internal::GeneratorPromise<T, kReads> {
+ public:
+  struct Yield {
+    using KnowsFlow = void;
+
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    void await_suspend(Handle generator) const noexcept { generator.promise().hand_over(); }
+    void await_resume() const noexcept {}
+  };
+
+  AsyncGenerator get_return_object() noexcept {
+    return AsyncGenerator(Handle::from_promise(*this));
+  }
+  Yield final_suspend() noexcept {
+    this->set_value(nullptr);
+    return {};
+  }
+  Yield yield_value(std::remove_reference_t<T>& value) noexcept {
+    this->set_value(std::addressof(value));
+    return {};
+  }
+  Yield yield_value(std::remove_reference_t<T>&& value) noexcept {
+    this->set_value(std::addressof(value));
+    return {};
+  }
+
+  void set_consumer(std::coroutine_handle<> consumer, internal::Flow* flow) noexcept {
+    consumer_ = consumer;
+    consumers_flow_ = flow;
+  }
+
+ private:
+  void hand_over() noexcept {
+    if (consumers_flow_ != nullptr) {
+      this->own_flow().hand_over(*consumers_flow_, consumer_);
+    } else {
+      this->own_flow().hand_over(consumer_);
+    }
+  }
+
+  std::coroutine_handle<> consumer_;
+  internal::Flow* consumers_flow_ = nullptr;
+};
+
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_GENERATOR_H_

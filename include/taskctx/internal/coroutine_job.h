@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CoroutineJob: a coroutine as a job of a pool. It is in the pool's queue as often as it is to go
+// on, and waits in the pool's list while it is suspended by one of our own awaitables; suspended by
+// others it counts as running.
+
+#ifndef TASKCTX_INTERNAL_COROUTINE_JOB_H_
+#define TASKCTX_INTERNAL_COROUTINE_JOB_H_
+
+#include <coroutine>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/flow.h"
+#include "taskctx/internal/job_state.h"
+#include "taskctx/internal/node.h"
+#include "taskctx/internal/pool_core.h"
+#include "taskctx/task.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+template <typename T>
+class CoroutineJob final : public JobResult<T>, public Flow {
+ public:
+  // Runs `task`, which is fresh, in a context of its own, which begins with `context`.
+  CoroutineJob(PoolCore* pool, NodeRef context, Task<T>& task)
+      : JobResult<T>(pool, std::move(context), /*references=*/2),  // Handle, list.
+        Flow(this->context_node()) {
+    adopt(task);
+  }
+  // Runs it in the context of `caller`, who waits.
+  CoroutineJob(PoolCore* pool, NodeRef context, Task<T>& task, Activation* caller)
+      : JobResult<T>(pool, std::move(context), /*references=*/2),
+        Flow(this->context_node(), caller) {
+    adopt(task);
+  }
+  ~CoroutineJob() override {
+    if (coroutine_ != nullptr) {  // Refused by the pool.
+      coroutine_.destroy();
+    }
+  }
+
+  // Another thread may go on with the coroutine, and end it, before this returns.
+  void perform() noexcept override {
+    this->run_isolated(
+        !std::exchange(has_begun_, true),
+        [](void* self) { static_cast<CoroutineJob*>(self)->resume_next(); }, this);
+  }
+
+  void end() noexcept override {
+    std::uint32_t how = this->guarded(
+        [this] { this->store([this]() -> T { return coroutine_.promise().take(); }); });
+    std::exchange(coroutine_, nullptr).destroy();
+    std::optional<NodeRef> left;
+    if (current_activation() == &own_ && current_node() != this->context_node()) {
+      left = NodeRef::share(current_node());
+    }
+    leave();
+    this->finish(how, left);
+    this->release();
+  }
+
+ private:
+  void adopt(Task<T>& task) {
+    coroutine_ = TaskAccess::release(task);
+    coroutine_.promise().set_flow(this);
+    home_ = this;
+    job_ = this;
+    set_next(*this, coroutine_);
+  }
+
+  void call() override {}
+  void drop() noexcept override { std::exchange(coroutine_, nullptr).destroy(); }
+  [[nodiscard]] bool has_begun() const noexcept override { return has_begun_; }
+  [[nodiscard]] bool may_suspend() const noexcept override { return true; }
+  bool can_begin(std::vector<HeldJob>& missing) override {
+    for (JobState* job : awaited_) {
+      if (!job->is_done()) {
+        missing.emplace_back(job);
+      }
+    }
+    return false;  // Whoever wakes it comes soon, if nothing is missing.
+  }
+
+  std::coroutine_handle<TaskPromise<T>> coroutine_;
+  bool has_begun_ = false;
+};
+
+// Has the pool of the coroutine's job, or else `elsewhere`, resume the coroutine after wake() of
+// what is returned. Throws JobError after the shutdown of `elsewhere`.
+JobState* suspend_in_job(Flow* flow, std::coroutine_handle<> handle,
+                         std::span<JobState* const> awaited) noexcept;
+JobState* suspend_elsewhere(PoolCore* elsewhere, std::coroutine_handle<> handle);
+
+template <typename Promise>
+Flow* flow_of(std::coroutine_handle<Promise> handle) noexcept {
+  if constexpr (std::is_base_of_v<FlowPromise, Promise>) {
+    return handle.promise().flow();
+  } else {
+    return nullptr;
+  }
+}
+
+// Says that a suspended coroutine can go on. It may be gone when this returns.
+inline void wake(JobState* job) noexcept { job->pool()->make_ready(job); }
+
+// Returns the pool that runs this code, or else the process's own.
+PoolCore* pool_here();
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_COROUTINE_JOB_H_

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Task: a coroutine that begins when it is awaited, and runs in its awaiter's context.
+//
+//   taskctx::Task<std::string> greet() { co_return "hello " + name.get(); }
+//   taskctx::Task<> run() {
+//     auto greeting = greet();           // nothing has begun yet
+//     name.set("world");
+//     print(co_await greeting);          // "hello world"
+//   }
+//
+// How one begins from the outside, and what it can wait for, is in coro.h.
+//
+// Threads:  a task runs on whichever thread resumes it, one at a time. What was set stays set: the
+//           context is put in place at each resumption, and the thread gets back its own at each
+//           suspension.
+// Lifetime: a task owns its coroutine: destroying it destroys what the coroutine holds, within the
+//           context that the coroutine has. Arguments by reference must outlive the task.
+// Errors:   what the coroutine throws comes out of co_await. JobError where there is nothing to
+//           await: the task is empty, or has been awaited.
+
+#ifndef TASKCTX_TASK_H_
+#define TASKCTX_TASK_H_
+
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/flow.h"
+#include "taskctx/internal/node.h"
+#include "taskctx/job_errors.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+template <typename T>
+class Task;
+
+namespace internal {
+
+// Throws JobError that says that there is no coroutine, or that it has been begun.
+[[noreturn]] void throw_no_task(const char* verb, bool has_begun);
+
+struct TaskAccess;
+
+// The flow of a task that is awaited by a coroutine that knows nothing of contexts.
+class SnapshotFlow final : public Flow {
+ public:
+  SnapshotFlow(NodeRef context, std::coroutine_handle<> awaiter) noexcept
+      : Flow(context.get()), context_(std::move(context)), awaiter_(awaiter) {}
+
+  void end() noexcept override { hand_over(awaiter_); }
+
+ private:
+  const NodeRef context_;
+  const std::coroutine_handle<> awaiter_;
+};
+
+class TaskPromiseBase : public FlowPromise {
+ public:
+  class FinalAwaiter {
+   public:
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <typename Promise>
+    void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+      TaskPromiseBase& promise = handle.promise();
+      if (promise.awaiter_ != nullptr) {
+        promise.flow()->go_on(promise.awaiter_);
+      } else {
+        promise.flow()->end();
+      }
+    }
+    void await_resume() const noexcept {}
+  };
+
+  std::suspend_always initial_suspend() noexcept { return {}; }
+  FinalAwaiter final_suspend() noexcept { return {}; }
+  void unhandled_exception() noexcept { error_ = std::current_exception(); }
+
+  // Has `awaiter` resumed at the end; nullptr stands for Flow::end().
+  void set_awaiter(std::coroutine_handle<> awaiter) noexcept { awaiter_ = awaiter; }
+
+ protected:
+  TaskPromiseBase() = default;
+  ~TaskPromiseBase() = default;
+  void rethrow() {
+    if (error_ != nullptr) {
+      std::rethrow_exception(std::move(error_));
+    }
+  }
+
+ private:
+  std::coroutine_handle<> awaiter_;
+  std::exception_ptr error_;
+};
+
+template <typename T>
+class TaskPromise final : public TaskPromiseBase {
+ public:
+  Task<T> get_return_object() noexcept;
+  template <typename U = T>
+  requires std::is_constructible_v<T, U&&>
+  void return_value(U&& value) { result_.emplace(std::forward<U>(value)); }
+  T take() {
+    rethrow();
+    return std::move(*result_);
+  }
+
+ private:
+  std::optional<T> result_;
+};
+
+template <typename T>
+class TaskPromise<T&> final : public TaskPromiseBase {
+ public:
+  Task<T&> get_return_object() noexcept;
+  void return_value(T& value) noexcept { result_ = std::addressof(value); }
+  T& take() {
+    rethrow();
+    return *result_;
+  }
+
+ private:
+  T* result_ = nullptr;
+};
+
+template <>
+class TaskPromise<void> final : public TaskPromiseBase {
+ public:
+  Task<void> get_return_object() noexcept;
+  void return_void() noexcept {}
+  void take() { rethrow(); }
+};
+
+}  // namespace internal
+
+// T is what the coroutine returns: void, an object type (which may be move-only), or a reference.
+template <typename T = void>
+class [[nodiscard]] Task {
+ public:
+  using promise_type = internal::TaskPromise<T>;
+  using KnowsFlow = void;  // Not for users.
+
+  // Makes a task without a coroutine.
+  Task() noexcept = default;
+  Task(Task&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    Task moved(std::move(other));
+    std::swap(coroutine_, moved.coroutine_);
+    return *this;
+  }
+  // Destroys the coroutine, begun or not; no other thread may be running it.
+  ~Task() {
+    if (coroutine_ != nullptr) {
+      internal::destroy_in_flow(coroutine_);
+    }
+  }
+
+  // Begins the coroutine in the context of the one that awaits it, and resumes that with the result
+  // when it has ended. The two share the context: what either sets, the other sees. (A coroutine
+  // whose promise is no ContextPromise has no context to share: there the task runs in a snapshot.)
+  // Constant stack however deep, or often. Throws JobError if the task is empty or has been
+  // awaited.
+  //
+  //   int sum = co_await add(1, 2);
+  auto operator co_await() noexcept { return Awaiter{coroutine_, nullptr}; }
+
+ private:
+  friend promise_type;
+  friend struct internal::TaskAccess;
+  using Handle = std::coroutine_handle<promise_type>;
+
+  struct Awaiter {
+    bool await_ready() const {
+      check(coroutine, "await");
+      return false;
+    }
+    template <typename Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiter) {
+      promise_type& promise = coroutine.promise();
+      if constexpr (std::is_base_of_v<internal::FlowPromise, Promise>) {
+        promise.set_flow(awaiter.promise().flow());
+        promise.set_awaiter(awaiter);
+      } else {
+        own_flow = std::make_unique<internal::SnapshotFlow>(internal::capture(), awaiter);
+        promise.set_flow(own_flow.get());
+        own_flow->enter();
+      }
+      promise.flow()->go_on(coroutine);
+    }
+    T await_resume() { return coroutine.promise().take(); }
+
+    Handle coroutine;
+    std::unique_ptr<internal::SnapshotFlow> own_flow;
+  };
+
+  static void check(Handle coroutine, const char* verb) {
+    if (coroutine == nullptr || coroutine.promise().flow() != nullptr) [[unlikely]] {
+      internal::throw_no_task(verb, coroutine != nullptr);
+    }
+  }
+
+  explicit Task(Handle coroutine) noexcept : coroutine_(coroutine) {}
+
+  Handle coroutine_;
+};
+
+namespace internal {
+
+template <typename T>
+Task<T> TaskPromise<T>::get_return_object() noexcept {
+  return Task<T>(std::coroutine_handle<TaskPromise>::from_promise(*this));
+}
+template <typename T>
+Task<T&> TaskPromise<T&>::get_return_object() noexcept {
+  return Task<T&>(std::coroutine_handle<TaskPromise>::from_promise(*this));
+}
+inline Task<void> TaskPromise<void>::get_return_object() noexcept {
+  return Task<void>(std::coroutine_handle<TaskPromise>::from_promise(*this));
+}
+
+// Takes the coroutine out of a task, for those who start it.
+struct TaskAccess {
+  template <typename T>
+  static void check(const Task<T>& task, const char* verb) {
+    Task<T>::check(task.coroutine_, verb);
+  }
+  template <typename T>
+  static std::coroutine_handle<TaskPromise<T>> release(Task<T>& task) noexcept {
+    return std::exchange(task.coroutine_, nullptr);
+  }
+};
+
+}  // namespace internal
+
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_TASK_H_
