@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
-#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -96,13 +95,12 @@ void throw_token_error(TokenError::Kind kind, std::string_view variable) {
   throw TokenError(kind, message("reset variable", variable, reason(kind)));
 }
 
-void report_scope(ScopeFault fault, std::string_view variable,
-                  const std::source_location& place) noexcept {
+void report_scope(ScopeFault fault, std::string_view variable, const SourcePlace& place) noexcept {
   try {
     std::string text = message("close scope of variable", variable, reason(fault));
-    if (place.line() != 0) {
-      text.append(" (set at ").append(place.file_name()).append(":");
-      text.append(std::to_string(place.line())).append(")");
+    if (place.line != 0) {
+      text.append(" (set at ").append(place.file).append(":");
+      text.append(std::to_string(place.line)).append(")");
     }
     report_misuse({.message = text, .variable = variable, .place = place});
   } catch (const std::bad_alloc&) {

@@ -6,7 +6,6 @@
 
 #include <mutex>
 #include <new>
-#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -22,7 +21,7 @@ constinit std::mutex mutex;
 constinit int canaries = 0;  // Guarded by the mutex.
 
 // Reports a read in a task that oneTBB runs, and none of ours does.
-void check(std::string_view variable, const std::source_location& place) {
+void check(std::string_view variable, const SourcePlace& place) {
   const internal::Activation* activation = internal::current_activation();
   if ((activation != &internal::no_activation && activation != &internal::hidden_activation) ||
       oneapi::tbb::task::current_context() == nullptr || internal::set_notifying(true)) {
@@ -33,7 +32,7 @@ void check(std::string_view variable, const std::source_location& place) {
   try {
     std::string text("cannot read variable '");
     text.append(variable).append("': ").append(kReason).append(" (read at ");
-    text.append(place.file_name()).append(":").append(std::to_string(place.line())).append(")");
+    text.append(place.file).append(":").append(std::to_string(place.line)).append(")");
     internal::report_misuse({.message = text, .variable = variable, .place = place});
   } catch (const std::bad_alloc&) {  // Then the reason alone must do.
     internal::report_misuse({.message = kReason, .variable = variable, .place = place});

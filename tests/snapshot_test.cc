@@ -315,8 +315,8 @@ TEST(ScopeOrder, EndingBeforeAYoungerScopeIsReportedWithVariableAndPlace) {
   static std::vector<std::pair<std::string, unsigned>> reports;
   reports.clear();
   const auto previous = taskctx::set_misuse_handler([](const taskctx::Misuse& misuse) {
-    EXPECT_NE(std::string(misuse.place.file_name()).find("snapshot_test.cc"), std::string::npos);
-    reports.emplace_back(misuse.message, misuse.place.line());
+    EXPECT_NE(std::string(misuse.place.file).find("snapshot_test.cc"), std::string::npos);
+    reports.emplace_back(misuse.message, misuse.place.line);
   });
   const ContextVar<int> first("first");
   const ContextVar<int> second("second");

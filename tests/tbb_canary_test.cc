@@ -52,9 +52,9 @@ class Reports {
         std::string(misuse.message),
         testing::StartsWith("cannot read variable 'user': the body of a plain oneTBB call has "
                             "no context; call taskctx::tbb instead (read at "));
-    EXPECT_THAT(misuse.place.file_name(), testing::EndsWith("tbb_canary_test.cc"));
+    EXPECT_THAT(misuse.place.file, testing::EndsWith("tbb_canary_test.cc"));
     (void)user.get("handlers may read, too");
-    line_ = misuse.place.line();
+    line_ = misuse.place.line;
     ++count_;
   }
 

@@ -14,7 +14,6 @@
 #define TASKCTX_ERRORS_H_
 
 #include <exception>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -58,12 +57,24 @@ class ContextError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
+// A place in the source, for messages. (std::source_location is not there for every compiler yet.)
+struct SourcePlace {
+  const char* file = "";
+  unsigned line = 0;  // 0 if the place is not known.
+
+  // Returns the caller's place; as a default argument, that of the caller of the function.
+  static constexpr SourcePlace current(const char* file = __builtin_FILE(),
+                                       unsigned line = __builtin_LINE()) noexcept {
+    return {file, line};
+  }
+};
+
 // Describes a mistake that was found where nothing can be thrown, such as in a destructor. The
 // views are valid during the call of the handler only.
 struct Misuse {
-  std::string_view message;         // One sentence, in the form of the exceptions' messages.
-  std::string_view variable;        // The name of the variable concerned; empty when there is none.
-  std::source_location place = {};  // Where it was set, or read; line() is 0 if not known.
+  std::string_view message;   // One sentence, in the form of the exceptions' messages.
+  std::string_view variable;  // The name of the variable concerned; empty when there is none.
+  SourcePlace place = {};     // Where it was set, or read; line 0 if not known.
   std::exception_ptr exception = {};  // What an observer has thrown, in case that is the mistake.
 };
 
@@ -88,8 +99,7 @@ void report_misuse(std::string_view message, std::string_view variable) noexcept
 // What may be wrong with a scope at its end.
 enum class ScopeFault { used, other_variable, other_context, out_of_order, no_memory };
 // Reports a scope of a variable that was set at `place`.
-void report_scope(ScopeFault fault, std::string_view variable,
-                  const std::source_location& place) noexcept;
+void report_scope(ScopeFault fault, std::string_view variable, const SourcePlace& place) noexcept;
 // Reports the exception that is being handled: `what` has thrown it. `variable` may be empty.
 void report_exception(std::string_view what, std::string_view variable) noexcept;
 

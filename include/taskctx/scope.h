@@ -18,7 +18,6 @@
 #define TASKCTX_SCOPE_H_
 
 #include <cstdint>
-#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -41,11 +40,11 @@ template <typename T>
 struct Named {
   // Implicit: stands for the variable in the constructors of scopes.
   Named(const ContextVar<T>& named,  // NOLINT(google-explicit-constructor)
-        std::source_location location = std::source_location::current()) noexcept
+        SourcePlace location = SourcePlace::current()) noexcept
       : variable(named), place(location) {}
 
   const ContextVar<T>& variable;
-  std::source_location place;
+  SourcePlace place;
 };
 
 // One variable of a scope: a token whose fields the compiler can keep in registers.
@@ -65,7 +64,7 @@ class Binding {
         place_(named.place),
         undo_(variable_.set_undoably(T(std::forward<V>(value)), activation)),
         depth_(++activation->scopes) {}
-  Binding(Token<T>&& token, std::source_location place) noexcept
+  Binding(Token<T>&& token, SourcePlace place) noexcept
       : variable_(token.var()),
         place_(place),
         undo_(token.undo_),
@@ -94,7 +93,7 @@ class Binding {
   // Closes where something is wrong, or somebody wants to know of each change. (Gets what it needs
   // by value, so that the scope itself needs no place in memory.)
   [[gnu::noinline]] static void close_slowly(const ContextVar<T>& variable, Undo undo,
-                                             std::source_location place, bool used,
+                                             SourcePlace place, bool used,
                                              std::uint32_t depth) noexcept {
     if (used) {
       report_scope(ScopeFault::used, variable.name(), place);
@@ -114,7 +113,7 @@ class Binding {
     }
   }
 
-  static void give_up(const ContextVar<T>& variable, Undo undo, std::source_location place,
+  static void give_up(const ContextVar<T>& variable, Undo undo, SourcePlace place,
                       ScopeFault fault) noexcept {
     release(undo.old);
     report_scope(fault, variable.name(), place);
@@ -127,7 +126,7 @@ class Binding {
   }
 
   const ContextVar<T>& variable_;
-  const std::source_location place_;
+  const SourcePlace place_;
   const Undo undo_;  // Owns the box in it.
   const bool used_ = false;
   // How many scopes were open in the context with this one; 0 for an adopted token of another
@@ -137,7 +136,7 @@ class Binding {
 
 // The place of the whole scope, which the variables after the first one take from it.
 struct ScopePlace {
-  std::source_location place;
+  SourcePlace place;
 };
 struct NoMore {
   explicit NoMore(ScopePlace /*place*/) noexcept {}
@@ -158,8 +157,7 @@ class [[nodiscard]] Scope {
         rest_(internal::ScopePlace{variable.place}, std::forward<More>(more)...) {}
 
   // Adopts a token: what it can undo is undone when the scope ends.
-  explicit Scope(Token<T>&& token,
-                 std::source_location place = std::source_location::current()) noexcept
+  explicit Scope(Token<T>&& token, SourcePlace place = SourcePlace::current()) noexcept
       : binding_(std::move(token), place), rest_(internal::ScopePlace{place}) {}
 
   Scope(const Scope&) = delete;

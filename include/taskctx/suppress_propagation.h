@@ -11,9 +11,8 @@
 #ifndef TASKCTX_SUPPRESS_PROPAGATION_H_
 #define TASKCTX_SUPPRESS_PROPAGATION_H_
 
-#include <source_location>
-
 #include "taskctx/context_var.h"
+#include "taskctx/errors.h"
 #include "taskctx/internal/variable.h"
 #include "taskctx/scope.h"
 
@@ -37,7 +36,7 @@ extern ContextVar<Suppression> suppression;
 // Scope.
 class [[nodiscard]] SuppressPropagation {
  public:
-  explicit SuppressPropagation(std::source_location place = std::source_location::current())
+  explicit SuppressPropagation(SourcePlace place = SourcePlace::current())
       : scope_(internal::Named(internal::suppression, place), internal::Suppression{}) {}
 
  private:

@@ -23,9 +23,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <source_location>
 #include <string_view>
 
+#include "taskctx/errors.h"
 #include "taskctx/internal/key_list.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/variable.h"
@@ -259,14 +259,14 @@ Entry exchange(std::uint64_t key, Entry fresh);
 // The place of a read, which nobody gives: the caller's own.
 struct ReadPlace {
   constexpr ReadPlace(  // NOLINT(google-explicit-constructor)
-      std::source_location location = std::source_location::current()) noexcept
+      SourcePlace location = SourcePlace::current()) noexcept
       : place(location) {}
 
-  std::source_location place;
+  SourcePlace place;
 };
 
 // Is asked about each read that finds nothing set, where somebody looks for such mistakes.
-using MissCheck = void (*)(std::string_view variable, const std::source_location& place);
+using MissCheck = void (*)(std::string_view variable, const SourcePlace& place);
 extern std::atomic<MissCheck> miss_check;
 inline void note_miss(std::string_view variable, const ReadPlace& read) noexcept {
   if (const MissCheck check = miss_check.load(std::memory_order_relaxed)) [[unlikely]] {
