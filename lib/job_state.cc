@@ -68,7 +68,7 @@ void JobState::run() noexcept {
     oneapi::tbb::this_task_arena::isolate([this, &how] {
       how = guarded([this] {
         call();
-        merged_.add_written(context_.get());
+        add_written();
       });
     });
     if (current_node() != context_.get() && (bits() & kAbandoned) == 0) {
@@ -76,6 +76,17 @@ void JobState::run() noexcept {
     }
   }
   finish(how, left);
+}
+
+std::uint32_t JobState::keep_error() noexcept {
+  error_ = std::current_exception();
+  try {
+    throw;
+  } catch (const JobCancelled&) {
+    return kCancelled;
+  } catch (...) {
+    return kFailed;
+  }
 }
 
 void JobState::run_isolated(bool is_first, void (*function)(void*), void* argument) {

@@ -396,6 +396,27 @@ TEST(TaskTest, WhenAllGivesEachItsOwnCopyAndTheFirstErrorInOrder) {
   EXPECT_EQ(x + y, 3);
 }
 
+const ContextVar<int> merged_sum{
+    "sum", {.default_value = 0, .merge = [](const int& a, const int& b) { return a + b; }}};
+Task<> adds_to_sum(int value) {
+  co_await taskctx::yield();
+  merged_sum.set(value);
+}
+
+// F-D8
+TEST(TaskTest, WhatATaskHasSetIsMergedIntoTheContextOfTheOneThatAwaitsIt) {
+  JobPool pool{{.concurrency = 2}};
+  const int total = pool.spawn([](JobPool& its_pool) -> Task<int> {
+                          Job<void> three = its_pool.spawn(adds_to_sum(3));
+                          Job<void> four = its_pool.spawn(adds_to_sum(4));
+                          co_await three;
+                          co_await four;
+                          co_return merged_sum.get();
+                        }(pool))
+                        .get();
+  EXPECT_EQ(total, 7);
+}
+
 TEST(TaskTest, WhenAnyGivesTheFirstThatEnds) {
   const Watchdog watchdog("WhenAny");
   JobPool pool{{.concurrency = 1}};

@@ -55,11 +55,16 @@ class CoroutineJob final : public JobResult<T>, public Flow {
   }
 
   void end() noexcept override {
-    std::uint32_t how = this->guarded(
-        [this] { this->store([this]() -> T { return coroutine_.promise().take(); }); });
+    const bool has_own_context = current_activation() == &own_;
+    const std::uint32_t how = this->guarded([&] {
+      this->store([this]() -> T { return coroutine_.promise().take(); });
+      if (has_own_context) {
+        this->add_written();
+      }
+    });
     std::exchange(coroutine_, nullptr).destroy();
     std::optional<NodeRef> left;
-    if (current_activation() == &own_ && current_node() != this->context_node()) {
+    if (has_own_context && current_node() != this->context_node()) {
       left = NodeRef::share(current_node());
     }
     leave();

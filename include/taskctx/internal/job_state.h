@@ -29,7 +29,6 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/merged.h"
 #include "taskctx/internal/node.h"
-#include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 
 namespace taskctx {
@@ -132,21 +131,18 @@ class JobState : public Workplace {
   void run() noexcept;
   // Destroys the callable in the job's context and ends the job, likewise.
   void end_without_result(std::uint32_t how, std::exception_ptr error) noexcept;
-  // Calls `function(argument)` as code of this job, without a context, and isolated from what else
-  // the thread could steal. The job may be gone when it returns.
+  // Calls `function(argument)` as the job's code, but in no context. The job may be gone then.
   void run_isolated(bool is_first, void (*function)(void*), void* argument);
+  // Notes what the code that calls this has set, for those who merge it. May throw.
+  void add_written() { merged_.add_written(context_.get()); }
   // Calls `function` and keeps what it throws. Returns how that ended, for finish().
   template <typename F>
   std::uint32_t guarded(F&& function) noexcept {
     try {
       std::forward<F>(function)();
       return 0;
-    } catch (const JobCancelled&) {
-      error_ = std::current_exception();
-      return kCancelled;
     } catch (...) {
-      error_ = std::current_exception();
-      return kFailed;
+      return keep_error();
     }
   }
   // Stores the job's end, and tells everybody.
@@ -174,6 +170,8 @@ class JobState : public Workplace {
   }
 
  private:
+  std::uint32_t keep_error() noexcept;  // For guarded(), while it handles the exception.
+
   friend class PoolCore;
   friend class JobList;
   friend class Helper;
@@ -190,8 +188,7 @@ class JobState : public Workplace {
   // Of what many threads do: counts one more in, and tells whether there is work for yet another.
   // Called with the lane's lock.
   virtual bool join() noexcept { return false; }
-  // Tells whether some of the job's code has run: it can't be taken back then, even where it waits
-  // or is queued once more. Called with the lane's lock.
+  // Tells whether the job can't be taken back even if it waits or is queued. Called likewise.
   [[nodiscard]] virtual bool has_begun() const noexcept { return false; }
   // Tells whether the job may go from running to waiting.
   [[nodiscard]] virtual bool may_suspend() const noexcept { return false; }
