@@ -130,7 +130,8 @@ Activation* identified_activation() {
   if (activation == &no_activation || activation == &hidden_activation) {
     activation = enter_unguarded(activation);
   }
-  if (activation->id == 0) {
+  // It does not know what the inline assembly sets.
+  if (activation->id == 0) {  // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult)
     activation->id = draw_id();
     activation->scopes = 0;
   }

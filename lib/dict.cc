@@ -24,7 +24,7 @@ namespace {
 
 using Value = std::shared_ptr<const internal::DictValue>;
 using Map = std::map<std::string, Value, std::less<>>;
-// The task's own layer is the last one.
+// The task's own layer is the first one.
 using Layers = std::vector<Shared<Map>>;
 
 constinit const ContextVar<Layers> dictionary{"dictionary"};
@@ -35,7 +35,7 @@ const Shared<Map>& own_layer(const std::string& what) {
     throw ContextError("cannot " + what +
                        ": there is no dictionary here; a factory of taskctx::dict makes a task's");
   }
-  return layers->back();
+  return layers->front();
 }
 
 Layers layers_of(const Context* parent) {
@@ -75,8 +75,8 @@ Value find_in_dict(std::string_view key, const void* type) {
     return nullptr;
   }
   const Layers layers = *found;
-  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-    const std::shared_ptr<const Map> map = layer->snapshot();
+  for (const Shared<Map>& layer : layers) {
+    const std::shared_ptr<const Map> map = layer.snapshot();
     if (const auto place = map->find(key); place != map->end()) {
       if (place->second->type() != type) {
         throw LookupError("cannot get key '" + std::string(key) +
@@ -110,7 +110,7 @@ Context copy(const Context* parent) {
 
 Context overlay(const Context* parent) {
   Layers layers = layers_of(parent);
-  layers.emplace_back();
+  layers.insert(layers.begin(), Shared<Map>());
   return with_layers(parent, std::move(layers));
 }
 

@@ -41,7 +41,7 @@ constinit ContextVar<Suppression> suppression{"suppression of propagation"};
 
 NodeRef capture_by_policy() {
   if (copy_context().contains(suppression)) {
-    return NodeRef();
+    return {};
   }
   // Copying runs user code, which may change the current context: this holds on to what it was.
   const NodeRef current = NodeRef::share(current_node());

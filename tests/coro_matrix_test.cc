@@ -134,9 +134,9 @@ struct Kind {
   Task<> (*suspend)(Place& place);
   bool changes_thread;
 };
-void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+std::ostream& operator<<(std::ostream& out, const Kind& kind) { return out << kind.name; }
 
-const Kind kKinds[] = {
+constexpr Kind kKinds[] = {
     {"Yield", [](Place&) -> Task<> { co_await taskctx::yield(); }, false},
     {"Sleep", [](Place&) -> Task<> { co_await taskctx::sleep_for(absl::Microseconds(1)); }, false},
     {"Job", [](Place& place) -> Task<> { co_await place.pool.submit([] { step.set(99); }); },

@@ -40,9 +40,11 @@ check_format() {
 }
 
 check_lint() {
-  # Headers are checked through the files that include them.
+  # Headers are checked through the files that include them. Tests are left out: two compilers with
+  # all their warnings look at those, and clang-tidy would take half an hour.
   sources '*.sh' | xargs shellcheck .ci/run &&
-    sources '*.cc' | xargs --max-args=1 --max-procs="$(nproc)" tools/clang_tidy.sh
+    sources '*.cc' | grep --invert-match '^tests/' |
+    xargs --max-args=1 --max-procs="$(nproc)" tools/clang_tidy.sh
 }
 
 check_asan() {

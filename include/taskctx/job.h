@@ -264,7 +264,7 @@ class [[nodiscard]] SharedJob
   // called. Valid as long as some copy of the handle.
   //
   //   const Config& now = config.get();
-  std::add_lvalue_reference_t<const R> get() const {
+  internal::PeekOf<R> get() const {
     auto& state = this->state("get result of");
     state.wait();
     return state.peek();
@@ -292,8 +292,8 @@ class [[nodiscard]] SharedJob
   auto continue_with(const JobOptions* options, F&& function) const {
     this->state("continue");
     Ref parent = this->state_;
-    return internal::then<SharedJob<R>, R, std::add_lvalue_reference_t<const R>>(
-        parent, options, std::forward<F>(function));
+    return internal::then<SharedJob<R>, R, internal::PeekOf<R>>(parent, options,
+                                                                std::forward<F>(function));
   }
 };
 

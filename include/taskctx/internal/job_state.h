@@ -59,9 +59,7 @@ enum class Stage : std::uint8_t {
   running,
   ended,
 };
-
-// Keeps a job's memory, not its result: not a handle.
-class HeldJob;
+class HeldJob;  // Keeps a job's memory, not its result: not a handle.
 
 class JobState : public Workplace {
  public:
@@ -236,6 +234,10 @@ class HeldJob {
   JobState* job_;
 };
 
+// What a look at a result gives: a reference, or void.
+template <typename R>
+using PeekOf = std::conditional_t<std::is_void_v<R>, void, std::add_lvalue_reference_t<const R>>;
+
 template <typename R>
 class JobResult : public JobState {
  public:
@@ -254,7 +256,7 @@ class JobResult : public JobState {
   }
 
   // Borrows the result.
-  std::add_lvalue_reference_t<const R> peek() {
+  PeekOf<R> peek() {
     rethrow();
     if constexpr (std::is_void_v<R>) {
       return;

@@ -21,8 +21,8 @@ namespace internal {
 // Returns memory for a node with `size` bytes behind its header. Throws std::bad_alloc.
 void* allocate_node(std::uint32_t size);
 
-// Takes back memory that came from allocate_node(size), on any thread.
-void free_node(void* memory, std::uint32_t size) noexcept;
+// Takes back what came from allocate_node(size), on any thread.
+void free_node(void* node, std::uint32_t size) noexcept;
 
 // Gives back what the calling thread keeps, and lets it keep nothing from here on: for tests that
 // count allocations, or let them fail.

@@ -185,7 +185,7 @@ class filter {
   friend struct internal::FilterAccess;
   using Native = oneapi::tbb::filter<internal::TokenOf<Input>, internal::TokenOf<Output>>;
 
-  explicit filter(const Native& native) : filter_(native) {}
+  explicit filter(Native native) : filter_(std::move(native)) {}
 
   Native filter_;
 };

@@ -23,8 +23,7 @@
 
 namespace taskctx {
 inline namespace v1 {
-namespace tbb {
-namespace task {
+namespace tbb::task {
 
 using oneapi::tbb::task::current_context;
 using oneapi::tbb::task::resume;
@@ -47,8 +46,7 @@ void suspend(F function) {
   internal::switch_to(node, activation);
 }
 
-}  // namespace task
-}  // namespace tbb
+}  // namespace tbb::task
 }  // namespace v1
 }  // namespace taskctx
 
