@@ -181,6 +181,9 @@ auto as_jobs(Tasks&& tasks) {
     TaskAccess::check(task, "spawn");
   }
   std::vector<decltype(as_job(std::declval<T>()))> jobs;
+  if constexpr (std::ranges::sized_range<Tasks>) {
+    jobs.reserve(std::ranges::size(tasks));
+  }
   for (T& task : tasks) {
     jobs.push_back(as_job(std::move(task)));
   }

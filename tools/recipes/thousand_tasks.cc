@@ -31,6 +31,7 @@ taskctx::Task<bool> keeps_its_key(int own) {
 
 taskctx::Task<int> count_kept() {
   std::vector<taskctx::Task<bool>> tasks;
+  tasks.reserve(kTasks);
   for (int own = 0; own < kTasks; ++own) {
     tasks.push_back(keeps_its_key(own));
   }

@@ -227,6 +227,7 @@ class FlowPromise {
       using Value = std::remove_cvref_t<Asked>;
       constexpr bool kHasNothing = std::is_empty_v<Value> && std::is_trivially_copyable_v<Value>;
       using Awaiter = std::conditional_t<kHasNothing, Value, Asked>;
+      // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): inline assembly sets it.
       return Switching<Awaiter>(std::forward<A>(awaitable), *flow_);
     }
   }
