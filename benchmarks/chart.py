@@ -42,6 +42,22 @@ def _label(ns):
     return f"{ns:.1f} ns" if ns < 10 else f"{ns:.0f} ns"
 
 
+def _finish(figure, axes, note, context, path):
+    """Writes the note, and what was measured where and when, below the axes; saves the picture."""
+    axes.annotate(
+        f"{note} {context.get('cpu', '')}, {context.get('compiler', '')}, {context.get('date', '')}.",
+        (0, 0),
+        xycoords="axes fraction",
+        xytext=(0, -30),
+        textcoords="offset points",
+        color=PALE,
+        fontsize=8.5,
+        va="top",
+    )
+    figure.savefig(path, bbox_inches="tight", facecolor="white", metadata={"Date": None})
+    plt.close(figure)
+
+
 def draw(data, samples, context, path):
     """Writes the chart to `path`."""
     operations = [
@@ -124,20 +140,14 @@ def draw(data, samples, context, path):
             color=PALE,
             fontsize=9,
         )
-    axes.annotate(
+    _finish(
+        figure,
+        axes,
         "8 variables set. Medians, with 95 % intervals where those are wider than the marks. The last "
-        "three, with thread_local:\none pointer, copied by hand; nothing keeps alive what it points to. "
-        f"{context.get('cpu', '')}, {context.get('compiler', '')}, {context.get('date', '')}.",
-        (0, 0),
-        xycoords="axes fraction",
-        xytext=(0, -30),
-        textcoords="offset points",
-        color=PALE,
-        fontsize=8.5,
-        va="top",
+        "three, with thread_local:\none pointer, copied by hand; nothing keeps alive what it points to.",
+        context,
+        path,
     )
-    figure.savefig(path, bbox_inches="tight", facecolor="white", metadata={"Date": None})
-    plt.close(figure)
 
 
 # Who else queues jobs: label, name, colour, marker.
@@ -226,17 +236,11 @@ def draw_queue_waits(samples, context, path):
         color=PALE,
         fontsize=9,
     )
-    axes.annotate(
+    _finish(
+        figure,
+        axes,
         "Time from when a job is due to when it begins: the median, 99 %, and 99.9 % of 20,000 jobs of 20 µs that "
-        "come at random;\none core submits, the others work. Medians of all runs. "
-        f"{context.get('cpu', '')}, {context.get('compiler', '')}, {context.get('date', '')}.",
-        (0, 0),
-        xycoords="axes fraction",
-        xytext=(0, -30),
-        textcoords="offset points",
-        color=PALE,
-        fontsize=8.5,
-        va="top",
+        "come at random;\none core submits, the others work. Medians of all runs.",
+        context,
+        path,
     )
-    figure.savefig(path, bbox_inches="tight", facecolor="white", metadata={"Date": None})
-    plt.close(figure)

@@ -157,45 +157,32 @@ double seconds_of_all(long& sum, Submit submit) {
   });
 }
 
-void against_async(benchmark::State& state, std::size_t size, int threads) {
-  constexpr int kCount = 500;
+// Jobs from outside, then all their results, beside what `theirs(i)` returns the futures of.
+template <int kCount, typename Theirs>
+void against(benchmark::State& state, std::size_t size, int threads, const Theirs& theirs) {
   Workers workers(threads);
   with_variables(size, [&](const Variables<int>& /*variables*/) {
-    long ours = 0;
-    long theirs = 0;
+    long our_sum = 0;
+    long their_sum = 0;
     measure_pairs(
         state, kCount,
         [&] {
           return seconds_of_all<kCount>(
-              ours, [&](int i) { return workers.pool.submit([i] { return i; }); });
+              our_sum, [&](int i) { return workers.pool.submit([i] { return i; }); });
         },
-        [&] {
-          return seconds_of_all<kCount>(
-              theirs, [](int i) { return std::async(std::launch::async, [i] { return i; }); });
-        });
-    check(state, ours, theirs);
+        [&] { return seconds_of_all<kCount>(their_sum, theirs); });
+    check(state, our_sum, their_sum);
   });
 }
 
+void against_async(benchmark::State& state, std::size_t size, int threads) {
+  against<500>(state, size, threads,
+               [](int i) { return std::async(std::launch::async, [i] { return i; }); });
+}
+
 void against_packaged_task(benchmark::State& state, std::size_t size, int threads) {
-  constexpr int kCount = 20'000;
-  Workers workers(threads);
   QueueOfPackagedTasks queue(threads);
-  with_variables(size, [&](const Variables<int>& /*variables*/) {
-    long ours = 0;
-    long theirs = 0;
-    measure_pairs(
-        state, kCount,
-        [&] {
-          return seconds_of_all<kCount>(
-              ours, [&](int i) { return workers.pool.submit([i] { return i; }); });
-        },
-        [&] {
-          return seconds_of_all<kCount>(theirs,
-                                        [&](int i) { return queue.submit([i] { return i; }); });
-        });
-    check(state, ours, theirs);
-  });
+  against<20'000>(state, size, threads, [&](int i) { return queue.submit([i] { return i; }); });
 }
 
 }  // namespace

@@ -95,30 +95,31 @@ void throw_token_error(TokenError::Kind kind, std::string_view variable) {
   throw TokenError(kind, message("reset variable", variable, reason(kind)));
 }
 
-void report_scope(ScopeFault fault, std::string_view variable, const SourcePlace& place) noexcept {
+void report_misuse(std::string_view what, std::string_view reason, Misuse misuse,
+                   std::string_view how) noexcept {
+  std::string text;
   try {
-    std::string text = message("close scope of variable", variable, reason(fault));
-    if (place.line != 0) {
-      text.append(" (set at ").append(place.file).append(":");
-      text.append(std::to_string(place.line)).append(")");
+    text = message(what, misuse.variable, reason);
+    if (misuse.place.line != 0) {
+      text.append(" (").append(how).append(" at ").append(misuse.place.file).append(":");
+      text.append(std::to_string(misuse.place.line)).append(")");
     }
-    report_misuse({.message = text, .variable = variable, .place = place});
+    misuse.message = text;
   } catch (const std::bad_alloc&) {
-    // Then the reason alone must do.
-    report_misuse({.message = reason(fault), .variable = variable, .place = place});
+    misuse.message = reason;
   }
+  report_misuse(misuse);
+}
+
+void report_scope(ScopeFault fault, std::string_view variable, const SourcePlace& place) noexcept {
+  report_misuse("close scope of variable", reason(fault),
+                {.message = {}, .variable = variable, .place = place}, "set");
 }
 
 void report_exception(std::string_view what, std::string_view variable) noexcept {
   const std::exception_ptr exception = std::current_exception();
   const auto report = [&](std::string_view reason) {
-    try {
-      report_misuse({.message = message(what, variable, reason),
-                     .variable = variable,
-                     .exception = exception});
-    } catch (const std::bad_alloc&) {
-      report_misuse({.message = reason, .variable = variable, .exception = exception});
-    }
+    report_misuse(what, reason, {.message = {}, .variable = variable, .exception = exception}, {});
   };
   try {
     std::rethrow_exception(exception);

@@ -5,8 +5,6 @@
 #include <oneapi/tbb/task.h>
 
 #include <mutex>
-#include <new>
-#include <string>
 #include <string_view>
 
 #include "taskctx/errors.h"
@@ -27,16 +25,9 @@ void check(std::string_view variable, const SourcePlace& place) {
       oneapi::tbb::task::current_context() == nullptr || internal::set_notifying(true)) {
     return;  // The last one: what the misuse handler itself reads.
   }
-  constexpr std::string_view kReason =
-      "the body of a plain oneTBB call has no context; call taskctx::tbb instead";
-  try {
-    std::string text("cannot read variable '");
-    text.append(variable).append("': ").append(kReason).append(" (read at ");
-    text.append(place.file).append(":").append(std::to_string(place.line)).append(")");
-    internal::report_misuse({.message = text, .variable = variable, .place = place});
-  } catch (const std::bad_alloc&) {  // Then the reason alone must do.
-    internal::report_misuse({.message = kReason, .variable = variable, .place = place});
-  }
+  internal::report_misuse(
+      "read variable", "the body of a plain oneTBB call has no context; call taskctx::tbb instead",
+      {.message = {}, .variable = variable, .place = place}, "read");
   internal::set_notifying(false);
 }
 

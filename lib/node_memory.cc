@@ -100,7 +100,7 @@ void end_thread(void* /*unused*/) {
   threads.live_of_ended_threads += memory.live.exchange(0, std::memory_order_relaxed);
 }
 
-// Counts a node where the lists can't help: before the thread is known, or after its end.
+// Opens the lists of this thread, once.
 void register_thread() noexcept {
   if (memory.is_registered || abi::__cxa_thread_atexit(&end_thread, nullptr, &__dso_handle) != 0) {
     return;
@@ -117,6 +117,7 @@ void register_thread() noexcept {
   threads.first = &memory;
 }
 
+// Counts a node where the lists can't help: before the thread is known, or after its end.
 void count_slowly(std::int64_t nodes) noexcept {
   register_thread();
   if (memory.is_registered && !memory.is_over) {

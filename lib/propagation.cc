@@ -40,11 +40,12 @@ constinit ContextVar<Computation> computation{"computation of defaults"};
 constinit ContextVar<Suppression> suppression{"suppression of propagation"};
 
 NodeRef capture_by_policy() {
-  if (copy_context().contains(suppression)) {
+  // Copying runs user code, which may change the current context: this holds on to what it was.
+  const Context around = copy_context();
+  if (around.contains(suppression)) {
     return {};
   }
-  // Copying runs user code, which may change the current context: this holds on to what it was.
-  const NodeRef current = NodeRef::share(current_node());
+  const NodeRef current = ContextAccess::node(around);
   NodeRef captured = current;
   propagated_keys.for_each([&](std::uint64_t key) {
     const Entry* entry = find_entry(current.get(), key);

@@ -55,16 +55,15 @@ void apply(const Context& snapshot) {
   internal::apply(node.get());
 }
 
-LeakCheck::LeakCheck(const char* file, int line)
-    : file_(file),
-      line_(line),
+LeakCheck::LeakCheck(SourcePlace place)
+    : place_(place),
       live_nodes_(internal::live_nodes()),
       activation_(internal::current_activation()) {}
 
 LeakCheck::~LeakCheck() {
   if (isolated_.has_value()) {
     if (const ::testing::AssertionResult result = end(); !result) {
-      ADD_FAILURE_AT(file_, line_) << result.message();
+      ADD_FAILURE_AT(place_.file, static_cast<int>(place_.line)) << result.message();
     }
   }
 }

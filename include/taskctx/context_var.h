@@ -66,14 +66,14 @@ class ContextVar {
       : variable_(name, internal::kTypeOps<T>),
         options_{.default_value = std::move(default_value)} {}
 
-  ContextVar(const ContextVar&) = delete;  // A variable is its identity.
-  ContextVar& operator=(const ContextVar&) = delete;
-
   // Declares a variable with options: `{"name", {.policy = policy::never}}`. See policy.h. (A
   // template, so that `{"name", {...}}` is a default value where it can be one.)
   template <std::same_as<ContextVarOptions<T>> Options = ContextVarOptions<T>>
   constexpr ContextVar(std::string_view name, Options options)
       : variable_(name, internal::kTypeOps<T>), options_(std::move(options)) {}
+
+  ContextVar(const ContextVar&) = delete;  // A variable is its identity.
+  ContextVar& operator=(const ContextVar&) = delete;
 
   // Destroys the variable. Values that contexts still hold live on until those end; no later
   // variable sees them. (So a library that defines T is unloaded after those contexts only.)
@@ -82,9 +82,10 @@ class ContextVar {
   // Returns the name. The view is valid as long as the variable.
   [[nodiscard]] std::string_view name() const noexcept { return variable_.name(); }
 
-  // Returns the value that is set here, else the declared default. Throws LookupError if there is
-  // neither. O(1), neither allocates nor locks; creates nothing. For the lifetime of a reference
-  // see get_type.
+  // Returns the value that is set here, else the declared default, which is computed first if that
+  // is to be. Throws LookupError if there is neither, and what computing throws. O(1), neither
+  // allocates nor locks; creates nothing. For the lifetime of a reference see get_type. (`place` is
+  // the caller's own: nobody gives it.)
   [[nodiscard]] get_type get(internal::ReadPlace place = {}) const {
     const std::uint64_t key = variable_.key();
     const internal::Node* node = internal::current_node();

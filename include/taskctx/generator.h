@@ -20,9 +20,8 @@
 // Threads:  one at a time may use a generator. Its next value may be asked for on another thread.
 // Lifetime: destroying a generator destroys what its coroutine holds, in its context. A value is
 //           good until the next one is asked for.
-// Errors:   what the coroutine throws comes out of where its next value is asked for;
-// std::bad_alloc
-//           as well, if it has set something.
+// Errors:   what the coroutine throws comes out of where its next value is asked for; so does
+//           std::bad_alloc, if it has set something.
 
 #ifndef TASKCTX_GENERATOR_H_
 #define TASKCTX_GENERATOR_H_

@@ -6,9 +6,9 @@
 //   taskctx::Job<int> job = pool.submit([] { return 42; });
 //   job.get();  // 42, or what the job threw
 //
-// Threads:  any number of threads may wait on a handle, ask it, or cancel its job; one at a time
-// may
-//           get(), then(), shared() or move it. What the job did is visible to whoever has waited.
+// Threads:  any number of threads may wait on a handle, ask it, or cancel its job; one at a
+//           time may get(), then(), shared() or move it. What the job did is visible to whoever has
+//           waited.
 // Lifetime: a handle may outlive its pool. Dropping it detaches: the job runs all the same, and if
 //           it throws, the pool's exception handler gets the exception. A handle keeps the job's
 //           context alive.

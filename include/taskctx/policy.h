@@ -44,6 +44,7 @@ using ContextFactory = std::function<Context(const Context* parent)>;
 
 namespace policy {
 
+// The types of what follows, for Policy to tell them apart.
 struct Inherit {};
 struct Never {};
 template <typename F>
@@ -129,7 +130,9 @@ struct ContextVarOptions {
   // Is called after each change of what is set in the thread's current context, on that thread, in
   // the new context: after set(), unset(), reset() and scopes, and after switches between contexts
   // in which the variable differs. (Compared are bindings, not values.) It may use the library,
-  // also set the variable. What it throws is reported to the misuse handler and stops nothing.
+  // also set the variable. What it throws is reported to the misuse handler and stops nothing. Each
+  // change of the variable then costs a copy of the slots, and each switch in the process a look at
+  // both contexts.
   void (*on_change)(const Change<T>& change) = nullptr;
 
   // Makes one value of two, where what tasks have set comes back: to the caller of

@@ -13,9 +13,8 @@
 //
 // Threads:  all calls are thread-safe and linearizable: each takes effect at one moment. A lock is
 //           held for a few instructions, never while code of T or of the caller runs.
-// Lifetime: the value lives as long as anything that refers to it. load() copies it, because
-// another
-//           thread may replace it at any time.
+// Lifetime: the value lives as long as anything that refers to it. load() copies it,
+//           because another thread may replace it at any time.
 // Errors:   what copying T and the caller's function throw; nothing has changed then.
 //
 // Both are handles, like a shared_ptr: copies refer to the same value, and `const` is the handle's.

@@ -104,7 +104,7 @@ void apply(const Context& snapshot);
 class [[nodiscard]] LeakCheck {
  public:
   // Begins. The place is the one that a failure is reported for. O(threads), takes a lock.
-  explicit LeakCheck(const char* file = __builtin_FILE(), int line = __builtin_LINE());
+  explicit LeakCheck(SourcePlace place = SourcePlace::current());
   LeakCheck(const LeakCheck&) = delete;
   LeakCheck& operator=(const LeakCheck&) = delete;
 
@@ -116,8 +116,7 @@ class [[nodiscard]] LeakCheck {
   [[nodiscard]] ::testing::AssertionResult end();
 
  private:
-  const char* const file_;
-  const int line_;
+  const SourcePlace place_;
   const std::int64_t live_nodes_;
   const Context before_ = copy_context();
   std::optional<IsolatedContext> isolated_{before_};

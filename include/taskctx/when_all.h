@@ -7,9 +7,8 @@
 //   taskctx::FirstJob<int> first = taskctx::when_any(std::move(jobs)).get();
 //
 // Threads:  the jobs may belong to different pools. Nothing here blocks, but for gather().
-// Lifetime: the jobs' handles are taken. Each job has the context of its own submission; the new
-// one
-//           has that of the call.
+// Lifetime: the jobs' handles are taken. Each job has the context of its own submission; the
+//           new one has that of the call.
 // Errors:   the first in the order of the arguments comes out of get(), when all have ended; the
 //           others are dropped. JobError where a handle is empty, or after the pool's shutdown.
 

@@ -98,6 +98,20 @@ class ReduceFunctions {
   Value value_;
 };
 
+// Has oneTBB run a reduction with `body`, and merges what its calls have set into the context of
+// the caller, which is back by then.
+template <typename Body, typename Run>
+void reduce(Body& body, const Run& run) {
+  Merged merged;
+  {
+    const BlockingCall call;
+    ReduceBody<Body> ours(call, body);
+    run(ours);
+    merged = std::move(ours.merged());
+  }
+  merged.apply();
+}
+
 }  // namespace internal
 
 namespace tbb {
@@ -110,14 +124,9 @@ template <typename Range, typename Body, internal::AlgorithmOption... Options>
 internal::ParallelReduce<const Range&, Body&, Options...> parallel_reduce(const Range& range,
                                                                           Body& body,
                                                                           Options&&... options) {
-  internal::Merged merged;
-  {
-    const internal::BlockingCall call;
-    internal::ReduceBody<Body> ours(call, body);
+  internal::reduce(body, [&](internal::ReduceBody<Body>& ours) {
     oneapi::tbb::parallel_reduce(range, ours, std::forward<Options>(options)...);
-    merged = std::move(ours.merged());
-  }
-  merged.apply();
+  });
 }
 
 // Returns what `function(range, value)` makes of all parts of `range`, beginning with `identity`
@@ -136,14 +145,9 @@ parallel_reduce(const Range& range, const Value& identity, const Function& funct
 template <typename Range, typename Body, internal::AlgorithmOption... Options>
 internal::ParallelDeterministicReduce<const Range&, Body&, Options...>
 parallel_deterministic_reduce(const Range& range, Body& body, Options&&... options) {
-  internal::Merged merged;
-  {
-    const internal::BlockingCall call;
-    internal::ReduceBody<Body> ours(call, body);
+  internal::reduce(body, [&](internal::ReduceBody<Body>& ours) {
     oneapi::tbb::parallel_deterministic_reduce(range, ours, std::forward<Options>(options)...);
-    merged = std::move(ours.merged());
-  }
-  merged.apply();
+  });
 }
 
 // Returns what parallel_reduce() does, split and combined in the same way at each run.
