@@ -138,6 +138,7 @@ class JobState : public Workplace {
   static constexpr std::uint32_t kCancelRequested = 32;
   static constexpr std::uint32_t kCancelled = 64;
   static constexpr std::uint32_t kFailed = 128;
+  static constexpr std::uint32_t kBlocked = 512;  // Somebody waits on bits_.
   static constexpr std::uint32_t kCounted = 256;  // Takes room in a bounded queue.
 
   [[nodiscard]] std::uint32_t bits() const noexcept {
