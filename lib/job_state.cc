@@ -134,7 +134,8 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept 
   if ((before & kAbandoned) != 0) {
     hand_over_error();
     context_ = NodeRef();
-  } else {
+  } else if ((before & kBlocked) != 0) {
+    // Not otherwise: libstdc++ knows the waiters of many atomics as one, and would ask the kernel.
     bits_.notify_all();
   }
   if ((before & kContinued) != 0) {

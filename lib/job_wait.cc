@@ -95,7 +95,7 @@ bool JobState::block(absl::Time deadline) {
     }
     return park(this, deadline);
   }
-  std::uint32_t state = bits();
+  std::uint32_t state = bits_.fetch_or(kBlocked, std::memory_order_acq_rel) | kBlocked;
   while ((state & kDone) == 0) {
     bits_.wait(state, std::memory_order_acquire);
     state = bits();

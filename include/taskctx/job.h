@@ -30,7 +30,7 @@
 #include "absl/time/time.h"
 #include "taskctx/context.h"
 #include "taskctx/internal/dependent.h"
-#include "taskctx/internal/job_state.h"
+#include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"

@@ -45,7 +45,7 @@
 #include "taskctx/executor.h"
 #include "taskctx/internal/bulk.h"
 #include "taskctx/internal/dependent.h"
-#include "taskctx/internal/job_state.h"
+#include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/job.h"
 #include "taskctx/job_options.h"

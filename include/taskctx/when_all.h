@@ -27,6 +27,7 @@
 
 #include "taskctx/internal/dependent.h"
 #include "taskctx/internal/job_state.h"
+#include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"

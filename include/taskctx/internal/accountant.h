@@ -37,13 +37,14 @@ std::int64_t now_ns() noexcept;
 // another thread than it began on, its CPU time is not known, and not counted.
 class Measured {
  public:
-  // NOLINTNEXTLINE(clang-analyzer-optin.cplusplus.UninitializedObject): start() sets the rest
+  // NOLINTBEGIN(clang-analyzer-optin.cplusplus.UninitializedObject): start() sets the rest
   Measured(Accountant* accountant, Node* context, std::int64_t queued_at, bool is_first) noexcept
       : accountant_(accountant) {
     if (accountant_ != nullptr) [[unlikely]] {
       start(context, queued_at, is_first);
     }
   }
+  // NOLINTEND(clang-analyzer-optin.cplusplus.UninitializedObject)
   Measured(const Measured&) = delete;
   Measured& operator=(const Measured&) = delete;
   ~Measured() {

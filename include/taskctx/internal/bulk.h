@@ -28,6 +28,7 @@
 #include "taskctx/internal/accountant.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
+#include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/job_errors.h"
 

@@ -18,6 +18,7 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/flow.h"
 #include "taskctx/internal/job_state.h"
+#include "taskctx/internal/job_task.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/task.h"

@@ -20,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "taskctx/internal/job_state.h"
+#include "taskctx/internal/job_task.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/internal/timer.h"

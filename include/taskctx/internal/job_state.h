@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JobState: what a job's handle and its place in the pool's queue share.
-//
-//   JobState     the context, the stage of its life, the error, if any
-//   JobResult    + the result
-//   JobTask      + the callable
+// JobState: what a job's handle and its place in the pool's queue share: the context, the stage of
+// its life, the error, if any. Result and callable are added in job_task.h.
 //
 // A job is in exactly one stage, and in the list of its lane that belongs to that. Whoever takes it
 // out of the queue runs it: a shell of the pool, or a job of the same pool that waits for it; or
@@ -16,12 +13,10 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -155,6 +150,7 @@ class JobState : public Workplace {
   static constexpr std::uint32_t kCancelled = 64;
   static constexpr std::uint32_t kFailed = 128;
   static constexpr std::uint32_t kCounted = 256;  // Takes room in a bounded queue.
+  static constexpr std::uint32_t kBlocked = 512;  // Somebody waits on bits_.
 
   [[nodiscard]] std::uint32_t bits() const noexcept {
     return bits_.load(std::memory_order_acquire);
@@ -232,115 +228,6 @@ class HeldJob {
 
  private:
   JobState* job_;
-};
-
-// What a look at a result gives: a reference, or void.
-template <typename R>
-using PeekOf = std::conditional_t<std::is_void_v<R>, void, std::add_lvalue_reference_t<const R>>;
-
-template <typename R>
-class JobResult : public JobState {
- public:
-  using JobState::JobState;
-
-  R take() {
-    rethrow();
-    apply_merged();
-    if constexpr (std::is_void_v<R>) {
-      return;
-    } else if constexpr (std::is_reference_v<R>) {
-      return static_cast<R>(**result_);
-    } else {
-      return std::move(*result_);
-    }
-  }
-
-  // Borrows the result.
-  PeekOf<R> peek() {
-    rethrow();
-    if constexpr (std::is_void_v<R>) {
-      return;
-    } else if constexpr (std::is_reference_v<R>) {
-      return **result_;
-    } else {
-      return *result_;
-    }
-  }
-
- protected:
-  template <typename F>
-  void store(F&& function) {
-    if constexpr (std::is_void_v<R>) {
-      std::invoke(std::forward<F>(function));
-    } else if constexpr (std::is_reference_v<R>) {
-      R reference = std::invoke(std::forward<F>(function));
-      result_.emplace(std::addressof(reference));
-    } else {
-      result_.emplace(std::invoke(std::forward<F>(function)));
-    }
-  }
-
- private:
-  struct Nothing {};
-  using Stored = std::conditional_t<
-      std::is_void_v<R>, Nothing,
-      std::conditional_t<std::is_reference_v<R>, std::add_pointer_t<std::remove_reference_t<R>>,
-                         std::remove_cv_t<R>>>;
-
-  [[no_unique_address]] std::conditional_t<std::is_void_v<R>, Nothing, std::optional<Stored>>
-      result_;
-};
-
-// Destroys a callable at the end of a block.
-template <typename F>
-struct Destroyer {
-  ~Destroyer() { function.reset(); }
-  std::optional<F>& function;
-};
-
-template <typename R, typename F>
-class JobTask final : public JobResult<R> {
- public:
-  template <typename G>
-  JobTask(PoolCore* pool, NodeRef context, std::uint32_t references, G&& function)
-      : JobResult<R>(pool, std::move(context), references),
-        function_(std::in_place, std::forward<G>(function)) {}
-
- private:
-  void call() override {
-    const Destroyer<F> destroyer{function_};
-    this->store(std::move(*function_));
-  }
-  void drop() noexcept override { function_.reset(); }
-
-  std::optional<F> function_;
-};
-
-// A handle's reference to a job.
-template <typename State>
-class JobRef {
- public:
-  JobRef() = default;
-  explicit JobRef(State* state) noexcept : state_(state) {}
-  JobRef(JobRef&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
-  JobRef& operator=(JobRef&& other) noexcept {
-    JobRef taken(std::move(other));
-    std::swap(state_, taken.state_);
-    return *this;
-  }
-  ~JobRef() {
-    if (state_ != nullptr) {
-      state_->abandon();
-      state_->release();
-    }
-  }
-
-  [[nodiscard]] State* get() const noexcept { return state_; }
-  State& operator*() const noexcept { return *state_; }
-  State* operator->() const noexcept { return state_; }
-
- private:
-  State* state_ = nullptr;
 };
 
 }  // namespace internal
