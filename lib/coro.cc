@@ -2,8 +2,9 @@
 
 #include "taskctx/coro.h"
 
-#include <span>
+#include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "taskctx/internal/accountant.h"
@@ -14,6 +15,7 @@
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/parking.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/suspension.h"
 #include "taskctx/internal/timer.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_pool.h"
@@ -29,14 +31,21 @@ class ResumeTask final : public JobState {
   ResumeTask(PoolCore* pool, std::coroutine_handle<> handle)
       : JobState(pool, NodeRef(), /*references=*/1), handle_(handle) {}
 
+  // For a coroutine that is being destroyed: the task must not resume it.
+  void give_up() noexcept {
+    pool()->locked(this, [this] { is_given_up_ = true; });
+    (void)cancel();
+  }
+
  private:
   void call() override { handle_.resume(); }
   void drop() noexcept override {}
   // Somebody's coroutine would never end if this could be cancelled.
-  [[nodiscard]] bool has_begun() const noexcept override { return true; }
+  [[nodiscard]] bool has_begun() const noexcept override { return !is_given_up_; }
   bool can_begin(std::vector<HeldJob>& /*missing*/) override { return false; }
 
   const std::coroutine_handle<> handle_;
+  bool is_given_up_ = false;  // Guarded by the lane's lock.
 };
 
 }  // namespace
@@ -52,39 +61,57 @@ PoolCore* pool_here() {
                          : JobPoolAccess::core(default_pool());
 }
 
-JobState* suspend_in_job(Flow* flow, std::coroutine_handle<> handle,
-                         std::span<JobState* const> awaited) noexcept {
-  Flow& home = *flow->home();
-  JobState* const job = home.job();
-  home.set_next(*flow, handle, awaited);
-  job->pool()->suspend(job);
-  if (!awaited.empty()) {
-    unpark_helpers();  // Who waits for this job can help with what it waits for.
+bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool,
+                         PoolCore* elsewhere) {
+  Flow* const home = flow != nullptr ? flow->home() : nullptr;
+  JobState* const job = home != nullptr ? home->job() : nullptr;
+  if (job != nullptr && job->take_interrupt()) {
+    to_wake_ = job;
+    is_interrupted_ = true;
+    return false;
   }
-  return job;
+  try {
+    if (job == nullptr || (pool != nullptr && pool != job->pool())) {
+      PoolCore* const by = elsewhere != nullptr ? elsewhere : pool_here();
+      auto* const task = new ResumeTask(by, handle);
+      by->enter_waiting(task);
+      to_wake_ = task;
+      start();
+      return true;
+    }
+    const bool has_awaited = awaited() != nullptr;
+    to_wake_ = job;
+    home->set_next(*flow, handle, this);
+    start();
+    job->pool()->suspend(job);
+    if (has_awaited) {
+      unpark_helpers();  // Who waits for this job can help with what it waits for.
+    }
+  } catch (...) {
+    if (to_wake_ != job) {
+      give_up();
+    }
+    to_wake_ = nullptr;
+    throw;
+  }
+  return true;
 }
 
-JobState* suspend_elsewhere(PoolCore* elsewhere, std::coroutine_handle<> handle) {
-  auto* const task = new ResumeTask(elsewhere, handle);
-  elsewhere->enter_waiting(task);
-  return task;
+void Suspension::throw_interrupted() {
+  const std::string name = std::exchange(to_wake_, nullptr)->quoted_name();
+  throw JobCancelled("cannot wait in job" + name + ": it was cancelled");
 }
 
-void Sleep::suspend(Flow* flow, std::coroutine_handle<> handle) {
-  to_wake_ = flow != nullptr && flow->home() != nullptr ? suspend_in_job(flow, handle, {})
-                                                        : suspend_elsewhere(pool_here(), handle);
-  JobState* const job = to_wake_;
+// Only a ResumeTask can be meant: a job ends its coroutine itself.
+void Suspension::give_up_slowly() noexcept {
+  (void)withdraw();
+  static_cast<ResumeTask*>(std::exchange(to_wake_, nullptr))->give_up();
+}
+
+void Sleep::start() {
   if (!Timer::get().add(*this)) {
-    has_failed_ = true;
-    wake(job);
+    throw std::bad_alloc();
   }
-}
-
-void Schedule::suspend(PoolCore* pool, Flow* flow, std::coroutine_handle<> handle) {
-  const bool is_home = flow != nullptr && flow->home() != nullptr &&
-                       (pool == nullptr || pool == flow->home()->job()->pool());
-  wake(is_home ? suspend_in_job(flow, handle, {})
-               : suspend_elsewhere(pool != nullptr ? pool : pool_here(), handle));
 }
 
 }  // namespace internal

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "taskctx/internal/accountant.h"
@@ -186,7 +187,36 @@ void JobState::add_continuation(Continuation* continuation) noexcept {
   }
 }
 
+bool JobState::remove_continuation(Continuation* continuation) noexcept {
+  while ((bits_.fetch_or(kRemoving, std::memory_order_acq_rel) & kRemoving) != 0) {
+    std::this_thread::yield();
+  }
+  bool is_removed = false;
+  if ((bits() & kDone) == 0) {  // Whoever fires now, waits for us.
+    Continuation* list = continuations_.exchange(nullptr, std::memory_order_acq_rel);
+    Continuation** link = &list;
+    while (*link != nullptr) {
+      if (*link == continuation) {
+        *link = continuation->next;
+        is_removed = true;
+      } else {
+        link = &(*link)->next;
+      }
+    }
+    if (list != nullptr) {
+      *link = continuations_.load(std::memory_order_relaxed);
+      while (!continuations_.compare_exchange_weak(*link, list, std::memory_order_acq_rel)) {
+      }
+    }
+  }
+  bits_.fetch_and(~kRemoving, std::memory_order_release);
+  return is_removed;
+}
+
 void JobState::fire_continuations() noexcept {
+  while ((bits() & kRemoving) != 0) {
+    std::this_thread::yield();
+  }
   Continuation* last = continuations_.exchange(nullptr, std::memory_order_acq_rel);
   Continuation* first = nullptr;
   while (last != nullptr) {  // The list has the last one first.

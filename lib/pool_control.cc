@@ -249,10 +249,19 @@ void PoolCore::enter_running(JobState* job) {
 
 void PoolCore::suspend(JobState* job) noexcept {
   Lane& lane = lane_of(job);
-  const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-  lane.running.erase(job);
-  job->stage_ = Stage::waiting;
-  lane.waiting.push_back(job);
+  {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    lane.running.erase(job);
+    if (job->is_woken_) {
+      job->is_woken_ = false;
+    } else if (!job->is_interrupted() || !job->interrupt() || !job->take_interrupt()) {
+      job->stage_ = Stage::waiting;
+      lane.waiting.push_back(job);
+      return;
+    }
+    push_queued(lane, job);
+  }
+  add_shell();
 }
 
 std::vector<HeldJob> PoolCore::unended_jobs() {

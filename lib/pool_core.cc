@@ -195,6 +195,7 @@ void PoolCore::make_ready(JobState* job) noexcept {
   {
     const Lock lock(lane.mutex);
     if (job->stage_ != Stage::waiting) {
+      job->is_woken_ = true;  // For suspend().
       return;
     }
     lane.waiting.erase(job);
@@ -235,19 +236,35 @@ PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here,
 
 bool PoolCore::begin_to_cancel(JobState* job) noexcept {
   Lane& lane = lane_of(job);
+  bool is_taken = true;
   {
     const Lock lock(lane.mutex);
-    if (job->stage_ == Stage::waiting && !job->has_begun()) {
-      lane.waiting.erase(job);
-    } else if (job->stage_ == Stage::queued && !job->has_begun()) {
-      erase_queued(lane, job);
-    } else {
-      return false;
+    const bool is_waiting = job->stage_ == Stage::waiting;
+    if ((!is_waiting && job->stage_ != Stage::queued) || job->has_begun()) {
+      if (!is_waiting || !job->interrupt()) {
+        job->bits_.fetch_or(JobState::kInterrupted, std::memory_order_relaxed);
+        return false;
+      }
+      is_taken = false;
     }
-    push_running(lane, job);
+    if (is_waiting) {
+      lane.waiting.erase(job);
+    } else {
+      erase_queued(lane, job);
+    }
+    if (is_taken) {
+      push_running(lane, job);
+    } else {
+      push_queued(lane, job);
+    }
   }
-  give_room_of(job);
-  return true;
+  if (is_taken) {
+    give_room_of(job);
+  } else {
+    add_shell();
+    unpark_helpers();
+  }
+  return is_taken;
 }
 
 void PoolCore::leave(JobState* job, std::uint64_t Lane::*outcome,

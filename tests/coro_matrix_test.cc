@@ -110,6 +110,17 @@ struct Transfer {
   void await_resume() const noexcept {}
   Place& place;
 };
+// Asked with a co_await operator, for something that can't be moved.
+struct Immovable {
+  struct Awaiter : std::suspend_never {
+    explicit Awaiter(int value) : kept(value) {}
+    Awaiter(Awaiter&&) = delete;
+    [[nodiscard]] int await_resume() const noexcept { return kept; }
+    const int kept;
+  };
+  Awaiter operator co_await() const { return Awaiter(value); }
+  int value;
+};
 struct Throws {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> /*handle*/) const {
@@ -157,6 +168,8 @@ constexpr Kind kKinds[] = {
     {"ForeignNewThread", [](Place& place) -> Task<> { co_await NewThread{place}; }, true},
     {"ForeignInline", [](Place& place) -> Task<> { co_await Inline{place}; }, false},
     {"ForeignRefused", [](Place& place) -> Task<> { co_await Refused{place}; }, false},
+    {"ForeignImmovable",
+     [](Place& place) -> Task<> { place.wrong += co_await Immovable{7} == 7 ? 0 : 1; }, false},
     {"ForeignTransfer", [](Place& place) -> Task<> { co_await Transfer{place}; }, false},
 };
 

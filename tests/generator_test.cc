@@ -233,4 +233,23 @@ TEST(AsyncGeneratorTest, AMillionValuesDontGrowTheStack) {
   EXPECT_THROW(taskctx::sync_wait(sums(10, true)), std::runtime_error);
 }
 
+const std::string constant = "constant";
+Generator<std::string> yields_a_constant() { co_yield constant; }
+AsyncGenerator<std::string> yields_a_constant_later() { co_yield constant; }
+
+// F-G3
+TEST(GeneratorTest, AConstantIsCopiedSoThatItsConsumerMayTakeIt) {
+  for (std::string& value : yields_a_constant()) {
+    EXPECT_EQ(std::move(value), constant);
+    value += " no more";
+  }
+  taskctx::sync_wait([]() -> Task<> {
+    auto generator = yields_a_constant_later();
+    std::string* const value = co_await generator.next();
+    EXPECT_EQ(*value, constant);
+    *value += " no more";
+  }());
+  EXPECT_EQ(constant, "constant");
+}
+
 }  // namespace

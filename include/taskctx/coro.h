@@ -16,10 +16,13 @@
 //
 // Threads:  all calls are thread-safe.
 // Lifetime: a pool's destructor waits for what was spawned there, suspended or not: what waits for
-//           something that never happens keeps it for ever. A coroutine of another kind must not be
-//           destroyed while it waits for one of these.
+//           something that never happens keeps it for ever, until it is cancelled. A coroutine of
+//           another kind may be destroyed while it waits, if nobody can be resuming it.
 // Errors:   JobError where the task is empty or has been awaited, where the job's handle is empty,
-//           and after the pool's shutdown.
+//           and after the pool's shutdown. JobCancelled comes out of co_await in a coroutine whose
+//           job is cancelled: it ends early, with all its destructors, unless it catches that. Each
+//           Job::cancel() does so once: where the coroutine waits by one of the means below, or
+//           where it next does. What it waits for goes on.
 
 #ifndef TASKCTX_CORO_H_
 #define TASKCTX_CORO_H_
@@ -45,7 +48,7 @@
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/pool_core.h"
-#include "taskctx/internal/timer.h"
+#include "taskctx/internal/suspension.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
@@ -66,80 +69,6 @@ template <typename T>
 T sync_wait(Task<T> task);
 
 namespace internal {
-
-// What sleep_for() and sleep_until() make.
-class Sleep final : private TimerEntry {
- public:
-  explicit Sleep(absl::Time due) noexcept : TimerEntry(due, &fire_it) {}
-
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  template <typename Promise>
-  void await_suspend(std::coroutine_handle<Promise> handle) {
-    Flow* const flow = flow_of(handle);
-    suspend(flow, handle);
-  }
-  void await_resume() const {
-    if (has_failed_) [[unlikely]] {
-      throw std::bad_alloc();
-    }
-  }
-
- private:
-  void suspend(Flow* flow, std::coroutine_handle<> handle);
-  static void fire_it(TimerEntry& self) noexcept { wake(static_cast<Sleep&>(self).to_wake_); }
-
-  JobState* to_wake_ = nullptr;
-  bool has_failed_ = false;
-};
-
-// What JobPool::schedule() and yield() make.
-class Schedule {
- public:
-  // nullptr: where the coroutine is.
-  explicit Schedule(PoolCore* pool) noexcept : pool_(pool) {}
-
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  template <typename Promise>
-  void await_suspend(std::coroutine_handle<Promise> handle) const {
-    suspend(pool_, flow_of(handle), handle);
-  }
-  void await_resume() const noexcept {}
-
- private:
-  static void suspend(PoolCore* pool, Flow* flow, std::coroutine_handle<> handle);
-
-  PoolCore* pool_;
-};
-
-// Waits for a job. `Handle` may be a reference.
-template <typename Handle>
-class JobAwaiter final : private Continuation {
- public:
-  explicit JobAwaiter(Handle&& job) noexcept
-      : Continuation{&fire_it}, job_(std::forward<Handle>(job)) {}
-
-  [[nodiscard]] bool await_ready() const { return JobAccess::state(job_, "wait for").is_done(); }
-  template <typename Promise>
-  void await_suspend(std::coroutine_handle<Promise> handle) {
-    awaited_ = &JobAccess::state(job_, "wait for");
-    const HeldJob held(awaited_);  // The coroutine may have dropped it before we return.
-    Flow* const flow = flow_of(handle);
-    to_wake_ = flow != nullptr && flow->home() != nullptr
-                   ? suspend_in_job(flow, handle, {&awaited_, 1})
-                   : suspend_elsewhere(awaited_->pool(), handle);
-    held->add_continuation(this);
-  }
-  decltype(auto) await_resume() { return job_.get(); }
-
- private:
-  static void fire_it(Continuation* self) noexcept {
-    wake(static_cast<JobAwaiter*>(self)->to_wake_);
-  }
-
-  Handle job_;
-  JobState* awaited_ = nullptr;
-  JobState* to_wake_ = nullptr;
-};
 
 template <typename A>
 inline constexpr bool kIsTask = false;

@@ -89,6 +89,21 @@ class GeneratorPromise : public FlowPromise {
   }
 
  protected:
+  // Yields a copy, which is there until the coroutine goes on. `Yield` is how it is suspended.
+  template <typename Yield>
+  struct YieldCopy : Yield {
+    explicit YieldCopy(const Value& original) : value(original) {}
+    template <typename Promise>
+    void await_suspend(std::coroutine_handle<Promise> generator) noexcept {
+      generator.promise().value_ = std::addressof(value);
+      Yield::await_suspend(generator);
+    }
+    Value value;
+  };
+  // What is yielded as a constant is copied: whoever gets it may move it away.
+  static constexpr bool kCopies =
+      !std::is_reference_v<T> && !std::is_const_v<T> && std::is_copy_constructible_v<T>;
+
   ~GeneratorPromise() = default;
   void set_value(Value* value) noexcept { value_ = value; }
 
@@ -163,6 +178,11 @@ class Generator<T, kReads>::promise_type : public internal::GeneratorPromise<T, 
   std::suspend_always yield_value(std::remove_reference_t<T>&& value) noexcept {
     this->set_value(std::addressof(value));
     return {};
+  }
+  auto yield_value(const std::remove_reference_t<T>& value) requires
+      internal::GeneratorPromise<T, kReads>::kCopies {
+    return typename internal::GeneratorPromise<T, kReads>::template YieldCopy<std::suspend_always>(
+        value);
   }
   void await_transform() = delete;
 };
@@ -283,6 +303,10 @@ class AsyncGenerator<T, kReads>::promise_type : public internal::GeneratorPromis
   Yield yield_value(std::remove_reference_t<T>&& value) noexcept {
     this->set_value(std::addressof(value));
     return {};
+  }
+  auto yield_value(const std::remove_reference_t<T>& value) requires
+      internal::GeneratorPromise<T, kReads>::kCopies {
+    return typename internal::GeneratorPromise<T, kReads>::template YieldCopy<Yield>(value);
   }
 
   void set_consumer(std::coroutine_handle<> consumer, internal::Flow* flow) noexcept {

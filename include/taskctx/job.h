@@ -141,7 +141,9 @@ class JobHandle {
 
   // Asks the job to end. Returns true if nobody had begun it: it never runs then, its callable is
   // destroyed here, in its context, and get() throws JobCancelled. Otherwise the job may find out
-  // (this_job::cancel_requested()), or end as if nothing had happened. Never blocks. O(1).
+  // (this_job::cancel_requested()), or end as if nothing had happened; a coroutine ends where it
+  // waits (coro.h). Never blocks. O(1), and for a coroutine O(log n) of what else is to come or
+  // waits for the same job.
   //
   //   if (!job.cancel()) job.wait();
   bool cancel() const { return state("cancel").cancel(); }

@@ -21,6 +21,7 @@
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/suspension.h"
 #include "taskctx/task.h"
 
 namespace taskctx {
@@ -79,18 +80,20 @@ class CoroutineJob final : public JobResult<T>, public Flow {
     coroutine_.promise().set_flow(this);
     home_ = this;
     job_ = this;
-    set_next(*this, coroutine_);
+    set_next(*this, coroutine_, nullptr);
   }
 
   void call() override {}
   void drop() noexcept override { std::exchange(coroutine_, nullptr).destroy(); }
   [[nodiscard]] bool has_begun() const noexcept override { return has_begun_; }
   [[nodiscard]] bool may_suspend() const noexcept override { return true; }
+  bool interrupt() noexcept override {
+    return suspension() != nullptr && suspension()->interrupt();
+  }
   bool can_begin(std::vector<HeldJob>& missing) override {
-    for (JobState* job : awaited_) {
-      if (!job->is_done()) {
-        missing.emplace_back(job);
-      }
+    JobState* const awaited = suspension() != nullptr ? suspension()->awaited() : nullptr;
+    if (awaited != nullptr && !awaited->is_done()) {
+      missing.emplace_back(awaited);
     }
     return false;  // Whoever wakes it comes soon, if nothing is missing.
   }
@@ -98,27 +101,6 @@ class CoroutineJob final : public JobResult<T>, public Flow {
   std::coroutine_handle<TaskPromise<T>> coroutine_;
   bool has_begun_ = false;
 };
-
-// Has the pool of the coroutine's job, or else `elsewhere`, resume the coroutine after wake() of
-// what is returned. Throws JobError after the shutdown of `elsewhere`.
-JobState* suspend_in_job(Flow* flow, std::coroutine_handle<> handle,
-                         std::span<JobState* const> awaited) noexcept;
-JobState* suspend_elsewhere(PoolCore* elsewhere, std::coroutine_handle<> handle);
-
-template <typename Promise>
-Flow* flow_of(std::coroutine_handle<Promise> handle) noexcept {
-  if constexpr (std::is_base_of_v<FlowPromise, Promise>) {
-    return handle.promise().flow();
-  } else {
-    return nullptr;
-  }
-}
-
-// Says that a suspended coroutine can go on. It may be gone when this returns.
-inline void wake(JobState* job) noexcept { job->pool()->make_ready(job); }
-
-// Returns the pool that runs this code, or else the process's own.
-PoolCore* pool_here();
 
 }  // namespace internal
 }  // namespace v1

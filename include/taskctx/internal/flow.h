@@ -12,7 +12,6 @@
 
 #include <concepts>
 #include <coroutine>
-#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -24,6 +23,7 @@ inline namespace v1 {
 namespace internal {
 
 class JobState;
+class Suspension;
 
 class Flow {
  public:
@@ -100,13 +100,12 @@ class Flow {
   [[nodiscard]] Flow* home() const noexcept { return home_; }
   [[nodiscard]] JobState* job() const noexcept { return job_; }
 
-  // Notes what the job is to resume, and what other jobs that waits for: for the job's own flow,
-  // before the job is suspended.
-  void set_next(Flow& flow, std::coroutine_handle<> next,
-                std::span<JobState* const> awaited = {}) noexcept {
+  // Notes what the job is to resume, and by what that is suspended: for the job's own flow, before
+  // the job is suspended.
+  void set_next(Flow& flow, std::coroutine_handle<> next, Suspension* suspension) noexcept {
     next_flow_ = &flow;
     next_ = next;
-    awaited_ = awaited;
+    suspension_ = suspension;
   }
 
  protected:
@@ -122,10 +121,11 @@ class Flow {
     flow.enter();
     flow.go_on(next_);
   }
+  // For that job, while it waits: by what the coroutine is suspended.
+  [[nodiscard]] Suspension* suspension() const noexcept { return suspension_; }
 
   Flow* home_ = nullptr;
   JobState* job_ = nullptr;
-  std::span<JobState* const> awaited_;
   Activation own_{.base = nullptr, .scopes = 0};
   Node* node_;  // What is current in the flow, while it is not entered.
   Activation* activation_;
@@ -153,6 +153,7 @@ class Flow {
   Loop* loop_ = nullptr;  // nullptr while the flow is not entered.
   Flow* next_flow_ = nullptr;
   std::coroutine_handle<> next_;
+  Suspension* suspension_ = nullptr;
 };
 
 inline constinit Flow::Loop Flow::no_loop{};
@@ -169,15 +170,31 @@ decltype(auto) awaiter_of(A&& awaitable) {
   }
 }
 
+template <typename Awaiter>
+inline constexpr bool kHasNothing =
+    std::is_empty_v<Awaiter>&& std::is_trivially_copyable_v<Awaiter>;
+
+// Keeps an awaiter, in no space if it has nothing. (What shares its space can't be built in place,
+// which one that can't be moved must be.)
+template <typename Awaiter>
+struct Kept {
+  Awaiter awaiter;
+};
+template <typename Awaiter>
+requires kHasNothing<Awaiter>
+struct Kept<Awaiter> {
+  [[no_unique_address]] Awaiter awaiter;
+};
+
 // Leaves the flow while the coroutine is suspended. `Awaiter` may be a reference.
 template <typename Awaiter>
 class Switching {
  public:
   template <typename A>
   Switching(A&& awaitable, Flow& flow)
-      : awaiter_(awaiter_of(std::forward<A>(awaitable))), flow_(flow) {}
+      : kept_{awaiter_of(std::forward<A>(awaitable))}, flow_(flow) {}
 
-  bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
+  bool await_ready() { return static_cast<bool>(kept_.awaiter.await_ready()); }
 
   // Once the awaiter has the handle, the coroutine may run elsewhere, and this object be gone.
   template <typename Promise>
@@ -185,7 +202,7 @@ class Switching {
     Flow& flow = flow_;
     flow.leave();
     try {
-      return awaiter_.await_suspend(handle);
+      return kept_.awaiter.await_suspend(handle);
     } catch (...) {  // Then the coroutine is not suspended.
       flow.enter();
       throw;
@@ -196,11 +213,11 @@ class Switching {
     if (!flow_.is_entered()) {
       flow_.enter();
     }
-    return awaiter_.await_resume();
+    return kept_.awaiter.await_resume();
   }
 
  private:
-  [[no_unique_address]] Awaiter awaiter_;
+  [[no_unique_address]] Kept<Awaiter> kept_;
   Flow& flow_;
 };
 
@@ -225,8 +242,7 @@ class FlowPromise {
     } else {
       using Asked = decltype(awaiter_of(std::forward<A>(awaitable)));
       using Value = std::remove_cvref_t<Asked>;
-      constexpr bool kHasNothing = std::is_empty_v<Value> && std::is_trivially_copyable_v<Value>;
-      using Awaiter = std::conditional_t<kHasNothing, Value, Asked>;
+      using Awaiter = std::conditional_t<kHasNothing<Value>, Value, Asked>;
       // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): inline assembly sets it.
       return Switching<Awaiter>(std::forward<A>(awaitable), *flow_);
     }

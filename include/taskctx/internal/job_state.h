@@ -97,6 +97,17 @@ class JobState : public Workplace {
 
   // Fires `continuation` when the job has ended.
   void add_continuation(Continuation* continuation) noexcept;
+  // Takes it back. Returns false if it fires, or has fired. O(continuations).
+  bool remove_continuation(Continuation* continuation) noexcept;
+
+  // Tells, once after each cancel() that came while the coroutine ran, that it is to end.
+  bool take_interrupt() noexcept {
+    return is_interrupted() &&
+           (bits_.fetch_and(~kInterrupted, std::memory_order_relaxed) & kInterrupted) != 0;
+  }
+  [[nodiscard]] bool is_interrupted() const noexcept {
+    return (bits_.load(std::memory_order_relaxed) & kInterrupted) != 0;
+  }
 
   // Says that no handle is left. An error that nobody has seen goes to the handler.
   void abandon() noexcept;
@@ -149,8 +160,10 @@ class JobState : public Workplace {
   static constexpr std::uint32_t kCancelRequested = 32;
   static constexpr std::uint32_t kCancelled = 64;
   static constexpr std::uint32_t kFailed = 128;
-  static constexpr std::uint32_t kCounted = 256;  // Takes room in a bounded queue.
-  static constexpr std::uint32_t kBlocked = 512;  // Somebody waits on bits_.
+  static constexpr std::uint32_t kCounted = 256;       // Takes room in a bounded queue.
+  static constexpr std::uint32_t kBlocked = 512;       // Somebody waits on bits_.
+  static constexpr std::uint32_t kRemoving = 1024;     // Somebody has the continuations.
+  static constexpr std::uint32_t kInterrupted = 2048;  // Is to end where it next waits.
 
   [[nodiscard]] std::uint32_t bits() const noexcept {
     return bits_.load(std::memory_order_acquire);
@@ -186,6 +199,8 @@ class JobState : public Workplace {
   [[nodiscard]] virtual bool has_begun() const noexcept { return false; }
   // Tells whether the job may go from running to waiting.
   [[nodiscard]] virtual bool may_suspend() const noexcept { return false; }
+  // Has a suspended job go on early, if it can. Called with the lane's lock.
+  virtual bool interrupt() noexcept { return false; }
   // Tells whether a waiting job could begin now; else adds what it waits for to `missing`. Called
   // with the lane's lock.
   virtual bool can_begin(std::vector<HeldJob>& /*missing*/) { return true; }
@@ -200,10 +215,11 @@ class JobState : public Workplace {
   NodeRef context_;
   Merged merged_;
   std::exception_ptr error_;
-  JobState* previous_ = nullptr;  // These four are guarded by the lane's lock.
+  JobState* previous_ = nullptr;  // These are guarded by the lane's lock.
   JobState* next_ = nullptr;
   Stage stage_ = Stage::made;
-  const bool is_bulk_;  // Many threads may perform it.
+  bool is_woken_ = false;  // What the job is about to wait for has come already.
+  const bool is_bulk_;     // Many threads may perform it.
   const std::uint16_t lane_;
   std::atomic<Continuation*> continuations_{nullptr};
   std::atomic<std::uint64_t> id_{0};

@@ -143,12 +143,13 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   void enter_waiting(JobState* job);
   // Takes a job that its caller runs. Throws likewise.
   void enter_running(JobState* job);
-  // Has a running job wait, until make_ready().
+  // Has a running job wait until make_ready(), if that was not called already.
   void suspend(JobState* job) noexcept;
   // Queues a job that waited, unless somebody has begun or cancelled it meanwhile.
   void make_ready(JobState* job) noexcept;
 
-  // Takes a job that nobody has begun out of all lists but that of what runs, to cancel it.
+  // Takes a job that nobody has begun out of all lists but that of what runs, to cancel it. Returns
+  // false if it has begun; a coroutine is to end early then.
   bool begin_to_cancel(JobState* job) noexcept;
   // For a waiting thread that is at work in the pool `here`: takes a job of that pool for the
   // caller to perform, if nobody has begun it and it need not wait; if it must wait, tells for
