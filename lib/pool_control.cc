@@ -249,6 +249,7 @@ void PoolCore::enter_running(JobState* job) {
 
 void PoolCore::suspend(JobState* job) noexcept {
   Lane& lane = lane_of(job);
+  std::optional<std::uint32_t> shell;
   {
     const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
     lane.running.erase(job);
@@ -260,8 +261,9 @@ void PoolCore::suspend(JobState* job) noexcept {
       return;
     }
     push_queued(lane, job);
+    shell = reserve_shell();
   }
-  add_shell();
+  start_shell(shell);
 }
 
 std::vector<HeldJob> PoolCore::unended_jobs() {

@@ -192,6 +192,7 @@ void PoolCore::enter_waiting(JobState* job) {
 
 void PoolCore::make_ready(JobState* job) noexcept {
   Lane& lane = lane_of(job);
+  std::optional<std::uint32_t> shell;
   {
     const Lock lock(lane.mutex);
     if (job->stage_ != Stage::waiting) {
@@ -200,8 +201,9 @@ void PoolCore::make_ready(JobState* job) noexcept {
     }
     lane.waiting.erase(job);
     push_queued(lane, job);
+    shell = reserve_shell();
   }
-  add_shell();
+  start_shell(shell);
   unpark_helpers();
 }
 
@@ -297,16 +299,20 @@ bool PoolCore::count_shell() noexcept {
   return false;
 }
 
-void PoolCore::add_shell() noexcept {
-  if (count_shell()) {
-    const std::uint32_t turn = add_ref();
-    if (!enqueue_shell(turn)) {
-      // No memory. Another shell runs what is queued, if there is one; or else we do.
-      if (shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && has_queued() && count_shell()) {
-        run_shell(turn);
-      } else {
-        release();
-      }
+std::optional<std::uint32_t> PoolCore::reserve_shell() noexcept {
+  if (!count_shell()) {
+    return std::nullopt;
+  }
+  return add_ref();
+}
+
+void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
+  if (turn && !enqueue_shell(*turn)) {
+    // No memory. Another shell runs what is queued, if there is one; or else we do.
+    if (shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && has_queued() && count_shell()) {
+      run_shell(*turn);
+    } else {
+      release();
     }
   }
 }

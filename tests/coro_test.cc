@@ -325,6 +325,17 @@ TEST(TaskTest, ThePoolWaitsForWhatNobodyHoldsAndSuspendedOnesKeepNoThread) {
   EXPECT_TRUE(has_ended);
 }
 
+// The timer must not touch the pool once the coroutine that it has woken can have ended.
+TEST(TaskTest, APoolMayGoAsSoonAsWhatSleptThereHasEnded) {
+  const Watchdog watchdog("APoolMayGoAsSoonAsWhatSleptThereHasEnded");
+  for (int round = 0; round < 500; ++round) {
+    JobPool pool{{.concurrency = 2}};
+    for (int i = 0; i < 4; ++i) {
+      (void)pool.spawn([]() -> Task<> { co_await taskctx::sleep_for(absl::Microseconds(20)); }());
+    }
+  }
+}
+
 TEST(TaskTest, IsCancelledBeforeItHasBegunAndEndedWhereItSuspendsAfterwards) {
   JobPool pool{{.concurrency = 1}};
   std::latch busy(1);

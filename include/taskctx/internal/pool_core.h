@@ -238,7 +238,12 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
     return users_arena_ != nullptr ? *users_arena_ : own_arena_;
   }
   bool count_shell() noexcept;
-  void add_shell() noexcept;
+  void add_shell() noexcept { start_shell(reserve_shell()); }
+  // In two steps, the first of them with the lane's lock: for who is nobody's job, so that the job
+  // that it has just queued could end, and the pool with it. Returns the shell's first turn, if
+  // there is a thread for one.
+  std::optional<std::uint32_t> reserve_shell() noexcept;
+  void start_shell(std::optional<std::uint32_t> turn) noexcept;
   bool enqueue_shell(std::uint32_t turn) noexcept;
   void run_shell(std::uint32_t turn) noexcept;
   JobState* pop(std::uint32_t& turn) noexcept;
