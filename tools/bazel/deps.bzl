@@ -37,6 +37,7 @@ def taskctx_deps():
         headers = ["absl"],
         libraries = {
             "absl/base:core_headers": "absl_core_headers",
+            "absl/base:log_severity": "absl_log_severity",
             "absl/cleanup:cleanup": "absl_cleanup",
             "absl/container:flat_hash_map": "absl_flat_hash_map",
             "absl/container:inlined_vector": "absl_inlined_vector",

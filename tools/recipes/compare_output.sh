@@ -2,10 +2,22 @@
 #
 # Runs a recipe, and fails if that fails or if it does not print what the text says.
 #
-#   compare_output.sh PROGRAM TEXT
+#   compare_output.sh PROGRAM TEXT [PATTERN]
 #
-# GoogleTest's own lines are left out.
+# With a pattern, it must log as many lines to standard error, each of which matches that. GoogleTest's
+# own lines are left out.
 
 set -euo pipefail
 
-"$1" --gtest_brief=1 | sed '/^Running main() from /d; /^\[.*\] /d' | diff --unified "$2" -
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+"$1" --gtest_brief=1 2>"$log" | sed '/^Running main() from /d; /^\[.*\] /d' | diff --unified "$2" -
+
+if [[ $# -gt 2 ]] && grep --invert-match --extended-regexp "$3" "$log"; then
+  echo "these lines of the log do not match $3" >&2
+  exit 1
+elif [[ $# -gt 2 && $(wc -l <"$log") -ne $(wc -l <"$2") ]]; then
+  echo "the log has $(wc -l <"$log") lines, not $(wc -l <"$2")" >&2
+  exit 1
+fi
+cat "$log" >&2

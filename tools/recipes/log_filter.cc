@@ -4,18 +4,26 @@
 //
 //   logger.info("Starting request");  // INFO:app:trace-1: Starting request
 //
-// However deep the call, and on whichever thread the coroutine goes on.
+// However deep the call, and on whichever thread the coroutine goes on. The same goes to standard
+// error as a line of Abseil's log, with time, thread and place:
+//
+//   I1121 14:03:07.120934   71234 log_filter.cc:62] trace-1: Starting request
+
+#include <unistd.h>
 
 #include <iostream>
 #include <mutex>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "absl/base/log_severity.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "taskctx/context_var.h"
 #include "taskctx/coro.h"
+#include "taskctx/errors.h"
 #include "taskctx/job_pool.h"
 
 inline taskctx::ContextVar<std::string> trace_id{"trace_id", "no-trace"};
@@ -24,14 +32,26 @@ class Logger {
  public:
   explicit Logger(std::string name) : name_(std::move(name)) {}
 
-  void info(std::string_view message) {
-    std::ostringstream line;
-    line << "INFO:" << name_ << ':' << trace_id.get() << ": " << message << '\n';
-    const std::lock_guard lock(mutex_);
-    std::cout << line.str();
+  void info(std::string_view message,
+            taskctx::SourcePlace place = taskctx::SourcePlace::current()) {
+    log(absl::LogSeverity::kInfo, message, place);
   }
 
  private:
+  void log(absl::LogSeverity severity, std::string_view message, taskctx::SourcePlace place) {
+    const char* const level = absl::LogSeverityName(severity);
+    const std::string line =
+        absl::StrFormat("%s:%s:%s: %s\n", level, name_, trace_id.get(), message);
+    const std::string_view path = place.file;
+    const std::string abseils_line = absl::StrFormat(
+        "%c%s %7d %s:%d] %s: %s\n", *level,
+        absl::FormatTime("%m%d %H:%M:%E6S", absl::Now(), absl::LocalTimeZone()), gettid(),
+        path.substr(path.rfind('/') + 1), place.line, trace_id.get(), message);
+    const std::lock_guard lock(mutex_);
+    std::cout << line;
+    std::cerr << abseils_line;
+  }
+
   const std::string name_;
   std::mutex mutex_;
 };
