@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // G15: coroutines: what keeping the context adds to a suspension, what awaiting a task costs, and a
-// spawned task against a submitted job.
+// spawned task against a submitted job, and against a coroutine on oneTBB itself.
+
+#include <oneapi/tbb/task_arena.h>
 
 #include <coroutine>
 #include <cstddef>
@@ -220,6 +222,76 @@ void yield_turn(benchmark::State& state, std::size_t size, int threads) {
   });
 }
 
+// A coroutine on oneTBB itself: it begins at the call, and destroys itself at its end.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() noexcept { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() { std::terminate(); }
+  };
+};
+struct Enqueue {
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) const {
+    arena.enqueue([handle] { handle.resume(); });
+  }
+  void await_resume() const noexcept {}
+  oneapi::tbb::task_arena& arena;
+};
+
+Detached takes_turns(oneapi::tbb::task_arena& arena, int turns, std::latch& all) {
+  for (int i = 0; i < turns; ++i) {
+    co_await Enqueue{arena};
+  }
+  all.count_down();
+}
+
+// Many from outside, against a coroutine that enqueues itself.
+void spawn_raw(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 20'000;
+  Workers workers(threads);
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    const auto seconds_of_all = [](auto start) {
+      return seconds_of([&] {
+        std::latch all(kCount);
+        for (int i = 0; i < kCount; ++i) {
+          start(all);
+        }
+        all.wait();
+      });
+    };
+    measure_pairs(
+        state, kCount,
+        [&] {
+          return seconds_of_all(
+              [&](std::latch& all) { (void)workers.pool.spawn(counts_down(all)); });
+        },
+        [&] {
+          return seconds_of_all([&](std::latch& all) { takes_turns(workers.arena, 1, all); });
+        });
+  });
+}
+
+// A turn of a coroutine on the pool, against one that enqueues itself again.
+void yield_raw(benchmark::State& state, std::size_t size, int threads) {
+  constexpr int kCount = 20'000;
+  Workers workers(threads);
+  with_variables(size, [&](const Variables<int>& /*variables*/) {
+    measure_pairs(
+        state, kCount,
+        [&] { return seconds_of([&] { workers.pool.spawn(yields(kCount)).get(); }); },
+        [&] {
+          return seconds_of([&] {
+            std::latch all(1);
+            takes_turns(workers.arena, kCount, all);
+            all.wait();
+          });
+        });
+  });
+}
+
 }  // namespace
 
 void add_coroutines() {
@@ -228,6 +300,8 @@ void add_coroutines() {
   for (const int threads : kThreads) {
     add_pairs("G15", "spawn", threads, &spawn);
     add_pairs("G15", "yield", threads, &yield_turn);
+    add_pairs("G15", "spawn_raw", threads, &spawn_raw);
+    add_pairs("G15", "yield_raw", threads, &yield_raw);
   }
 }
 

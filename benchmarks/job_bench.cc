@@ -23,16 +23,6 @@
 namespace bench {
 namespace {
 
-// A pool and an arena of as many threads; the pool's being there lets oneTBB have enough of them
-// for either.
-struct Workers {
-  explicit Workers(int threads)
-      : pool({.concurrency = threads}), arena(threads, /*reserved_for_masters=*/0) {}
-
-  taskctx::JobPool pool;
-  oneapi::tbb::task_arena arena;
-};
-
 // Many jobs from outside, without handles.
 void post(benchmark::State& state, std::size_t size, int threads) {
   constexpr int kCount = 20'000;

@@ -6,6 +6,7 @@
 #define TASKCTX_BENCHMARKS_POOL_BENCH_H_
 
 #include <benchmark/benchmark.h>
+#include <oneapi/tbb/task_arena.h>
 
 #include <cstddef>
 #include <string>
@@ -14,6 +15,7 @@
 #include "benchmarks/bench.h"
 #include "benchmarks/paired.h"
 #include "taskctx/context.h"
+#include "taskctx/job_pool.h"
 
 namespace bench {
 
@@ -23,6 +25,16 @@ inline constexpr int kThreads[] = {1, 2};
 // How many variables are set. Nothing must cost nothing: G11.
 inline constexpr std::size_t kNothing = 0;
 inline constexpr std::size_t kSome = 8;
+
+// A pool and an arena of as many threads; the pool's being there lets oneTBB have enough of them
+// for either.
+struct Workers {
+  explicit Workers(int threads)
+      : pool({.concurrency = threads}), arena(threads, /*reserved_for_masters=*/0) {}
+
+  taskctx::JobPool pool;
+  oneapi::tbb::task_arena arena;
+};
 
 // Calls `body(variables)` in a context where `size` variables are set; in none if that is 0.
 template <typename Body>

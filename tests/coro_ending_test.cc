@@ -7,7 +7,6 @@
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
-#include <exception>
 #include <latch>
 #include <memory>
 #include <ostream>
@@ -18,6 +17,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "manual.h"
 #include "support.h"
 #include "taskctx/context_promise.h"
 #include "taskctx/context_var.h"
@@ -37,6 +37,7 @@ using taskctx::JobCancelled;
 using taskctx::JobPool;
 using taskctx::Scope;
 using taskctx::Task;
+using taskctx_test::Manual;
 using taskctx_test::Tracked;
 using taskctx_test::Watchdog;
 
@@ -189,27 +190,6 @@ TEST_P(Ending, ShutdownEndsWhatWaits) {
   EXPECT_THROW(job.get(), JobCancelled);
 }
 
-// A coroutine type as users write them, which may be destroyed at any time.
-class Manual {
- public:
-  struct promise_type : taskctx::ContextPromise {
-    Manual get_return_object() {
-      return Manual(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    auto initial_suspend() { return starting(std::suspend_never{}); }
-    auto final_suspend() noexcept { return ending(std::suspend_always{}); }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-
-  Manual(Manual&&) = delete;
-  ~Manual() { taskctx::ContextPromise::destroy(handle_); }
-
- private:
-  explicit Manual(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-  std::coroutine_handle<promise_type> handle_;
-};
-
 template <typename Awaitable>
 Manual waits_for_all(Awaitable awaitable, std::string& text, Tracked /*parameter*/) {
   const Scope scope{request, "mine"};
@@ -224,7 +204,8 @@ void destroy_suspended(const char* kind, Gate& gate, Awaitable awaitable) {
   SCOPED_TRACE(kind);
   std::string text;
   {
-    const Manual coroutine = waits_for_all(std::move(awaitable), text, Tracked(1));
+    Manual coroutine = waits_for_all(std::move(awaitable), text, Tracked(1));
+    coroutine.resume();
     EXPECT_EQ(request.get(), "none");
     EXPECT_EQ(Tracked::alive(), 1);
   }

@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <coroutine>
-#include <exception>
 #include <mutex>
 #include <ostream>
 #include <stdexcept>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "manual.h"
 #include "support.h"
 #include "taskctx/context.h"
 #include "taskctx/context_promise.h"
@@ -32,6 +32,7 @@ using taskctx::ContextVar;
 using taskctx::JobPool;
 using taskctx::Scope;
 using taskctx::Task;
+using taskctx_test::Manual;
 using taskctx_test::Tracked;
 using taskctx_test::Watchdog;
 
@@ -251,35 +252,6 @@ TEST_P(Suspension, InACallFromPlainCodeSharesTheCallersContext) {
 
 INSTANTIATE_TEST_SUITE_P(All, Suspension, testing::ValuesIn(kKinds),
                          [](const auto& kind) { return kind.param.name; });
-
-// A coroutine type as users write them, resumed and destroyed by hand.
-class Manual {
- public:
-  struct promise_type : taskctx::ContextPromise {
-    Manual get_return_object() {
-      return Manual(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    auto initial_suspend() { return starting(std::suspend_always{}); }
-    auto final_suspend() noexcept { return ending(std::suspend_always{}); }
-    void return_void() {}
-    void unhandled_exception() { error = std::current_exception(); }
-    std::exception_ptr error;
-  };
-
-  Manual(Manual&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  Manual& operator=(Manual&&) = delete;
-  ~Manual() {
-    if (handle_ != nullptr) {
-      taskctx::ContextPromise::destroy(handle_);
-    }
-  }
-  void resume() { handle_.resume(); }
-  [[nodiscard]] bool done() const { return handle_.done(); }
-
- private:
-  explicit Manual(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-  std::coroutine_handle<promise_type> handle_;
-};
 
 Manual two_steps(std::string& log, Tracked /*parameter*/) {
   log += request.get() + ",";

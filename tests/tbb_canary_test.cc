@@ -86,16 +86,15 @@ TEST(LostContextCanaryTest, ReportsReadsInPlainBodiesWithTheirPlace) {
   const LostContextCanary canary;
   const Scope scope{user, "ann"};
   std::atomic<int> lost = 0;
-  unsigned line = 0;
+  constexpr unsigned kLine = __LINE__ + 2;
   read_on_all_threads([&] {
-    line = __LINE__ + 1;
     if (user.find() == nullptr) {
       ++lost;
     }
   });
   EXPECT_GE(lost, kThreads - 1);
   EXPECT_EQ(reports.count(), lost);
-  EXPECT_EQ(reports.line(), line);
+  EXPECT_EQ(reports.line(), kLine);
 }
 
 // F-L4: whichever way it is read.

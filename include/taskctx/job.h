@@ -111,6 +111,8 @@ template <typename R, typename Ref>
 class JobHandle {
  public:
   // Tells whether there is a job whose result has not been taken.
+  //
+  //   if (job.valid()) job.wait();
   [[nodiscard]] bool valid() const noexcept { return state_of() != nullptr; }
 
   // Tells whether the job has ended: wait() and get() don't block then. O(1).
