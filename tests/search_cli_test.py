@@ -377,8 +377,9 @@ class Memory(TreeTest):
     def setUp(self):
         super().setUp()
         with open(SEARCH, "rb") as program:
-            if b"__asan_init" in program.read():
-                self.skipTest("AddressSanitizer takes memory of its own")
+            code = program.read()
+        if b"__asan_init" in code or b"__tsan_init" in code:
+            self.skipTest("sanitizers take memory of their own")
 
     def test_is_bounded_for_a_line_of_100_megabytes(self):
         self.write_large("line", b"x" * 99_999 + b"y", 1000)
