@@ -7,6 +7,7 @@
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
+#include <exception>
 #include <latch>
 #include <memory>
 #include <ostream>
@@ -245,6 +246,73 @@ TEST(EndingOfOwnType, DestroyedWhileSuspendedNothingComesBackToIt) {
   });
   run([](Gate& gate) { destroy_suspended("foreign", gate, [] { return std::suspend_always(); }); });
   EXPECT_EQ(pool.stats().waiting, 0);
+  EXPECT_TRUE(recorder.messages().empty());
+}
+
+template <typename Coroutine>
+Coroutine suspends(std::string& text, std::string value) {
+  const Scope scope{request, value};
+  const Log log{text};
+  co_await std::suspend_always();
+}
+Manual awaits_another(Manual& other, std::string& text) {
+  const Scope scope{request, "parent's"};
+  const Log log{text};
+  co_await other;
+}
+
+// F-G2, P24
+TEST(EndingOfOwnType, DestroyedWithinItsAwaitersContextLeavesThatAsItWas) {
+  const taskctx_test::MisuseRecorder recorder;
+  std::string child_text;
+  std::string parent_text;
+  {
+    auto child = std::make_unique<Manual>(suspends<Manual>(child_text, "child's"));
+    Manual parent = awaits_another(*child, parent_text);
+    parent.resume();
+    child.reset();
+    EXPECT_EQ(child_text, "destroyed in child's");
+    EXPECT_EQ(request.get(), "none");
+  }
+  EXPECT_EQ(parent_text, "destroyed in parent's");
+  EXPECT_EQ(request.get(), "none");
+  EXPECT_TRUE(recorder.messages().empty());
+}
+
+// A coroutine type that knows nothing of contexts.
+class Plain {
+ public:
+  struct promise_type {
+    Plain get_return_object() {
+      return Plain(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_always final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+
+  Plain(const Plain&) = delete;
+  Plain& operator=(const Plain&) = delete;
+  ~Plain() { handle_.destroy(); }
+
+ private:
+  explicit Plain(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
+  std::coroutine_handle<promise_type> handle_;
+};
+Plain awaits_a_task(std::string& text) { co_await suspends<Task<>>(text, "task's"); }
+
+// F-G2, P23
+TEST(EndingOfOwnType, DestroyedWithATaskThatHasASnapshotEndsItThere) {
+  const taskctx_test::MisuseRecorder recorder;
+  const Scope scope{request, "outer"};
+  std::string text;
+  {
+    const Plain coroutine = awaits_a_task(text);
+    EXPECT_EQ(request.get(), "outer");
+  }
+  EXPECT_EQ(text, "destroyed in task's");
+  EXPECT_EQ(request.get(), "outer");
   EXPECT_TRUE(recorder.messages().empty());
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Manual: a coroutine type as users write them, resumed and destroyed by hand.
+// Manual: a coroutine type as users write them, resumed and destroyed by hand, or awaited.
 
 #ifndef TASKCTX_TESTS_MANUAL_H_
 #define TASKCTX_TESTS_MANUAL_H_
@@ -34,6 +34,19 @@ class Manual {
     }
   }
   void resume() { handle_.resume(); }
+  // Awaited, it begins in the context of its awaiter, which is not resumed at its end.
+  auto operator co_await() {
+    struct Awaiter {
+      [[nodiscard]] bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<promise_type> awaiter) const {
+        handle.promise().share_context(awaiter.promise());
+        handle.resume();
+      }
+      void await_resume() const noexcept {}
+      std::coroutine_handle<promise_type> handle;
+    };
+    return Awaiter{handle_};
+  }
   [[nodiscard]] bool done() const { return handle_.done(); }
 
  private:

@@ -36,17 +36,6 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// A flow that is part of a promise, and goes with it.
-class PromiseFlow : public Flow {
- public:
-  using Flow::Flow;
-  ~PromiseFlow() override {
-    if (is_entered()) {  // The coroutine is being destroyed.
-      leave();
-    }
-  }
-};
-
 // Enters the flow when the coroutine begins.
 template <typename Awaiter>
 struct Starting {
@@ -95,12 +84,16 @@ class ContextPromise : public internal::FlowPromise {
   template <typename Promise>
   requires std::is_base_of_v<ContextPromise, Promise>
   static void destroy(std::coroutine_handle<Promise> coroutine) noexcept {
-    ContextPromise& promise = coroutine.promise();
-    if (promise.flow() == &promise.own_flow_ && !coroutine.done()) {
-      promise.own_flow_.enter();  // Its end leaves it.
+    internal::Flow* const flow = coroutine.promise().flow();
+    const bool is_own = flow == &coroutine.promise().own_flow_;
+    if (coroutine.done() || flow->is_entered()) {
       coroutine.destroy();
     } else {
-      internal::destroy_in_flow(coroutine);
+      flow->enter();
+      coroutine.destroy();
+      if (!is_own) {  // That has left at its end.
+        flow->leave();
+      }
     }
   }
 

@@ -48,16 +48,23 @@ namespace internal {
 struct TaskAccess;
 
 // The flow of a task that is awaited by a coroutine that knows nothing of contexts.
-class SnapshotFlow final : public Flow {
- public:
-  SnapshotFlow(NodeRef context, std::coroutine_handle<> awaiter) noexcept
-      : Flow(context.get()), context_(std::move(context)), awaiter_(awaiter) {}
+struct Snapshot {
+  class TaskFlow final : public PromiseFlow {
+   public:
+    TaskFlow(Node* node, std::coroutine_handle<> awaiter) noexcept
+        : PromiseFlow(node), awaiter_(awaiter) {}
 
-  void end() noexcept override { hand_over(awaiter_); }
+    void end() noexcept override { hand_over(awaiter_); }
 
- private:
-  const NodeRef context_;
-  const std::coroutine_handle<> awaiter_;
+   private:
+    const std::coroutine_handle<> awaiter_;
+  };
+
+  explicit Snapshot(std::coroutine_handle<> awaiter)
+      : context(capture()), flow(context.get(), awaiter) {}
+
+  const NodeRef context;
+  TaskFlow flow;
 };
 
 class TaskPromiseBase : public FlowPromise {
@@ -83,6 +90,17 @@ class TaskPromiseBase : public FlowPromise {
 
   // Has `awaiter` resumed at the end; nullptr stands for Flow::end().
   void set_awaiter(std::coroutine_handle<> awaiter) noexcept { awaiter_ = awaiter; }
+  // Gives the coroutine a flow of its own, at whose end `awaiter` is resumed.
+  void make_own_flow(std::coroutine_handle<> awaiter) {
+    snapshot_ = std::make_unique<Snapshot>(awaiter);
+    set_flow(&snapshot_->flow);
+  }
+  // Prepares for being destroyed, perhaps suspended in the middle.
+  void enter_own_flow() noexcept {
+    if (snapshot_ != nullptr && !snapshot_->flow.is_entered()) {
+      snapshot_->flow.enter();  // Its end leaves it.
+    }
+  }
 
  protected:
   TaskPromiseBase() = default;
@@ -96,6 +114,7 @@ class TaskPromiseBase : public FlowPromise {
  private:
   std::coroutine_handle<> awaiter_;
   std::exception_ptr error_;
+  std::unique_ptr<Snapshot> snapshot_;
 };
 
 template <typename T>
@@ -156,7 +175,8 @@ class [[nodiscard]] Task {
   // Destroys the coroutine, begun or not; no other thread may be running it.
   ~Task() {
     if (coroutine_ != nullptr) {
-      internal::destroy_in_flow(coroutine_);
+      coroutine_.promise().enter_own_flow();
+      coroutine_.destroy();
     }
   }
 
@@ -167,7 +187,7 @@ class [[nodiscard]] Task {
   // awaited.
   //
   //   int sum = co_await add(1, 2);
-  auto operator co_await() noexcept { return Awaiter{coroutine_, nullptr}; }
+  auto operator co_await() noexcept { return Awaiter{coroutine_}; }
 
  private:
   friend promise_type;
@@ -186,16 +206,14 @@ class [[nodiscard]] Task {
         promise.set_flow(awaiter.promise().flow());
         promise.set_awaiter(awaiter);
       } else {
-        own_flow = std::make_unique<internal::SnapshotFlow>(internal::capture(), awaiter);
-        promise.set_flow(own_flow.get());
-        own_flow->enter();
+        promise.make_own_flow(awaiter);
+        promise.flow()->enter();
       }
       promise.flow()->go_on(coroutine);
     }
     T await_resume() { return coroutine.promise().take(); }
 
     Handle coroutine;
-    std::unique_ptr<internal::SnapshotFlow> own_flow;
   };
 
   static void check(Handle coroutine, const char* verb) {

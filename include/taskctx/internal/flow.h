@@ -158,6 +158,17 @@ class Flow {
 
 inline constinit Flow::Loop Flow::no_loop{};
 
+// A flow that is part of a promise, and goes with it.
+class PromiseFlow : public Flow {
+ public:
+  using Flow::Flow;
+  ~PromiseFlow() override {
+    if (is_entered()) {  // The coroutine is being destroyed.
+      leave();
+    }
+  }
+};
+
 // Returns what `co_await awaitable` asks.
 template <typename A>
 decltype(auto) awaiter_of(A&& awaitable) {
@@ -257,19 +268,6 @@ class FlowPromise {
  private:
   Flow* flow_ = nullptr;
 };
-
-// Destroys a coroutine, which may be suspended in the middle, within its flow.
-template <typename Promise>
-void destroy_in_flow(std::coroutine_handle<Promise> handle) noexcept {
-  Flow* const flow = handle.promise().flow();
-  if (flow != nullptr && !handle.done() && !flow->is_entered()) {
-    flow->enter();
-    handle.destroy();
-    flow->leave();
-  } else {
-    handle.destroy();
-  }
-}
 
 }  // namespace internal
 }  // namespace v1
