@@ -18,8 +18,6 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "manual.h"
-#include "support.h"
 #include "taskctx/context_promise.h"
 #include "taskctx/context_var.h"
 #include "taskctx/coro.h"
@@ -29,6 +27,8 @@
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "taskctx/when_all.h"
+#include "tests/manual.h"
+#include "tests/support.h"
 
 namespace {
 

@@ -16,8 +16,6 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "manual.h"
-#include "support.h"
 #include "taskctx/context.h"
 #include "taskctx/context_promise.h"
 #include "taskctx/context_var.h"
@@ -25,6 +23,8 @@
 #include "taskctx/generator.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
+#include "tests/manual.h"
+#include "tests/support.h"
 
 namespace {
 

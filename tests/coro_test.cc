@@ -22,7 +22,6 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "support.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/job_errors.h"
@@ -31,6 +30,7 @@
 #include "taskctx/scope.h"
 #include "taskctx/this_job.h"
 #include "taskctx/token.h"
+#include "tests/support.h"
 
 namespace {
 

@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "support.h"
 #include "taskctx/context_var.h"
 #include "taskctx/coro.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
+#include "tests/support.h"
 
 namespace {
 

@@ -322,8 +322,8 @@ TEST(Account, TellsWhichRequestUsedThePool) {
   };
   Attribution<std::string> account{request_id};
   {
-    JobPool pool{{.concurrency = 1, .attribution = account}};
     Latch go;
+    JobPool pool{{.concurrency = 1, .attribution = account}};
     pool.post([&] { go.wait(); });
     {
       const Scope scope{request_id, "small"};

@@ -176,9 +176,9 @@ TEST_P(JobPoolTest, AJobsValuesAreGoneWhenItIsDoneAndNobodyHasAHandle) {
 TEST_P(JobPoolTest, TheContextIsReadableAfterTheEndAsTheJobLeftIt) {
   Job<void> job;
   {
+    Latch go;
     JobPool short_lived{{.concurrency = GetParam()}};
     const Scope scope{request_id, "r-1"};
-    Latch go;
     job = short_lived.submit([&] {
       go.wait();
       number.set(3);

@@ -12,14 +12,7 @@
 
 #include "taskctx/context_var.h"
 #include "taskctx/scope.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
+#include "tests/sanitizers.h"
 
 namespace {
 
@@ -48,9 +41,9 @@ void migrate() {
 
 // F-G4
 TEST(Migration, AFunctionThatGoesOnOnAnotherThreadReadsThatThreadsContext) {
-#ifdef SANITIZED
-  GTEST_SKIP() << "sanitizers know nothing of this kind of suspension";
-#endif
+  if (taskctx_test::kAddressSanitizer || taskctx_test::kThreadSanitizer) {
+    GTEST_SKIP() << "sanitizers know nothing of this kind of suspension";
+  }
   static std::array<char, 262'144> stack;
   std::thread([] {
     const Scope scope{variable, 1};

@@ -13,12 +13,9 @@
 #include "taskctx/scope.h"
 #include "tests/shared_libraries/library.h"
 
-#ifdef __SANITIZE_ADDRESS__
-// Here the core is meant to be there three times.
-extern "C" const char* __asan_default_options() {  // NOLINT: the sanitizer's name
-  return "detect_odr_violation=0";
-}
-#endif
+// Asked for by AddressSanitizer: here the core is meant to be there three times.
+extern "C" const char* __asan_default_options();  // NOLINT: the sanitizer's name
+extern "C" const char* __asan_default_options() { return "detect_odr_violation=0"; }  // NOLINT
 
 namespace {
 

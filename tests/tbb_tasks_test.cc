@@ -22,6 +22,7 @@
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "taskctx/token.h"
+#include "tests/sanitizers.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
 
@@ -56,17 +57,7 @@ thread_local int thread_request = 0;
 }
 
 // Under ThreadSanitizer oneTBB suspends threads instead of stacks: nothing goes on on another one.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kStacksMove = false;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-constexpr bool kStacksMove = false;
-#else
-constexpr bool kStacksMove = true;
-#endif
-#else
-constexpr bool kStacksMove = true;
-#endif
+constexpr bool kStacksMove = !taskctx_test::kThreadSanitizer;
 
 // Takes a few microseconds, so that others find something to do.
 void work() {
