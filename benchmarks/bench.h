@@ -43,8 +43,10 @@ inline T opaque(T value) {
   return value;
 }
 
+// Flattened, for a compiler that is asked for the same eight times makes a function of it.
 template <std::size_t... kIndices, typename Operation>
-inline void unroll(std::index_sequence<kIndices...> /*indices*/, Operation& operation) {
+[[gnu::flatten]] inline void unroll(std::index_sequence<kIndices...> /*indices*/,
+                                    Operation& operation) {
   // Between two operations all memory may change: what the first one stored is not dead, and what
   // the second one loads is not known.
   (((void)kIndices, operation(), clobber()), ...);

@@ -89,10 +89,8 @@ test_release() {
   local release=$1 root=$roots/$1
   [[ -d "$root/usr" ]] || make_root "$root" "$release"
   copy_tree "$root"
-  if ! in_root "$root" 'command -v bazel g++ pkg-config >/dev/null'; then
-    cp /etc/resolv.conf "$root/etc/resolv.conf"
-    in_root "$root" 'apt-get update; tools/setup.sh'
-  fi
+  cp /etc/resolv.conf "$root/etc/resolv.conf"
+  in_root "$root" 'tools/setup.sh --dev'
   # Bazel's own sandbox wants namespaces that a chroot does not give.
   in_root "$root" "tools/bazel.sh test --spawn_strategy=local --color=no --curses=no \
     --noshow_progress --keep_going $targets"

@@ -86,7 +86,7 @@ class ContextVar {
   // is to be. Throws LookupError if there is neither, and what computing throws. O(1), neither
   // allocates nor locks; creates nothing. For the lifetime of a reference see get_type. (`place` is
   // the caller's own: nobody gives it.)
-  [[nodiscard]] get_type get(internal::ReadPlace place = {}) const {
+  [[nodiscard, gnu::always_inline]] get_type get(internal::ReadPlace place = {}) const {
     const std::uint64_t key = variable_.key();
     const internal::Node* node = internal::current_node();
     const internal::Entry* entry = internal::place_of<kBoxed>(node, variable_, key).entry;
@@ -99,7 +99,7 @@ class ContextVar {
   // Returns the value that is set here, else `otherwise`, even if a default is declared. By value;
   // otherwise as get().
   template <std::convertible_to<T> U>
-  [[nodiscard]] T get(U&& otherwise, internal::ReadPlace place = {}) const {
+  [[nodiscard, gnu::always_inline]] T get(U&& otherwise, internal::ReadPlace place = {}) const {
     if (const internal::Entry* entry = lookup()) [[likely]] {
       return *internal::value_of<T>(*entry);
     }
@@ -110,7 +110,7 @@ class ContextVar {
   // Borrows what get() would return; nullptr where that would throw. Valid until this thread's next
   // set() or reset() of any variable, or the end of the context, whichever is first. O(1), neither
   // allocates nor locks.
-  [[nodiscard]] const T* find(internal::ReadPlace place = {}) const noexcept {
+  [[nodiscard, gnu::always_inline]] const T* find(internal::ReadPlace place = {}) const noexcept {
     if (const internal::Entry* entry = lookup()) [[likely]] {
       return internal::value_of<T>(*entry);
     }
