@@ -430,10 +430,10 @@ TEST(TaskTest, WhatATaskHasSetIsMergedIntoTheContextOfTheOneThatAwaitsIt) {
 
 TEST(TaskTest, WhenAnyGivesTheFirstThatEnds) {
   const Watchdog watchdog("WhenAny");
-  JobPool pool{{.concurrency = 1}};
   std::latch never(1);
   std::atomic<bool> has_ended = false;
   std::latch begun(1);
+  JobPool pool{{.concurrency = 1}};  // Waits for what uses those.
   const int index = pool.spawn([](std::latch& has_begun, std::latch& may_end,
                                   std::atomic<bool>& end) -> Task<int> {
                           std::vector<Task<>> tasks;

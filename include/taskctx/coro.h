@@ -16,7 +16,7 @@
 //
 // Threads:  all calls are thread-safe.
 // Lifetime: a pool's destructor waits for what was spawned there, suspended or not: what waits for
-//           something that never happens keeps it for ever, until it is cancelled. A coroutine of
+//           something that never happens keeps it until it is cancelled. A coroutine of
 //           another kind may be destroyed while it waits, if nobody can be resuming it.
 // Errors:   JobError where the task is empty or has been awaited, where the job's handle is empty,
 //           and after the pool's shutdown. JobCancelled comes out of co_await in a coroutine whose
@@ -27,13 +27,8 @@
 #ifndef TASKCTX_CORO_H_
 #define TASKCTX_CORO_H_
 
-#include <array>
-#include <concepts>
 #include <coroutine>
-#include <cstddef>
-#include <new>
 #include <ranges>
-#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>

@@ -66,8 +66,20 @@ class GeneratorFlow final : public PromiseFlow {
   NodeRef writes_;  // What it has set itself, if it reads its consumer's.
 };
 
-// What the promises of both kinds have in common.
-template <typename T, GeneratorReads kReads>
+// How an AsyncGenerator is suspended: its consumer goes on.
+struct HandOver {
+  using KnowsFlow = void;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> generator) const noexcept {
+    generator.promise().hand_over();
+  }
+  void await_resume() const noexcept {}
+};
+
+// What the promises of both kinds have in common. `Yield` is how they are suspended with a value.
+template <typename T, GeneratorReads kReads, typename Yield>
 class GeneratorPromise : public FlowPromise {
  public:
   using Value = std::remove_reference_t<T>;
@@ -75,6 +87,23 @@ class GeneratorPromise : public FlowPromise {
   GeneratorPromise() : own_flow_(kReads) { set_flow(&own_flow_); }
 
   std::suspend_always initial_suspend() noexcept { return {}; }
+  Yield final_suspend() noexcept {
+    value_ = nullptr;
+    return {};
+  }
+  Yield yield_value(Value& value) noexcept {
+    value_ = std::addressof(value);
+    return {};
+  }
+  Yield yield_value(Value&& value) noexcept {
+    value_ = std::addressof(value);
+    return {};
+  }
+  // What is a constant is copied: whoever gets it may move it away.
+  auto yield_value(const Value& value) requires(!std::is_reference_v<T> && !std::is_const_v<T> &&
+                                                std::is_copy_constructible_v<T>) {
+    return YieldCopy(value);
+  }
   void return_void() noexcept {}
   void unhandled_exception() noexcept { error_ = std::current_exception(); }
 
@@ -89,8 +118,10 @@ class GeneratorPromise : public FlowPromise {
   }
 
  protected:
-  // Yields a copy, which is there until the coroutine goes on. `Yield` is how it is suspended.
-  template <typename Yield>
+  ~GeneratorPromise() = default;
+
+ private:
+  // Yields a copy, which is there until the coroutine goes on.
   struct YieldCopy : Yield {
     explicit YieldCopy(const Value& original) : value(original) {}
     template <typename Promise>
@@ -100,14 +131,7 @@ class GeneratorPromise : public FlowPromise {
     }
     Value value;
   };
-  // What is yielded as a constant is copied: whoever gets it may move it away.
-  static constexpr bool kCopies =
-      !std::is_reference_v<T> && !std::is_const_v<T> && std::is_copy_constructible_v<T>;
 
-  ~GeneratorPromise() = default;
-  void set_value(Value* value) noexcept { value_ = value; }
-
- private:
   GeneratorFlow own_flow_;
   Value* value_ = nullptr;
   std::exception_ptr error_;
@@ -164,26 +188,10 @@ class [[nodiscard]] Generator {
 };
 
 template <typename T, GeneratorReads kReads>
-class Generator<T, kReads>::promise_type : public internal::GeneratorPromise<T, kReads> {
+class Generator<T, kReads>::promise_type
+    : public internal::GeneratorPromise<T, kReads, std::suspend_always> {
  public:
   Generator get_return_object() noexcept { return Generator(Handle::from_promise(*this)); }
-  std::suspend_always final_suspend() noexcept {
-    this->set_value(nullptr);
-    return {};
-  }
-  std::suspend_always yield_value(std::remove_reference_t<T>& value) noexcept {
-    this->set_value(std::addressof(value));
-    return {};
-  }
-  std::suspend_always yield_value(std::remove_reference_t<T>&& value) noexcept {
-    this->set_value(std::addressof(value));
-    return {};
-  }
-  auto yield_value(const std::remove_reference_t<T>& value) requires
-      internal::GeneratorPromise<T, kReads>::kCopies {
-    return typename internal::GeneratorPromise<T, kReads>::template YieldCopy<std::suspend_always>(
-        value);
-  }
   void await_transform() = delete;
 };
 
@@ -279,34 +287,11 @@ class [[nodiscard]] AsyncGenerator {
 };
 
 template <typename T, GeneratorReads kReads>
-class AsyncGenerator<T, kReads>::promise_type : public internal::GeneratorPromise<T, kReads> {
+class AsyncGenerator<T, kReads>::promise_type
+    : public internal::GeneratorPromise<T, kReads, internal::HandOver> {
  public:
-  struct Yield {
-    using KnowsFlow = void;
-
-    [[nodiscard]] bool await_ready() const noexcept { return false; }
-    void await_suspend(Handle generator) const noexcept { generator.promise().hand_over(); }
-    void await_resume() const noexcept {}
-  };
-
   AsyncGenerator get_return_object() noexcept {
     return AsyncGenerator(Handle::from_promise(*this));
-  }
-  Yield final_suspend() noexcept {
-    this->set_value(nullptr);
-    return {};
-  }
-  Yield yield_value(std::remove_reference_t<T>& value) noexcept {
-    this->set_value(std::addressof(value));
-    return {};
-  }
-  Yield yield_value(std::remove_reference_t<T>&& value) noexcept {
-    this->set_value(std::addressof(value));
-    return {};
-  }
-  auto yield_value(const std::remove_reference_t<T>& value) requires
-      internal::GeneratorPromise<T, kReads>::kCopies {
-    return typename internal::GeneratorPromise<T, kReads>::template YieldCopy<Yield>(value);
   }
 
   void set_consumer(std::coroutine_handle<> consumer, internal::Flow* flow) noexcept {
@@ -314,7 +299,7 @@ class AsyncGenerator<T, kReads>::promise_type : public internal::GeneratorPromis
     consumers_flow_ = flow;
   }
 
- private:
+  // Has the consumer go on, which is told of the value.
   void hand_over() noexcept {
     if (consumers_flow_ != nullptr) {
       this->own_flow().hand_over(*consumers_flow_, consumer_);
@@ -323,6 +308,7 @@ class AsyncGenerator<T, kReads>::promise_type : public internal::GeneratorPromis
     }
   }
 
+ private:
   std::coroutine_handle<> consumer_;
   internal::Flow* consumers_flow_ = nullptr;
 };

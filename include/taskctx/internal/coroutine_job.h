@@ -10,8 +10,6 @@
 #include <coroutine>
 #include <cstdint>
 #include <optional>
-#include <span>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
