@@ -2,14 +2,15 @@
 
 #include "tests/fuse.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
 
-constinit taskctx_test::Fuse taskctx_test::allocations;
+constinit thread_local taskctx_test::Fuse taskctx_test::allocations;
 
 namespace {
-long live = 0;
+std::atomic<long> live{0};
 }  // namespace
 
 long taskctx_test::live_allocations() { return live; }

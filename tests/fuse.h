@@ -7,7 +7,8 @@
 //   attempt();
 //   bool failed = allocations.disarm();
 //
-// A program that links this has its own operator new. Threads: one at a time.
+// A program that links this has its own operator new. Threads: each has a fuse of its own; what is
+// alive is counted for all of them.
 
 #ifndef TASKCTX_TESTS_FUSE_H_
 #define TASKCTX_TESTS_FUSE_H_
@@ -32,8 +33,8 @@ class Fuse {
   int left_ = kOff;
 };
 
-// Asked by operator new.
-extern Fuse allocations;
+// Asked by operator new on this thread.
+extern constinit thread_local Fuse allocations;
 
 // Returns how many allocations have not been freed.
 long live_allocations();
