@@ -19,7 +19,8 @@ ROW = re.compile(r"^\| ([A-Z][\w-]*) \| (.+) \| (.*) \|$")
 def tests_with_ids():
     """Returns {"Suite.Name": the ids in the comment above the test}."""
     found = {}
-    for path in sorted((ROOT / "tests").glob("*.cc")):
+    tests = ROOT / "tests"
+    for path in [*sorted(tests.glob("*.cc")), *sorted(tests.glob("compile_errors/*.cc"))]:
         for comment, suite, name in TEST.findall(path.read_text(encoding="utf-8")):
             found[f"{suite}.{name}"] = set(ID.findall(comment))
     return found

@@ -262,7 +262,9 @@ class Context {
 class [[nodiscard]] ContextScope {
  public:
   // Enters `context`, which must outlive the block. Throws ContextError if it is entered already.
-  explicit ContextScope(Context& context) : leaver_{(context.enter(), context)} {}
+  [[nodiscard("give it a name: without one it ends at once")]] explicit ContextScope(
+      Context& context)
+      : leaver_{(context.enter(), context)} {}
   ContextScope(const ContextScope&) = delete;
   ContextScope& operator=(const ContextScope&) = delete;
   // Leaves it. That it is not the innermost one is reported as a misuse.

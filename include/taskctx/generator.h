@@ -247,7 +247,7 @@ class [[nodiscard]] AsyncGenerator {
   // end, and from then on.
   //
   //   while (const Row* row = co_await rows.next()) print(*row);
-  auto next() noexcept { return Next{coroutine_}; }
+  [[nodiscard]] auto next() noexcept { return Next{coroutine_}; }
 
  private:
   using Handle = std::coroutine_handle<promise_type>;

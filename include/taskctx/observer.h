@@ -40,7 +40,8 @@ class [[nodiscard]] SwitchObserver {
 
   // Registers `function`. Observers are called in the order of their registration. Throws
   // std::bad_alloc.
-  explicit SwitchObserver(Function function);
+  [[nodiscard("give it a name: without one it ends at once")]] explicit SwitchObserver(
+      Function function);
   SwitchObserver(const SwitchObserver&) = delete;
   SwitchObserver& operator=(const SwitchObserver&) = delete;
   ~SwitchObserver();

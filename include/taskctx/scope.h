@@ -152,12 +152,14 @@ class [[nodiscard]] Scope {
   // Sets `variable` to `value`, or removes it if that is taskctx::unset, then goes on with `more`
   // pairs of variable and value. Costs as much as ContextVar::set() for each.
   template <typename V, typename... More>
-  [[gnu::always_inline]] explicit Scope(internal::Named<T> variable, V&& value, More&&... more)
+  [[nodiscard("give it a name: without one it ends at once")]] [[gnu::always_inline]] explicit Scope(
+      internal::Named<T> variable, V&& value, More&&... more)
       : binding_(variable, std::forward<V>(value)),
         rest_(internal::ScopePlace{variable.place}, std::forward<More>(more)...) {}
 
   // Adopts a token: what it can undo is undone when the scope ends.
-  explicit Scope(Token<T>&& token, SourcePlace place = SourcePlace::current()) noexcept
+  [[nodiscard("give it a name: without one it ends at once")]] explicit Scope(
+      Token<T>&& token, SourcePlace place = SourcePlace::current()) noexcept
       : binding_(std::move(token), place), rest_(internal::ScopePlace{place}) {}
 
   Scope(const Scope&) = delete;

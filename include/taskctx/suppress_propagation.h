@@ -36,7 +36,8 @@ extern ContextVar<Suppression> suppression;
 // Scope.
 class [[nodiscard]] SuppressPropagation {
  public:
-  explicit SuppressPropagation(SourcePlace place = SourcePlace::current())
+  [[nodiscard("give it a name: without one it ends at once")]] explicit SuppressPropagation(
+      SourcePlace place = SourcePlace::current())
       : scope_(internal::Named(internal::suppression, place), internal::Suppression{}) {}
 
  private:

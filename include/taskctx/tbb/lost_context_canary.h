@@ -26,7 +26,7 @@ namespace tbb {
 class [[nodiscard]] LostContextCanary {
  public:
   // Begins to watch. Thread-safe, O(1).
-  LostContextCanary() noexcept;
+  [[nodiscard("give it a name: without one it ends at once")]] LostContextCanary() noexcept;
   LostContextCanary(const LostContextCanary&) = delete;
   LostContextCanary& operator=(const LostContextCanary&) = delete;
   // Ends it, if this is the last one.

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Wrong uses of what wraps oneTBB, and of what is for tests, and what the compiler says of them
+// (compile_errors_test.py).
+
+#include <string>
+#include <vector>
+
+#include "taskctx/context.h"
+#include "taskctx/context_var.h"
+#include "taskctx/tbb.h"
+#include "taskctx/testing.h"
+
+#undef TEST
+#define TEST(suite, name) void suite##_##name()
+
+inline taskctx::ContextVar<std::string> user{"user", "nobody"};
+
+// J90
+// warning: give it a name: without one it ends at once
+TEST(UnnamedGuards, ACanaryIsWarnedOf) { taskctx::tbb::LostContextCanary{}; }
+
+// J90
+// warning: give it a name: without one it ends at once
+TEST(UnnamedGuards, AnIsolatedContextIsWarnedOf) { taskctx::testing::IsolatedContext{}; }
+
+// J90
+// warning: give it a name: without one it ends at once
+TEST(UnnamedGuards, AnIsolatedCopyIsWarnedOf) {
+  taskctx::testing::IsolatedContext{taskctx::copy_context()};
+}
+
+// J90
+// warning: give it a name: without one it ends at once
+TEST(UnnamedGuards, ALeakCheckIsWarnedOf) { taskctx::testing::LeakCheck(); }
+
+// J90
+// silent:
+TEST(UnnamedGuards, NamedOnesOfTestsAreNot) {
+  const taskctx::tbb::LostContextCanary canary;
+  const taskctx::testing::IsolatedContext isolated;
+  const taskctx::testing::IsolatedContext copied(taskctx::copy_context());
+  const taskctx::testing::LeakCheck leaks;
+}
