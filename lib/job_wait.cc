@@ -2,9 +2,6 @@
 //
 // Waiting for jobs: blocking, and helping.
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
-
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -15,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "taskctx/deadline.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/parking.h"
@@ -48,16 +46,7 @@ HelpersSpot& helpers_spot() {
 
 }  // namespace
 
-bool wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
-             absl::Time deadline) {
-  if (deadline == absl::InfiniteFuture()) {
-    changed.wait(lock);
-    return true;
-  }
-  return changed.wait_until(lock, absl::ToChronoTime(deadline)) == std::cv_status::no_timeout;
-}
-
-bool park(const JobState* job, absl::Time deadline) {
+bool park(const JobState* job, Deadline deadline) {
   Spot& spot = spot_of(job);
   std::unique_lock lock(spot.mutex);
   while (!job->is_done()) {
@@ -88,8 +77,8 @@ void unpark_helpers() noexcept {
   }
 }
 
-bool JobState::block(absl::Time deadline) {
-  if (deadline != absl::InfiniteFuture()) {
+bool JobState::block(Deadline deadline) {
+  if (!deadline.is_never()) {
     if ((bits_.fetch_or(kAwaited, std::memory_order_acq_rel) & kDone) != 0) {
       return true;
     }
@@ -103,7 +92,7 @@ bool JobState::block(absl::Time deadline) {
   return true;
 }
 
-bool JobState::wait_slowly(absl::Time deadline) {
+bool JobState::wait_slowly(Deadline deadline) {
   pool()->check_not_forked("wait for job", name());
   const void* here = current_activation()->origin.executor();
   if (here != nullptr) {
@@ -117,7 +106,7 @@ class Helper {
  public:
   Helper(JobState& target, PoolCore* here) : target_(target), here_(here) {}
 
-  void help(absl::Time deadline) {
+  void help(Deadline deadline) {
     // Whoever waits has a handle, so performing it is not the end of the target.
     while (!target_.is_done()) {  // NOLINT(clang-analyzer-cplusplus.NewDelete)
       std::vector<HeldJob> missing;
@@ -139,7 +128,7 @@ class Helper {
     bool is_expanded = false;
   };
 
-  void help_what_it_waits_for(absl::Time deadline) {
+  void help_what_it_waits_for(Deadline deadline) {
     HelpersSpot& spot = helpers_spot();
     // Counted before we look: whoever makes a job ready after that, wakes us.
     spot.parked.fetch_add(1, std::memory_order_acq_rel);
@@ -203,7 +192,7 @@ class Helper {
   PoolCore* const here_;
 };
 
-void help(JobState& target, PoolCore* here, absl::Time deadline) {
+void help(JobState& target, PoolCore* here, Deadline deadline) {
   Helper(target, here).help(deadline);
 }
 

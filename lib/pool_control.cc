@@ -18,9 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "taskctx/context.h"
+#include "taskctx/deadline.h"
 #include "taskctx/errors.h"
 #include "taskctx/internal/accountant.h"
 #include "taskctx/internal/job_state.h"
@@ -189,7 +188,7 @@ void PoolCore::tell_quiet_waiters() noexcept {
   changed_.notify_all();
 }
 
-bool PoolCore::wait_until_quiet(absl::Time deadline) {
+bool PoolCore::wait_until_quiet(Deadline deadline) {
   quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
   bool is_over = true;
   {
@@ -205,7 +204,7 @@ bool PoolCore::wait_until_quiet(absl::Time deadline) {
   return is_over;
 }
 
-bool PoolCore::drain(absl::Time deadline) {
+bool PoolCore::drain(Deadline deadline) {
   check_not_forked("drain pool", name_);
   if (current_activation()->origin.executor() == this) {
     throw JobError("cannot drain pool '" + name_ + "': one of its own jobs would wait for itself");
@@ -213,7 +212,7 @@ bool PoolCore::drain(absl::Time deadline) {
   return wait_until_quiet(deadline);
 }
 
-std::vector<UnfinishedJob> PoolCore::shutdown(absl::Time deadline) {
+std::vector<UnfinishedJob> PoolCore::shutdown(Deadline deadline) {
   check_not_forked("shut down pool", name_);
   if (current_activation()->origin.executor() == this) {
     throw JobError("cannot shut down pool '" + name_ +
@@ -305,7 +304,7 @@ void PoolCore::close() noexcept {
     is_orphaned_ = true;
     return;
   }
-  (void)wait_until_quiet(absl::InfiniteFuture());
+  (void)wait_until_quiet(Deadline());
   finalize();
 }
 

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "taskctx/deadline.h"
 #include "taskctx/internal/accountant.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/parking.h"
@@ -162,7 +163,7 @@ void PoolCore::enter(JobState* job, Admission& admission) {
     refuse_entered(job);
   } else if (admission.runs_here_) [[unlikely]] {
     if (job->is_bulk_) {
-      help(*job, this, absl::InfiniteFuture());
+      help(*job, this, Deadline());
     } else {
       job->perform();
     }

@@ -8,8 +8,7 @@
 #include <mutex>
 #include <thread>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/internal/parking.h"
 
 namespace taskctx {
@@ -40,9 +39,10 @@ bool Timer::add(TimerEntry& entry) noexcept {
       }
       pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
-    entry.place_ = entries_.emplace(entry.due_, &entry);
+    TimerEntry::Entries& entries = entries_of(entry.due_.clock());
+    entry.place_ = entries.emplace(entry.due_.nanoseconds(), &entry);
     entry.is_set_ = true;
-    if (entry.place_ == entries_.begin()) {
+    if (entry.place_ == entries.begin()) {
       changed_.notify_one();
     }
     return true;
@@ -56,7 +56,7 @@ bool Timer::remove(TimerEntry& entry) noexcept {
   if (!entry.is_set_) {
     return false;
   }
-  entries_.erase(entry.place_);
+  entries_of(entry.due_.clock()).erase(entry.place_);
   entry.is_set_ = false;
   return true;
 }
@@ -64,21 +64,28 @@ bool Timer::remove(TimerEntry& entry) noexcept {
 void Timer::run() noexcept {
   std::unique_lock lock(mutex_);
   while (true) {
-    if (entries_.empty()) {
-      changed_.wait(lock);
-      continue;
+    Deadline next;
+    bool has_fired = false;
+    for (TimerEntry::Entries& entries : entries_) {  // In turn: neither waits for all of the other.
+      if (entries.empty()) {
+        continue;
+      }
+      TimerEntry& entry = *entries.begin()->second;
+      if (entry.due_.has_passed()) {
+        entries.erase(entries.begin());
+        entry.is_set_ = false;
+        lock.unlock();
+        entry.fire_(entry);
+        lock.lock();
+        has_fired = true;
+      } else if (const Deadline look = next_look(entry.due_);
+                 look.nanoseconds() < next.nanoseconds()) {
+        next = look;
+      }
     }
-    const auto first = entries_.begin();
-    if (first->first > absl::Now()) {
-      (void)wait_on(changed_, lock, first->first);
-      continue;
+    if (!has_fired) {
+      (void)wait_on(changed_, lock, next);
     }
-    TimerEntry& entry = *first->second;
-    entries_.erase(first);
-    entry.is_set_ = false;
-    lock.unlock();
-    entry.fire_(entry);
-    lock.lock();
   }
 }
 

@@ -34,8 +34,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/internal/coroutine_job.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/flow.h"
@@ -118,15 +117,15 @@ auto as_jobs(Tasks&& tasks) {
 }  // namespace internal
 
 // Suspends the coroutine until a time has come, or has passed; 0 and less let others have their
-// turn. Keeps no thread. Precise as JobPool::submit_after(). O(log n) of what is to come. Throws
-// std::bad_alloc.
+// turn. Keeps no thread. Times and clocks, and how precise that is, are those of
+// JobPool::submit_at() and submit_after(). O(log n) of what is to come. Throws std::bad_alloc.
 //
 //   co_await taskctx::sleep_for(absl::Milliseconds(100));
-[[nodiscard]] inline internal::Sleep sleep_until(absl::Time due) noexcept {
+[[nodiscard]] inline internal::Sleep sleep_until(Deadline due) noexcept {
   return internal::Sleep(due);
 }
-[[nodiscard]] inline internal::Sleep sleep_for(absl::Duration delay) noexcept {
-  return internal::Sleep(absl::Now() + delay);
+[[nodiscard]] inline internal::Sleep sleep_for(Timeout delay) noexcept {
+  return internal::Sleep(Deadline::after(delay));
 }
 
 // Queues the coroutine behind what is queued already, and lets others have their turn.

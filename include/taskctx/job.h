@@ -26,9 +26,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "taskctx/context.h"
+#include "taskctx/deadline.h"
 #include "taskctx/internal/dependent.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
@@ -130,15 +129,16 @@ class JobHandle {
   //   job.wait();
   void wait() const { state("wait for").wait(); }
 
-  // Waits as wait() does, but no longer than until `deadline`, or for `timeout`; returns whether
-  // the job has ended. A job that is run right here is run to its end.
+  // Waits as wait() does, but no longer than until `deadline`, or for `timeout`, which may be
+  // absl's or std::chrono's (deadline.h); returns whether the job has ended. A job that is run
+  // right here is run to its end.
   //
   //   while (!job.wait_for(absl::Milliseconds(100))) report_progress();
-  [[nodiscard]] bool wait_until(absl::Time deadline) const {
+  [[nodiscard]] bool wait_until(Deadline deadline) const {
     return state("wait for").wait_until(deadline);
   }
-  [[nodiscard]] bool wait_for(absl::Duration timeout) const {
-    return wait_until(absl::Now() + timeout);
+  [[nodiscard]] bool wait_for(Timeout timeout) const {
+    return wait_until(Deadline::after(timeout));
   }
 
   // Asks the job to end. Returns true if nobody had begun it: it never runs then, its callable is

@@ -40,8 +40,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/executor.h"
 #include "taskctx/internal/bulk.h"
 #include "taskctx/internal/dependent.h"
@@ -194,32 +193,34 @@ class JobPool {
   }
 
   // Submits `function(args...)` when `due` has come, or `delay` has passed, in a snapshot that is
-  // taken now. Job::cancel() takes it back. It takes no room in a bounded queue. Precise to about a
-  // tenth of a millisecond, by the system's clock. O(log n) of what is to come.
+  // taken now. Times are absl's or std::chrono's; a delay runs on the monotonic clock, a time of
+  // day on the wall's (deadline.h). Job::cancel() takes it back. It takes no room in a bounded
+  // queue. Precise to about a tenth of a millisecond. O(log n) of what is to come.
   //
   //   auto retry = pool.submit_after(absl::Seconds(1), [] { try_again(); });
   //   pool.submit_at(next_midnight, rotate_logs);
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(absl::Time due,
+  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(Deadline due,
                                                                                    F&& function,
                                                                                    Args&&... args) {
     return start_delayed(due, nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(
-      const JobOptions& options, absl::Time due, F&& function, Args&&... args) {
+      const JobOptions& options, Deadline due, F&& function, Args&&... args) {
     return start_delayed(due, &options, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_after(
-      absl::Duration delay, F&& function, Args&&... args) {
-    return submit_at(absl::Now() + delay, std::forward<F>(function), std::forward<Args>(args)...);
+      Timeout delay, F&& function, Args&&... args) {
+    return start_delayed(Deadline::after(delay), nullptr, std::forward<F>(function),
+                         std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
   requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_after(
-      const JobOptions& options, absl::Duration delay, F&& function, Args&&... args) {
-    return submit_at(options, absl::Now() + delay, std::forward<F>(function),
-                     std::forward<Args>(args)...);
+      const JobOptions& options, Timeout delay, F&& function, Args&&... args) {
+    return start_delayed(Deadline::after(delay), &options, std::forward<F>(function),
+                         std::forward<Args>(args)...);
   }
 
   // Returns the pool as an executor, for libraries that want one (executor.h).
@@ -232,19 +233,22 @@ class JobPool {
   //   if (pool.stats().queued > 1000) shed_load();
   [[nodiscard]] JobPoolStats stats() const { return core_->stats(); }
 
-  // Waits until nothing is queued, waiting or running, or until `deadline`; returns whether that is
-  // so. Throws JobError in one of the pool's own jobs, which would wait for itself.
+  // Waits until nothing is queued, waiting or running, but no longer than until `deadline`, or for
+  // `timeout`; returns whether that is so. Throws JobError in one of the pool's own jobs, which
+  // would wait for itself.
   //
   //   pool.drain();
-  bool drain(absl::Time deadline = absl::InfiniteFuture()) { return core_->drain(deadline); }
+  bool drain(Deadline deadline = {}) { return core_->drain(deadline); }
+  bool drain(Timeout timeout) { return drain(Deadline::after(timeout)); }
 
   // Takes no more jobs from now on, and waits as drain() does. At `deadline` it cancels what has
   // not begun, asks what runs to end (this_job::cancel_requested()), and returns a list of both.
   // The destructor still waits for what runs. Throws JobError likewise.
   //
-  //   for (const auto& job : pool.shutdown(absl::Now() + absl::Seconds(5))) log(job.name);
-  std::vector<UnfinishedJob> shutdown(absl::Time deadline = absl::InfiniteFuture()) {
-    return core_->shutdown(deadline);
+  //   for (const auto& job : pool.shutdown(absl::Seconds(5))) log(job.name);
+  std::vector<UnfinishedJob> shutdown(Deadline deadline = {}) { return core_->shutdown(deadline); }
+  std::vector<UnfinishedJob> shutdown(Timeout timeout) {
+    return shutdown(Deadline::after(timeout));
   }
 
  private:
@@ -297,7 +301,7 @@ class JobPool {
   }
 
   template <typename F, typename... Args>
-  internal::JobOf<F, Args...> start_delayed(absl::Time due, const JobOptions* options, F&& function,
+  internal::JobOf<F, Args...> start_delayed(Deadline due, const JobOptions* options, F&& function,
                                             Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
     using Task = internal::DelayedTask<R, internal::CallOf<F, Args...>>;

@@ -4,7 +4,7 @@
 //
 //   const taskctx::JobPoolStats now = pool.stats();
 //   gauge("queued", now.queued);
-//   for (const auto& job : pool.shutdown(absl::Now() + absl::Seconds(5))) { log(job.name); }
+//   for (const auto& job : pool.shutdown(absl::Seconds(5))) { log(job.name); }
 
 #ifndef TASKCTX_JOB_STATS_H_
 #define TASKCTX_JOB_STATS_H_

@@ -17,8 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/node.h"
@@ -195,7 +194,7 @@ template <typename R, typename F>
 class DelayedTask final : public JobResult<R>, private TimerEntry {
  public:
   template <typename G>
-  DelayedTask(PoolCore* pool, NodeRef context, absl::Time due, G&& function)
+  DelayedTask(PoolCore* pool, NodeRef context, Deadline due, G&& function)
       : JobResult<R>(pool, std::move(context), /*references=*/3),  // Handle, list, timer.
         TimerEntry(due, &fire_it),
         function_(std::in_place, std::forward<G>(function)) {}
@@ -232,7 +231,7 @@ class DelayedTask final : public JobResult<R>, private TimerEntry {
       this->release();
     }
   }
-  bool can_begin(std::vector<HeldJob>& /*missing*/) override { return due() <= absl::Now(); }
+  bool can_begin(std::vector<HeldJob>& /*missing*/) override { return due().has_passed(); }
 
   std::optional<F> function_;
 };

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/merged.h"
 #include "taskctx/internal/node.h"
@@ -89,8 +89,8 @@ class JobState : public Workplace {
   // Returns when the job has ended, or at `deadline` with false. In a job of the same pool it runs
   // here what nobody has begun: the job itself, and what that waits for. Throws JobError where it
   // would never end: in a forked process.
-  void wait() { (void)(is_done() || wait_slowly(absl::InfiniteFuture())); }
-  bool wait_until(absl::Time deadline) { return is_done() || wait_slowly(deadline); }
+  void wait() { (void)(is_done() || wait_slowly(Deadline())); }
+  bool wait_until(Deadline deadline) { return is_done() || wait_slowly(deadline); }
 
   // Asks the job to end. Returns true if it was not begun, and never will be.
   bool cancel() noexcept;
@@ -205,8 +205,8 @@ class JobState : public Workplace {
   // with the lane's lock.
   virtual bool can_begin(std::vector<HeldJob>& /*missing*/) { return true; }
 
-  bool wait_slowly(absl::Time deadline);
-  bool block(absl::Time deadline);
+  bool wait_slowly(Deadline deadline);
+  bool block(Deadline deadline);
   void fire_continuations() noexcept;
   void hand_over_error() noexcept;
 

@@ -9,19 +9,22 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/internal/job_state.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Waits until `changed` is notified, or `deadline` with false.
+// Returns when, on the monotonic clock, to see again whether `deadline` has passed.
+Deadline next_look(Deadline deadline) noexcept;
+
+// Waits until `changed` is notified, or something like that, or until `deadline` with false.
 bool wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
-             absl::Time deadline);
+             Deadline deadline);
 
 // Blocks until `job`, whose kAwaited is set, has ended, or until `deadline`.
-bool park(const JobState* job, absl::Time deadline);
+bool park(const JobState* job, Deadline deadline);
 
 // Wakes those who wait for `job`, which has ended.
 void unpark(const JobState* job) noexcept;
@@ -31,7 +34,7 @@ void unpark_helpers() noexcept;
 
 // Runs, on this thread, which is at work in the pool `here`, what nobody has begun of `target` and
 // of what it waits for. Returns when it is done, when somebody else runs it, or at `deadline`.
-void help(JobState& target, PoolCore* here, absl::Time deadline);
+void help(JobState& target, PoolCore* here, Deadline deadline);
 
 }  // namespace internal
 }  // namespace v1

@@ -32,7 +32,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/node.h"
@@ -185,8 +185,8 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   void check_not_forked(const char* what, std::string_view name) const;
 
   // Returns when nothing is left, or at `deadline` with false. Throws JobError in a job of its own.
-  bool drain(absl::Time deadline);
-  std::vector<UnfinishedJob> shutdown(absl::Time deadline);
+  bool drain(Deadline deadline);
+  std::vector<UnfinishedJob> shutdown(Deadline deadline);
 
   // Waits for every job, and gives up the pool's reference; in one of its own jobs it leaves that
   // to the last job.
@@ -251,7 +251,7 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
 
   [[nodiscard]] bool is_quiet() const noexcept;
   void tell_quiet_waiters() noexcept;
-  bool wait_until_quiet(absl::Time deadline);
+  bool wait_until_quiet(Deadline deadline);
   void finalize() noexcept;
   std::vector<HeldJob> unended_jobs();
 

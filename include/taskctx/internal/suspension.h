@@ -16,7 +16,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/internal/flow.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/pool_core.h"
@@ -89,7 +89,7 @@ class Suspension {
 // What sleep_for() and sleep_until() make.
 class Sleep final : private TimerEntry, private Suspension {
  public:
-  explicit Sleep(absl::Time due) noexcept : TimerEntry(due, &fire_it) {}
+  explicit Sleep(Deadline due) noexcept : TimerEntry(due, &fire_it) {}
   ~Sleep() { give_up(); }
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Timer: the one thread of the process that waits for times to come. It runs no code of the user's.
+// Timer: the one thread of the process that waits for times to come, on both clocks. It runs no
+// code of the user's.
 
 #ifndef TASKCTX_INTERNAL_TIMER_H_
 #define TASKCTX_INTERNAL_TIMER_H_
 
+#include <array>
 #include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <mutex>
 
-#include "absl/time/time.h"
+#include "taskctx/deadline.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -20,21 +24,20 @@ namespace internal {
 class TimerEntry {
  public:
   // `fire` is called on the timer's thread, without any lock, and must not block.
-  TimerEntry(absl::Time due, void (*fire)(TimerEntry&) noexcept) noexcept
-      : due_(due), fire_(fire) {}
+  TimerEntry(Deadline due, void (*fire)(TimerEntry&) noexcept) noexcept : due_(due), fire_(fire) {}
   TimerEntry(const TimerEntry&) = delete;
   TimerEntry& operator=(const TimerEntry&) = delete;
 
-  [[nodiscard]] absl::Time due() const noexcept { return due_; }
+  [[nodiscard]] Deadline due() const noexcept { return due_; }
 
  protected:
   ~TimerEntry() = default;
 
  private:
   friend class Timer;
-  using Entries = std::multimap<absl::Time, TimerEntry*>;
+  using Entries = std::multimap<std::int64_t, TimerEntry*>;  // By the clock's nanoseconds.
 
-  const absl::Time due_;
+  const Deadline due_;
   void (*const fire_)(TimerEntry&) noexcept;
   bool is_set_ = false;  // These two are guarded by the timer's mutex.
   Entries::iterator place_{};
@@ -54,11 +57,14 @@ class Timer {
  private:
   Timer() = default;
   void run() noexcept;
+  TimerEntry::Entries& entries_of(Deadline::Clock clock) noexcept {
+    return entries_[static_cast<std::size_t>(clock)];
+  }
 
   std::mutex mutex_;
   std::condition_variable changed_;
   bool has_thread_ = false;
-  TimerEntry::Entries entries_;
+  std::array<TimerEntry::Entries, 2> entries_;  // By clock.
 };
 
 }  // namespace internal

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Deadline, Timeout: until when, or how long, something may wait, by Abseil's types or the standard
+// library's. Nobody needs to name them: they are what such a time becomes where it is given.
+//
+//   job.wait_for(absl::Milliseconds(100));       job.wait_for(std::chrono::milliseconds(100));
+//   pool.submit_at(next_midnight, rotate_logs);  // absl::Time, or a time point of system_clock
+//   pool.drain(std::chrono::steady_clock::now() + std::chrono::seconds(5));
+//
+// A duration, and a time point of std::chrono::steady_clock, run on the monotonic clock, whatever
+// becomes of the time of day. A time of day (absl::Time, std::chrono::system_clock) follows the
+// clock on the wall, also when that is set: what waits for it notices within a quarter of a second.
+//
+// All values are taken: what is too large or infinite is never, what is negative has passed. A time
+// between two nanoseconds is rounded up. Plain values: copy them as you like.
+
+#ifndef TASKCTX_DEADLINE_H_
+#define TASKCTX_DEADLINE_H_
+
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "absl/time/clock.h"  // IWYU pragma: export, for absl::Now()
+#include "absl/time/time.h"   // IWYU pragma: export
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+// How long. An absl::Duration, or any std::chrono::duration; NaN is none.
+class Timeout {
+ public:
+  // The conversions are implicit, so that either can be given.
+  Timeout(absl::Duration timeout) noexcept  // NOLINT(google-explicit-constructor)
+      : ns_(absl::ToInt64Nanoseconds(absl::Ceil(timeout, absl::Nanoseconds(1)))) {}
+  template <typename Rep, typename Period>
+  Timeout(std::chrono::duration<Rep, Period> timeout) noexcept  // NOLINT
+      : ns_(saturated(std::chrono::duration<long double, std::nano>(timeout).count())) {}
+
+  // Returns the nearest number of nanoseconds; the largest there is stands for ever.
+  [[nodiscard]] std::int64_t nanoseconds() const noexcept { return ns_; }
+
+ private:
+  // A long double has all values of an int64_t, and the largest is rounded to itself or above.
+  static std::int64_t saturated(long double ns) noexcept {
+    using Limits = std::numeric_limits<std::int64_t>;
+    if (ns >= static_cast<long double>(Limits::max())) {
+      return Limits::max();
+    }
+    return ns > static_cast<long double>(Limits::min()) ? static_cast<std::int64_t>(std::ceil(ns))
+           : ns < 0                                     ? Limits::min()
+                                                        : 0;
+  }
+
+  std::int64_t ns_;
+};
+
+// Until when. An absl::Time, or a time point of std::chrono's system_clock or steady_clock.
+class Deadline {
+ public:
+  enum class Clock : std::uint8_t { monotonic, wall };
+
+  // Makes one that never comes.
+  constexpr Deadline() noexcept = default;
+  // The conversions are implicit, so that either can be given.
+  Deadline(absl::Time time) noexcept  // NOLINT(google-explicit-constructor)
+      : Deadline(Clock::wall, Timeout(time - absl::UnixEpoch()).nanoseconds()) {}
+  template <typename D>
+  Deadline(std::chrono::time_point<std::chrono::system_clock, D> time) noexcept  // NOLINT
+      : Deadline(Clock::wall, Timeout(time.time_since_epoch()).nanoseconds()) {}
+  template <typename D>
+  Deadline(std::chrono::time_point<std::chrono::steady_clock, D> time) noexcept  // NOLINT
+      : Deadline(Clock::monotonic, Timeout(time.time_since_epoch()).nanoseconds()) {}
+
+  // Makes one that comes when `timeout` has passed from now on.
+  //
+  //   const auto deadline = taskctx::Deadline::after(absl::Seconds(5));
+  [[nodiscard]] static Deadline after(Timeout timeout) noexcept;
+
+  // Tells whether it never comes.
+  [[nodiscard]] constexpr bool is_never() const noexcept { return ns_ == kNever; }
+  // Tells whether it has come. Costs a look at the clock.
+  //
+  //   while (!deadline.has_passed()) search_a_little();
+  [[nodiscard]] bool has_passed() const noexcept;
+
+  // Returns the clock that it runs on, and the number of nanoseconds since that clock's beginning.
+  [[nodiscard]] constexpr Clock clock() const noexcept { return clock_; }
+  [[nodiscard]] constexpr std::int64_t nanoseconds() const noexcept { return ns_; }
+
+ private:
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+  constexpr Deadline(Clock clock, std::int64_t ns) noexcept : ns_(ns), clock_(clock) {}
+
+  std::int64_t ns_ = kNever;
+  Clock clock_ = Clock::monotonic;
+};
+
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_DEADLINE_H_
