@@ -112,7 +112,7 @@ bool JobState::cancel() noexcept {
 void JobState::end_without_result(std::uint32_t how, std::exception_ptr error) noexcept {
   {
     const Installed context(context_.get(), Origin::job(this));
-    drop();
+    pool()->apart([this] { drop(); });
   }
   error_ = std::move(error);
   std::optional<NodeRef> left;
@@ -154,7 +154,7 @@ void JobState::hand_over_error() noexcept {
     return;
   }
   const Installed context(context_.get(), Origin(current_activation()));
-  pool()->handler()(std::exchange(error_, nullptr));
+  pool()->apart([this] { pool()->handler()(std::exchange(error_, nullptr)); });
 }
 
 void JobState::abandon() noexcept {

@@ -115,7 +115,7 @@ class Helper {
         return;
       }
       if (found == PoolCore::Found::begun) {
-        target_.perform();  // Once more if it is a bulk.
+        PoolCore::perform_apart(&target_);  // Once more if it is a bulk.
       } else {
         return help_what_it_waits_for(deadline);
       }
@@ -168,7 +168,7 @@ class Helper {
       std::vector<HeldJob> missing;
       const PoolCore::Found found = PoolCore::begin_or_look(job, here_, missing);
       if (found == PoolCore::Found::begun) {
-        job->perform();
+        PoolCore::perform_apart(job);
         has_run = true;
         continue;  // Once more, if it is a bulk.
       }

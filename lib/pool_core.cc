@@ -7,7 +7,9 @@
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/info.h>
 #include <oneapi/tbb/spin_mutex.h>
+#include <oneapi/tbb/task.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <algorithm>
 #include <atomic>
@@ -165,7 +167,7 @@ void PoolCore::enter(JobState* job, Admission& admission) {
     if (job->is_bulk_) {
       help(*job, this, Deadline());
     } else {
-      job->perform();
+      perform_apart(job);
     }
   } else if (needs_shell) {
     add_shell();
@@ -311,7 +313,7 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
   if (turn && !enqueue_shell(*turn)) {
     // No memory. Another shell runs what is queued, if there is one; or else we do.
     if (shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && has_queued() && count_shell()) {
-      run_shell(*turn);
+      apart([this, turn] { run_shell(*turn); });
     } else {
       release();
     }
@@ -324,13 +326,36 @@ bool PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
   enqueuing_.fetch_add(1, std::memory_order_seq_cst);
   if ((flags_.load(std::memory_order_seq_cst) & kFinal) == 0) {
     try {
-      arena().enqueue([this, turn] { run_shell(turn); });
+      arena().enqueue([this, turn] {
+        shells_group_.store(oneapi::tbb::task::current_context(), std::memory_order_relaxed);
+        run_shell(turn);
+      });
       is_enqueued = true;
     } catch (...) {  // No memory.
     }
   }
   enqueuing_.fetch_sub(1, std::memory_order_release);
   return is_enqueued;
+}
+
+void PoolCore::perform_apart(JobState* job) noexcept {
+  job->pool()->apart([job] { job->perform(); });
+}
+
+// Nobody cancels the group of the shells, nor what is outside all groups.
+bool PoolCore::is_apart() const noexcept {
+  const void* const group = oneapi::tbb::task::current_context();
+  return group == nullptr || group == shells_group_.load(std::memory_order_relaxed);
+}
+
+// Allocates nothing. Waits for nothing: oneTBB runs the one task at once, and isolated, so that no
+// other comes in between.
+void PoolCore::run_apart(void (*function)(void*), void* argument) noexcept {
+  oneapi::tbb::this_task_arena::isolate([function, argument] {
+    using Context = oneapi::tbb::task_group_context;
+    Context context(Context::isolated);
+    oneapi::tbb::task_group(context).run_and_wait([function, argument] { function(argument); });
+  });
 }
 
 JobState* PoolCore::pop(std::uint32_t& turn) noexcept {

@@ -10,6 +10,11 @@
 // the same reason: its waiting steals nothing but leaves of its own. And an exception that escaped
 // from an enqueued task would end the program: the jobs catch all.
 //
+// The same job may be run by a thread that waits for it in the leaf of a loop, or in a task of a
+// group. Whatever the job does with oneTBB would be bound to that loop or group, and if anything
+// cancelled that, the job's own loops would end early, without a word: a wrong result. So a thread
+// that is no shell runs jobs in an isolated task_group_context, unless it is in that of the shells.
+//
 // No lost wake-up: who queues a job looks, with the lane's lock, whether there are shells enough; a
 // shell that goes subtracts itself first and then looks, with each lane's lock, whether there are
 // jobs. Of two holders of one lock, the second sees what the first did.
@@ -29,6 +34,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -156,6 +162,19 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   // what.
   enum class Found { begun, missing, nothing };
   static Found begin_or_look(JobState* job, PoolCore* here, std::vector<HeldJob>& missing);
+  // Has this thread, which is no shell, perform a job that it has begun. What the job does with
+  // oneTBB belongs to no group of the caller's.
+  static void perform_apart(JobState* job) noexcept;
+  // Calls `function` on the pool's behalf, wherever that is, likewise. It must not throw.
+  template <typename F>
+  void apart(F&& function) noexcept {
+    if (is_apart()) [[likely]] {
+      function();
+    } else {
+      run_apart([](void* f) { (*static_cast<std::remove_reference_t<F>*>(f))(); },
+                std::addressof(function));
+    }
+  }
   // Counts one of a bulk's threads out, and moves the bulk from the queue to what runs if all its
   // elements were begun. Returns whether the caller was the last one.
   template <typename Leave>
@@ -246,6 +265,8 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   void start_shell(std::optional<std::uint32_t> turn) noexcept;
   bool enqueue_shell(std::uint32_t turn) noexcept;
   void run_shell(std::uint32_t turn) noexcept;
+  [[nodiscard]] bool is_apart() const noexcept;
+  static void run_apart(void (*function)(void*), void* argument) noexcept;
   JobState* pop(std::uint32_t& turn) noexcept;
   [[nodiscard]] bool has_queued() noexcept;
 
@@ -269,6 +290,8 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
 
   alignas(64) std::atomic<int> shells_{0};  // Queued in the arena, or running.
   std::atomic<int> enqueuing_{0};           // Threads that are about to use the arena.
+  // The task_group_context in which the arena runs shells; the same for all.
+  std::atomic<const void*> shells_group_{nullptr};
 
   alignas(64) std::atomic<std::size_t> counted_{0};  // What takes room in a bounded queue.
   std::atomic<int> blocked_{0};

@@ -25,6 +25,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace tbb::task {
 
+// Returns the task_group_context of the code that calls it. What is cancelled through it is that
+// loop or group; where a job is in none of its own, the pool itself: oneTBB ends the program then.
 using oneapi::tbb::task::current_context;
 using oneapi::tbb::task::resume;
 using oneapi::tbb::task::suspend_point;
