@@ -17,6 +17,7 @@
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/parking.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/pool_registry.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -78,6 +79,7 @@ void unpark_helpers() noexcept {
 }
 
 bool JobState::block(Deadline deadline) {
+  const BlockedThread blocked;
   if (!deadline.is_never()) {
     if ((bits_.fetch_or(kAwaited, std::memory_order_acq_rel) & kDone) != 0) {
       return true;
@@ -145,6 +147,7 @@ class Helper {
         break;  // Done, or somebody else runs it.
       }
       target_.bits_.fetch_or(JobState::kAwaited, std::memory_order_acq_rel);
+      const BlockedThread blocked;
       std::unique_lock lock(spot.mutex);
       while (spot.news == news && !target_.is_done()) {
         if (!wait_on(spot.changed, lock, deadline)) {

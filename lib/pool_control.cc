@@ -131,6 +131,7 @@ void PoolCore::admit(Admission& admission, const JobOptions* options) {
   }
   blocked_.fetch_add(1, std::memory_order_seq_cst);
   {
+    const BlockedThread blocked;
     std::unique_lock lock(mutex_);
     while ((flags_.load(std::memory_order_relaxed) & kClosed) == 0 &&
            !(admission.is_counted_ = take_room())) {
@@ -191,7 +192,8 @@ void PoolCore::tell_quiet_waiters() noexcept {
 bool PoolCore::wait_until_quiet(Deadline deadline) {
   quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
   bool is_over = true;
-  {
+  if (!is_quiet()) {
+    const BlockedThread blocked;
     std::unique_lock lock(mutex_);
     while (!is_quiet()) {
       if (!wait_on(changed_, lock, deadline)) {

@@ -4,6 +4,7 @@
 
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/info.h>
+#include <oneapi/tbb/task.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -46,32 +47,55 @@ void PoolRegistry::add(PoolCore* core, int threads) {
         "threads here; call exec after fork");
   }
   cores_.push_back(core);
-  change_limit(threads);
+  change_limit(threads, 0);
 }
 
 void PoolRegistry::remove(PoolCore* core, int threads) noexcept {
   const std::lock_guard lock(mutex_);
   cores_.erase(std::find(cores_.begin(), cores_.end(), core));
-  change_limit(-threads);
+  change_limit(-threads, 0);
 }
 
 // oneTBB has one limit of threads for the whole process, by default the number of cores, and takes
 // the smallest value that anybody sets. So all pools share one setting, for the sum of what they
-// want, and never set less than the default.
-void PoolRegistry::change_limit(int threads) {
-  if (threads == 0) {
+// want and of the threads that block, and never set less than the default.
+void PoolRegistry::change_limit(int threads, int blocked) {
+  if (threads == 0 && blocked == 0) {
     return;
   }
-  threads_ += threads;
-  const auto cores = static_cast<std::size_t>(oneapi::tbb::info::default_concurrency());
-  const std::size_t wanted =
-      static_cast<std::size_t>(threads_) + 1;  // oneTBB counts one for the thread that waits.
+  const int cores = oneapi::tbb::info::default_concurrency();
+  // oneTBB counts one for the thread that waits.
+  const int wanted = std::max(cores, threads_ + threads + 1) + blocked_ + blocked;
   std::unique_ptr<oneapi::tbb::global_control> fresh;
   if (wanted > cores) {
     fresh = std::make_unique<oneapi::tbb::global_control>(
-        oneapi::tbb::global_control::max_allowed_parallelism, wanted);
+        oneapi::tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(wanted));
   }
   limit_ = std::move(fresh);
+  threads_ += threads;
+  blocked_ += blocked;
+}
+
+void PoolRegistry::count_blocked(int threads) noexcept {
+  const std::lock_guard lock(mutex_);
+  try {
+    change_limit(0, threads);
+  } catch (...) {  // No memory: the limit stays as it is.
+    blocked_ += threads;
+  }
+}
+
+BlockedThread::BlockedThread() noexcept
+    : is_in_task_(oneapi::tbb::task::current_context() != nullptr) {
+  if (is_in_task_) {
+    PoolRegistry::get().count_blocked(1);
+  }
+}
+
+BlockedThread::~BlockedThread() {
+  if (is_in_task_) {
+    PoolRegistry::get().count_blocked(-1);
+  }
 }
 
 void PoolRegistry::mark_forked() noexcept {

@@ -240,7 +240,7 @@ JobPoolOptions options_of(const Scenario& scenario) {
   return options;
 }
 
-// What can wait, waits to its end; what would wait for itself, is refused. J11, J12.
+// What can wait, waits to its end; what would wait for itself, is refused. J24.
 TEST_P(Everywhere, ACallReturnsOrIsRefused) {
   const auto& [scenario, place] = GetParam();
   for (const int threads : {1, 2}) {
@@ -251,6 +251,7 @@ TEST_P(Everywhere, ACallReturnsOrIsRefused) {
 }
 
 // Whichever allocation fails, the call still returns, or throws bad_alloc, and the pool works on.
+// J26.
 TEST_P(Everywhere, ACallThatFindsNoMemoryThrowsOrReturns) {
   const auto& [scenario, place] = GetParam();
   bool has_failed = true;

@@ -28,16 +28,36 @@ class PoolRegistry {
   void remove(PoolCore* core, int threads) noexcept;
 
  private:
+  friend class BlockedThread;
+
   PoolRegistry();
-  void change_limit(int threads);
+  // With the mutex. Throws std::bad_alloc, changing nothing.
+  void change_limit(int threads, int blocked);
+  void count_blocked(int threads) noexcept;
   void report_what_is_lost() noexcept;
   void mark_forked() noexcept;
 
   std::mutex mutex_;
   std::vector<PoolCore*> cores_;
   bool is_forked_ = false;
-  int threads_ = 0;
+  int threads_ = 0;  // Of all pools.
+  int blocked_ = 0;  // Threads in oneTBB's tasks that block for a pool.
   std::unique_ptr<oneapi::tbb::global_control> limit_;
+};
+
+// Says that the calling thread blocks until the end of the enclosing block, because it waits for
+// something of a pool. If oneTBB runs a task on it, it may be the very thread that the pool lacks:
+// leaves outside the pool can keep all of them. So oneTBB may use another one meanwhile. Costs a
+// look, or some microseconds; not with a lock of ours.
+class BlockedThread {
+ public:
+  BlockedThread() noexcept;
+  BlockedThread(const BlockedThread&) = delete;
+  BlockedThread& operator=(const BlockedThread&) = delete;
+  ~BlockedThread();
+
+ private:
+  const bool is_in_task_;
 };
 
 }  // namespace internal
