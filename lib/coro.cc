@@ -42,13 +42,19 @@ class ResumeTask final : public JobState {
   void drop() noexcept override {}
   // Somebody's coroutine would never end if this could be cancelled.
   [[nodiscard]] bool has_begun() const noexcept override { return !is_given_up_; }
-  bool can_begin(std::vector<HeldJob>& /*missing*/) override { return false; }
+  bool can_begin(Missing& /*missing*/) noexcept override { return false; }
 
   const std::coroutine_handle<> handle_;
   bool is_given_up_ = false;  // Guarded by the lane's lock.
 };
 
 }  // namespace
+
+Origin Flow::origin_within(const Activation* outer) const noexcept {
+  const Origin origin(outer);
+  const JobState* const job = home_ != nullptr ? home_->job() : nullptr;
+  return job == nullptr || origin.executor() != nullptr ? origin : Origin::job(job);
+}
 
 void throw_no_task(const char* verb, bool has_begun) {
   throw JobError(std::string("cannot ") + verb +

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -36,7 +37,6 @@ Spot& spot_of(const JobState* job) {
 }
 
 struct HelpersSpot : Spot {
-  std::atomic<int> parked{0};
   std::uint64_t news = 0;  // Guarded by mutex: counts what may have given somebody work.
 };
 
@@ -67,15 +67,13 @@ void unpark(const JobState* job) noexcept {
   unpark_helpers();
 }
 
-void unpark_helpers() noexcept {
+void unpark_all_helpers() noexcept {
   HelpersSpot& spot = helpers_spot();
-  if (spot.parked.load(std::memory_order_acquire) != 0) {
-    {
-      const std::lock_guard lock(spot.mutex);
-      ++spot.news;
-    }
-    spot.changed.notify_all();
+  {
+    const std::lock_guard lock(spot.mutex);
+    ++spot.news;
   }
+  spot.changed.notify_all();
 }
 
 bool JobState::block(Deadline deadline) {
@@ -103,16 +101,23 @@ bool JobState::wait_slowly(Deadline deadline) {
   return block(deadline);
 }
 
-// Helps one waiting thread.
-class Helper {
+// Helps one waiting thread. Needs memory to look behind the target; where there is none, it looks
+// again a little later.
+class Helper final : private Missing {
  public:
-  Helper(JobState& target, PoolCore* here) : target_(target), here_(here) {}
+  Helper(JobState& target, PoolCore* here) noexcept : target_(target), here_(here) {}
+  Helper(const Helper&) = delete;
+  Helper& operator=(const Helper&) = delete;
+  ~Helper() {
+    if (is_parked_) {
+      parked_helpers.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
 
   void help(Deadline deadline) {
     // Whoever waits has a handle, so performing it is not the end of the target.
     while (!target_.is_done()) {  // NOLINT(clang-analyzer-cplusplus.NewDelete)
-      std::vector<HeldJob> missing;
-      const PoolCore::Found found = PoolCore::begin_or_look(&target_, here_, missing);
+      const PoolCore::Found found = PoolCore::begin_or_look(&target_, here_, *this);
       if (found == PoolCore::Found::nothing) {
         return;
       }
@@ -133,64 +138,99 @@ class Helper {
   void help_what_it_waits_for(Deadline deadline) {
     HelpersSpot& spot = helpers_spot();
     // Counted before we look: whoever makes a job ready after that, wakes us.
-    spot.parked.fetch_add(1, std::memory_order_acq_rel);
+    parked_helpers.fetch_add(1, std::memory_order_acq_rel);
+    is_parked_ = true;
     while (true) {
       std::uint64_t news = 0;
       {
         const std::lock_guard lock(spot.mutex);
         news = spot.news;
       }
+      lacks_memory_ = false;
       if (run_something()) {
         continue;
       }
-      if (!is_waiting_) {
-        break;  // Done, or somebody else runs it.
+      if (!is_waiting_ && !lacks_memory_) {
+        return;  // Done, or somebody else runs it.
       }
       target_.bits_.fetch_or(JobState::kAwaited, std::memory_order_acq_rel);
       const BlockedThread blocked;
       std::unique_lock lock(spot.mutex);
+      if (lacks_memory_) {
+        (void)wait_on(spot.changed, lock, Deadline::after(absl::Milliseconds(1)));
+        if (deadline.has_passed()) {
+          return;
+        }
+        continue;
+      }
       while (spot.news == news && !target_.is_done()) {
         if (!wait_on(spot.changed, lock, deadline)) {
-          spot.parked.fetch_sub(1, std::memory_order_relaxed);
           return;
         }
       }
     }
-    spot.parked.fetch_sub(1, std::memory_order_relaxed);
   }
 
   // Visits what the target waits for, depth first, and runs what can be run. No recursion: chains
   // of continuations may be long.
-  bool run_something() {
+  bool run_something() noexcept {
     bool has_run = false;
-    std::unordered_set<const JobState*> seen{&target_};
-    std::vector<Step> path;
-    path.push_back({HeldJob(&target_)});
-    while (!path.empty()) {
-      JobState* const job = path.back().job.get();
-      std::vector<HeldJob> missing;
-      const PoolCore::Found found = PoolCore::begin_or_look(job, here_, missing);
-      if (found == PoolCore::Found::begun) {
-        PoolCore::perform_apart(job);
-        has_run = true;
-        continue;  // Once more, if it is a bulk.
-      }
-      is_waiting_ = found == PoolCore::Found::missing;
-      if (is_waiting_ && !path.back().is_expanded) {
-        path.back().is_expanded = true;
-        for (HeldJob& other : missing) {
-          if (!other->is_done() && seen.insert(other.get()).second) {
-            path.push_back({std::move(other)});
-          }
+    try {
+      std::unordered_set<const JobState*> seen{&target_};
+      std::vector<Step> path;
+      path.push_back({HeldJob(&target_)});
+      while (!path.empty()) {
+        JobState* const job = path.back().job.get();
+        const PoolCore::Found found = look(job);
+        if (found == PoolCore::Found::begun) {
+          PoolCore::perform_apart(job);
+          has_run = true;
+          continue;  // Once more, if it is a bulk.
         }
-      } else {
-        path.pop_back();
+        is_waiting_ = found == PoolCore::Found::missing;
+        if (is_waiting_ && !path.back().is_expanded) {
+          path.back().is_expanded = true;
+          for (HeldJob& other : missing_) {
+            if (!other->is_done() && seen.insert(other.get()).second) {
+              path.push_back({std::move(other)});
+            }
+          }
+          missing_.clear();
+        } else {
+          path.pop_back();
+        }
       }
+    } catch (const std::bad_alloc&) {
+      lacks_memory_ = true;
     }
     return has_run;
   }
 
-  bool is_waiting_ = false;  // After run_something(): the target, which it looked at last.
+  // Looks at a job, and fills missing_. Throws std::bad_alloc.
+  PoolCore::Found look(JobState* job) {
+    while (true) {
+      missing_.clear();
+      left_out_ = 0;
+      const PoolCore::Found found = PoolCore::begin_or_look(job, here_, *this);
+      if (found != PoolCore::Found::missing || left_out_ == 0) {
+        return found;
+      }
+      missing_.reserve(missing_.size() + left_out_);  // Not with the lock.
+    }
+  }
+  void add(JobState* job, bool /*is_choice*/) noexcept override {
+    if (missing_.size() < missing_.capacity()) {
+      missing_.emplace_back(job);
+    } else {
+      ++left_out_;
+    }
+  }
+
+  bool is_parked_ = false;
+  bool is_waiting_ = false;    // After run_something(): the target, which it looked at last.
+  bool lacks_memory_ = false;  // It did not look at all.
+  std::vector<HeldJob> missing_;
+  std::size_t left_out_ = 0;
   JobState& target_;
   PoolCore* const here_;
 };

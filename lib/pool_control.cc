@@ -265,6 +265,7 @@ void PoolCore::suspend(JobState* job) noexcept {
     shell = reserve_shell();
   }
   start_shell(shell);
+  unpark_helpers();
 }
 
 std::vector<HeldJob> PoolCore::unended_jobs() {

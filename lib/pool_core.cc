@@ -210,30 +210,25 @@ void PoolCore::make_ready(JobState* job) noexcept {
   unpark_helpers();
 }
 
-PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here,
-                                        std::vector<HeldJob>& missing) {
+PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& missing) noexcept {
   PoolCore* const core = job->pool();
   Lane& lane = core->lane_of(job);
   {
     const Lock lock(lane.mutex);
-    if (job->stage_ == Stage::waiting) {
-      if (!job->can_begin(missing)) {
-        return Found::missing;
-      }
-      if (core != here) {
-        return Found::nothing;
-      }
+    const bool can_begin =
+        job->stage_ == Stage::queued || (job->stage_ == Stage::waiting && job->can_begin(missing));
+    if (!can_begin || core != here) {
+      // A coroutine may yet wait, wherever it is now, for what only we can run.
+      return job->stage_ == Stage::waiting && !can_begin         ? Found::missing
+             : job->may_suspend() && job->stage_ != Stage::ended ? Found::missing
+                                                                 : Found::nothing;
+    }
+    if (job->stage_ == Stage::queued) {
+      core->begin_queued(lane, job);
+    } else {
       lane.waiting.erase(job);
       core->push_running(lane, job);
-      return Found::begun;
     }
-    if (job->stage_ == Stage::running && job->may_suspend()) {
-      return Found::missing;  // Not known what; it may need us yet.
-    }
-    if (job->stage_ != Stage::queued || core != here) {
-      return Found::nothing;
-    }
-    core->begin_queued(lane, job);
   }
   core->give_room_of(job);
   return Found::begun;

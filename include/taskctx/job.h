@@ -123,8 +123,11 @@ class JobHandle {
   //
   // In a job of the same pool, and in a leaf of taskctx::tbb's algorithms there, what nobody has
   // begun is run right here: the job, or what it waits for. Any other waiting blocks the thread. So
-  // waiting never hangs, whatever the number of threads, as long as the jobs of one pool don't wait
-  // for each other in a circle.
+  // waiting never hangs, whatever the number of threads, as long as jobs don't wait for each other
+  // in a circle; and as long as those of different pools wait in one direction only: a thread that
+  // waits for another pool's job is missing in its own pool, where that job, or one that is queued
+  // before it, may wait for a job. (A coroutine that suspends keeps no thread: that is always
+  // safe.)
   //
   //   job.wait();
   void wait() const { state("wait for").wait(); }

@@ -88,10 +88,10 @@ class CoroutineJob final : public JobResult<T>, public Flow {
   bool interrupt() noexcept override {
     return suspension() != nullptr && suspension()->interrupt();
   }
-  bool can_begin(std::vector<HeldJob>& missing) override {
+  bool can_begin(Missing& missing) noexcept override {
     JobState* const awaited = suspension() != nullptr ? suspension()->awaited() : nullptr;
     if (awaited != nullptr && !awaited->is_done()) {
-      missing.emplace_back(awaited);
+      missing.add(awaited, /*is_choice=*/false);
     }
     return false;  // Whoever wakes it comes soon, if nothing is missing.
   }

@@ -84,12 +84,12 @@ class ThenTask final : public JobResult<R> {
     function_.reset();
     parent_.reset();
   }
-  bool can_begin(std::vector<HeldJob>& missing) override {
+  bool can_begin(Missing& missing) noexcept override {
     JobState* const parent = state_of(*parent_);
     if (parent->is_done()) {
       return true;
     }
-    missing.emplace_back(parent);
+    missing.add(parent, /*is_choice=*/false);
     return false;
   }
 
@@ -169,16 +169,18 @@ class GatherTask final : public JobResult<R> {
     function_.reset();
     children_.reset();
   }
-  bool can_begin(std::vector<HeldJob>& missing) override {
+  bool can_begin(Missing& missing) noexcept override {
     bool has_done = false;
+    bool has_missing = false;
     for_each([&](JobState* child) {
       if (child->is_done()) {
         has_done = true;
       } else {
-        missing.emplace_back(child);
+        has_missing = true;
+        missing.add(child, /*is_choice=*/!needs_all_);
       }
     });
-    return needs_all_ ? missing.empty() : has_done;
+    return needs_all_ ? !has_missing : has_done;
   }
 
   std::optional<Children>
@@ -231,7 +233,7 @@ class DelayedTask final : public JobResult<R>, private TimerEntry {
       this->release();
     }
   }
-  bool can_begin(std::vector<HeldJob>& /*missing*/) override { return due().has_passed(); }
+  bool can_begin(Missing& /*missing*/) noexcept override { return due().has_passed(); }
 
   std::optional<F> function_;
 };

@@ -38,7 +38,7 @@ class Flow {
   void enter() noexcept {
     update(outer_node_, current_node());
     if (update(outer_activation_, current_activation())) [[unlikely]] {
-      root_->origin = Origin(outer_activation_);
+      root_->origin = origin_within(outer_activation_);
     }
     loop_ = &no_loop;
     switch_to(node_, activation_);
@@ -135,6 +135,10 @@ class Flow {
     std::coroutine_handle<> next;
   };
   static Loop no_loop;  // Stands for none.
+
+  // Returns where the flow's code is at work: where `outer` is, or, on a thread of no pool, in the
+  // job that the flow belongs to. So what that waits for can run there, too.
+  [[nodiscard]] Origin origin_within(const Activation* outer) const noexcept;
 
   // Mostly nothing has changed since the last time. A store of the same would have the next load
   // wait for it, and that one's store the next: a suspension and a resumption are one such chain.

@@ -56,6 +56,16 @@ enum class Stage : std::uint8_t {
 };
 class HeldJob;  // Keeps a job's memory, not its result: not a handle.
 
+// Is told what a waiting job waits for, with the lock of the job's lane.
+class Missing {
+ public:
+  // `job` has not ended. `is_choice`: another one's end would do as well.
+  virtual void add(JobState* job, bool is_choice) noexcept = 0;
+
+ protected:
+  ~Missing() = default;
+};
+
 class JobState : public Workplace {
  public:
   // Begins with `references`; takes one of the pool's for its lifetime.
@@ -203,7 +213,7 @@ class JobState : public Workplace {
   virtual bool interrupt() noexcept { return false; }
   // Tells whether a waiting job could begin now; else adds what it waits for to `missing`. Called
   // with the lane's lock.
-  virtual bool can_begin(std::vector<HeldJob>& /*missing*/) { return true; }
+  virtual bool can_begin(Missing& /*missing*/) noexcept { return true; }
 
   bool wait_slowly(Deadline deadline);
   bool block(Deadline deadline);

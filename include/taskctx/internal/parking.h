@@ -6,6 +6,7 @@
 #ifndef TASKCTX_INTERNAL_PARKING_H_
 #define TASKCTX_INTERNAL_PARKING_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -29,8 +30,18 @@ bool park(const JobState* job, Deadline deadline);
 // Wakes those who wait for `job`, which has ended.
 void unpark(const JobState* job) noexcept;
 
-// Wakes those who could help: a job that waited has become ready to run.
-void unpark_helpers() noexcept;
+// Counts the threads that wait until there may be something to help with.
+inline constinit std::atomic<int> parked_helpers{0};
+
+// Wakes those who could help: a job can go on, or has begun to wait for another. Called after that
+// can be seen with the lock of the job's lane: who has counted itself, and then found nothing with
+// that lock, is seen here.
+void unpark_all_helpers() noexcept;
+inline void unpark_helpers() noexcept {
+  if (parked_helpers.load(std::memory_order_acquire) != 0) [[unlikely]] {
+    unpark_all_helpers();
+  }
+}
 
 // Runs, on this thread, which is at work in the pool `here`, what nobody has begun of `target` and
 // of what it waits for. Returns when it is done, when somebody else runs it, or at `deadline`.

@@ -15,9 +15,33 @@
 // cancelled that, the job's own loops would end early, without a word: a wrong result. So a thread
 // that is no shell runs jobs in an isolated task_group_context, unless it is in that of the shells.
 //
-// No lost wake-up: who queues a job looks, with the lane's lock, whether there are shells enough; a
+// No lost wake-up. Who queues a job looks, with the lane's lock, whether there are shells enough; a
 // shell that goes subtracts itself first and then looks, with each lane's lock, whether there are
-// jobs. Of two holders of one lock, the second sees what the first did.
+// jobs. Of two holders of one lock, the second sees what the first did. So a queued job has a shell
+// on its way, or the pool has all its shells. If those all wait, each in its job, the last of them
+// waits for something that no thread runs. A thread that waits runs its target itself if it can,
+// and parks if the target waits or may suspend (begin_or_look() says `missing`), after it has
+// counted itself in parked_helpers; if another thread runs a target that never suspends, that one
+// is the next in the chain. So what ends the chain is always a parked helper, and whatever may give
+// it something to do, wakes it:
+//
+//   what happens                             where                  who may have to run it
+//   a new job is queued                      enter()                a shell; nobody has its handle
+//   a coroutine waits for a job              Suspension::suspend()  who waits for the coroutine
+//   a thread waits for a job                 wait_slowly()          that thread
+//   a job has ended, a time has come         make_ready()           a shell, who waits
+//   likewise, before the coroutine slept     suspend()              a shell, who waits
+//   a suspended coroutine is cancelled       begin_to_cancel()      a shell, who waits
+//   a job that nobody began is cancelled     finish()               none: it has ended, as above
+//   a bulk has more elements                 pop()                  another shell: it stays queued
+//   a shell gives its thread back            run_shell()            itself: it is queued, counted
+//   a shell can't be queued: no memory       start_shell()          another shell, or the caller
+//   a job is refused, or run by its caller   enter()                none: it was never queued
+//
+// "Who waits" is woken by unpark_helpers(). A coroutine's code counts as at work in its pool on any
+// thread, so a thread that it blocks can run what it waits for. yield() is the fifth line.
+//
+// Pools don't run each other's jobs, though: see JobHandle::wait().
 
 #ifndef TASKCTX_INTERNAL_POOL_CORE_H_
 #define TASKCTX_INTERNAL_POOL_CORE_H_
@@ -158,10 +182,11 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   // false if it has begun; a coroutine is to end early then.
   bool begin_to_cancel(JobState* job) noexcept;
   // For a waiting thread that is at work in the pool `here`: takes a job of that pool for the
-  // caller to perform, if nobody has begun it and it need not wait; if it must wait, tells for
-  // what.
+  // caller to perform, if nobody has begun it and it need not wait (`begun`). If it must wait, or
+  // may yet have to, tells for what (`missing`): whenever that changes, unpark_helpers() is called.
+  // If it runs elsewhere and never waits, there is `nothing` to do.
   enum class Found { begun, missing, nothing };
-  static Found begin_or_look(JobState* job, PoolCore* here, std::vector<HeldJob>& missing);
+  static Found begin_or_look(JobState* job, PoolCore* here, Missing& missing) noexcept;
   // Has this thread, which is no shell, perform a job that it has begun. What the job does with
   // oneTBB belongs to no group of the caller's.
   static void perform_apart(JobState* job) noexcept;
