@@ -18,6 +18,15 @@
 // Lifetime: a pool's destructor waits for what was spawned there, suspended or not: what waits for
 //           something that never happens keeps it until it is cancelled. A coroutine of
 //           another kind may be destroyed while it waits, if nobody can be resuming it.
+// Compiler: g++ before 13 destroys twice what a line with co_await makes with braces: a lambda with
+//           captures that have destructors, JobOptions, any aggregate with such members. There a
+//           job that was started with such things must get a name before it is awaited; what is
+//           written in one line is refused. Nobody can refuse it among the arguments of a
+//           coroutine of your own: give them names there.
+//
+//             auto job = pool.submit([text] { return count(text); });  // text: a std::string
+//             int words = co_await job;
+//
 // Errors:   JobError where the task is empty or has been awaited, where the job's handle is empty,
 //           and after the pool's shutdown. JobCancelled comes out of co_await in a coroutine whose
 //           job is cancelled: it ends early, with all its destructors, unless it catches that. Each
@@ -43,6 +52,7 @@
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/internal/suspension.h"
+#include "taskctx/internal/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
@@ -145,6 +155,14 @@ template <typename T>
 internal::JobAwaiter<Job<T>&> operator co_await(Job<T>& job) noexcept {
   return internal::JobAwaiter<Job<T>&>(job);
 }
+// Refuses what the compiler would get wrong.
+template <typename T>
+internal::JobAwaiter<Job<T>> operator co_await(internal::Unnamed<Job<T>>&& job) noexcept {
+  static_assert(!std::is_same_v<T, T>,
+                "g++ before 13 destroys lambdas and options twice in the line of a co_await: name "
+                "the job first (auto job = pool.submit(...); co_await job;)");
+  return internal::JobAwaiter<Job<T>>(std::move(job));
+}
 // Likewise with what SharedJob::get() gives: a reference, which is good as long as some handle.
 //
 //   const Config& now = co_await config;
@@ -186,7 +204,7 @@ Job<T> JobPool::spawn(Task<T> task) {
   return internal::spawn(core_, nullptr, std::move(task));
 }
 template <typename T>
-Job<T> JobPool::spawn(const JobOptions& options, Task<T> task) {
+internal::Started<Job<T>, JobOptions> JobPool::spawn(const JobOptions& options, Task<T> task) {
   return internal::spawn(core_, &options, std::move(task));
 }
 

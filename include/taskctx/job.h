@@ -31,6 +31,7 @@
 #include "taskctx/internal/dependent.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/unnamed.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 
@@ -86,7 +87,8 @@ struct Continue {
 };
 
 // Submits `function`, to be called with the end of `parent`, which is left empty.
-template <typename Handle, typename R, typename Result, typename Parent, typename F>
+template <typename Handle, typename R, typename Result, typename... Options, typename Parent,
+          typename F>
 auto then(Parent& parent, const JobOptions* options, F&& function) {
   using Call = Continue<Handle, R, Result>;
   using Next = std::invoke_result_t<Call, std::decay_t<F>, Parent>;
@@ -100,7 +102,7 @@ auto then(Parent& parent, const JobOptions* options, F&& function) {
   JobRef<JobResult<Next>> handle(task);
   task->describe(std::move(extras));
   task->start(parent);
-  return JobAccess::make<Next>(std::move(handle));
+  return Started<Job<Next>, F, Options...>(JobAccess::make<Next>(std::move(handle)));
 }
 
 }  // namespace internal
@@ -235,7 +237,7 @@ class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResu
   }
   template <typename F>
   auto then(const JobOptions& options, F&& function) {
-    return continue_with(&options, std::forward<F>(function));
+    return continue_with<JobOptions>(&options, std::forward<F>(function));
   }
 
   // Makes this a handle that can be copied; this one is empty afterwards. Allocates once.
@@ -251,10 +253,11 @@ class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResu
   using Ref = internal::JobRef<internal::JobResult<R>>;
   using JobHandle<R, Ref>::JobHandle;
 
-  template <typename F>
+  template <typename... Options, typename F>
   auto continue_with(const JobOptions* options, F&& function) {
     this->state("continue");
-    return internal::then<Job<R>, R, R>(this->state_, options, std::forward<F>(function));
+    return internal::then<Job<R>, R, R, Options...>(this->state_, options,
+                                                    std::forward<F>(function));
   }
 };
 
@@ -286,7 +289,7 @@ class [[nodiscard]] SharedJob
   }
   template <typename F>
   auto then(const JobOptions& options, F&& function) const {
-    return continue_with(&options, std::forward<F>(function));
+    return continue_with<JobOptions>(&options, std::forward<F>(function));
   }
 
  private:
@@ -295,12 +298,12 @@ class [[nodiscard]] SharedJob
   using Ref = std::shared_ptr<internal::JobRef<internal::JobResult<R>>>;
   using JobHandle<R, Ref>::JobHandle;
 
-  template <typename F>
+  template <typename... Options, typename F>
   auto continue_with(const JobOptions* options, F&& function) const {
     this->state("continue");
     Ref parent = this->state_;
-    return internal::then<SharedJob<R>, R, internal::PeekOf<R>>(parent, options,
-                                                                std::forward<F>(function));
+    return internal::then<SharedJob<R>, R, internal::PeekOf<R>, Options...>(
+        parent, options, std::forward<F>(function));
   }
 };
 

@@ -47,6 +47,7 @@
 #include "taskctx/internal/dependent.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_stats.h"
@@ -68,7 +69,10 @@ concept JobFunction = std::invocable<std::decay_t<F>, std::decay_t<Args>...>;
 template <typename F, typename... Args>
 using JobResultOf = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
 template <typename F, typename... Args>
-using JobOf = Job<JobResultOf<F, Args...>>;
+using JobOf = Started<Job<JobResultOf<F, Args...>>, F, Args...>;
+// With options, which mostly are made in the call.
+template <typename F, typename... Args>
+using JobWithOptionsOf = Started<Job<JobResultOf<F, Args...>>, F, Args..., JobOptions>;
 
 // Makes one callable of a function and its arguments.
 template <typename F>
@@ -138,7 +142,7 @@ class JobPool {
     return start(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit(
+  requires internal::JobFunction<F, Args...> internal::JobWithOptionsOf<F, Args...> submit(
       const JobOptions& options, F&& function, Args&&... args) {
     return start(&options, std::forward<F>(function), std::forward<Args>(args)...);
   }
@@ -167,7 +171,7 @@ class JobPool {
   template <typename T>
   Job<T> spawn(Task<T> task);
   template <typename T>
-  Job<T> spawn(const JobOptions& options, Task<T> task);
+  internal::Started<Job<T>, JobOptions> spawn(const JobOptions& options, Task<T> task);
 
   // Makes what a coroutine awaits to go on on a thread of this pool: any coroutine, also one that
   // was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().
@@ -186,11 +190,12 @@ class JobPool {
   //   }).get(); pool.submit_bulk(std::views::iota(0, 1000), [](int i) { work(i); }).wait();
   template <internal::BulkRange Range, typename F>
   auto submit_bulk(Range&& range, F&& function) {
-    return start_bulk(nullptr, std::forward<Range>(range), std::forward<F>(function));
+    return start_bulk<F, Range>(nullptr, std::forward<Range>(range), std::forward<F>(function));
   }
   template <internal::BulkRange Range, typename F>
   auto submit_bulk(const JobOptions& options, Range&& range, F&& function) {
-    return start_bulk(&options, std::forward<Range>(range), std::forward<F>(function));
+    return start_bulk<F, Range, JobOptions>(&options, std::forward<Range>(range),
+                                            std::forward<F>(function));
   }
 
   // Submits `function(args...)` when `due` has come, or `delay` has passed, in a snapshot that is
@@ -207,7 +212,7 @@ class JobPool {
     return start_delayed(due, nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(
+  requires internal::JobFunction<F, Args...> internal::JobWithOptionsOf<F, Args...> submit_at(
       const JobOptions& options, Deadline due, F&& function, Args&&... args) {
     return start_delayed(due, &options, std::forward<F>(function), std::forward<Args>(args)...);
   }
@@ -218,7 +223,7 @@ class JobPool {
                          std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_after(
+  requires internal::JobFunction<F, Args...> internal::JobWithOptionsOf<F, Args...> submit_after(
       const JobOptions& options, Timeout delay, F&& function, Args&&... args) {
     return start_delayed(Deadline::after(delay), &options, std::forward<F>(function),
                          std::forward<Args>(args)...);
@@ -257,7 +262,7 @@ class JobPool {
 
   // Arguments are touched when nothing else can refuse the job.
   template <typename F, typename... Args>
-  internal::JobOf<F, Args...> start(const JobOptions* options, F&& function, Args&&... args) {
+  auto start(const JobOptions* options, F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
     using Call = internal::CallOf<F, Args...>;
     internal::PoolCore::Admission admission(*core_, options);
@@ -283,13 +288,11 @@ class JobPool {
     core_->enter(task, admission);
   }
 
-  template <typename T>
-  Job<T> start_coroutine(const JobOptions* options, Task<T> task);
-
-  template <typename Range, typename F>
+  template <typename F, typename Range, typename... Options>
   auto start_bulk(const JobOptions* options, Range&& range, F&& function) {
     using Task = internal::BulkTask<std::decay_t<Range>, std::decay_t<F>>;
     using R = typename Task::Result;
+    using Started = internal::Started<Job<R>, F, Range, Options...>;
     static_assert(!std::is_reference_v<typename Task::Element>, "a vector can't hold references");
     internal::PoolCore::Admission admission(*core_, options);
     auto extras = core_->extras(options);
@@ -298,12 +301,11 @@ class JobPool {
     internal::JobRef<internal::JobResult<R>> handle(task);
     task->describe(std::move(extras));
     core_->enter(task, admission);
-    return internal::JobAccess::make<R>(std::move(handle));
+    return Started(internal::JobAccess::make<R>(std::move(handle)));
   }
 
   template <typename F, typename... Args>
-  internal::JobOf<F, Args...> start_delayed(Deadline due, const JobOptions* options, F&& function,
-                                            Args&&... args) {
+  auto start_delayed(Deadline due, const JobOptions* options, F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
     using Task = internal::DelayedTask<R, internal::CallOf<F, Args...>>;
     core_->check_not_forked(

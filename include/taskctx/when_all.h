@@ -29,6 +29,7 @@
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 
@@ -122,7 +123,8 @@ concept RangeOfJobs = std::ranges::input_range<Jobs> &&
 // Moves jobs out of a range. Throws JobError if one is empty; all handles are lost then.
 template <RangeOfJobs Jobs>
 auto take_jobs(Jobs&& jobs) {
-  std::vector<std::ranges::range_value_t<Jobs>> taken;
+  std::vector<std::decay_t<decltype(plain(std::declval<std::ranges::range_value_t<Jobs>>()))>>
+      taken;
   for (auto& job : jobs) {
     (void)JobAccess::state(job, "wait for");
     taken.push_back(std::move(job));
@@ -155,6 +157,13 @@ Job<std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>> 
             },
             children.jobs);
       });
+}
+
+// Is that for jobs that must get a name before they are awaited (internal/unnamed.h), as this must.
+template <typename... Jobs>
+requires(internal::kIsUnnamed<Jobs> || ...) auto when_all(Jobs&&... jobs) {
+  auto all = when_all(internal::plain(std::forward<Jobs>(jobs))...);
+  return internal::Unnamed<decltype(all)>(std::move(all));
 }
 
 // Returns a job that ends when all jobs of a range have ended, with a vector of their results in
