@@ -202,7 +202,7 @@ bool is_inherited(const Entry& entry) noexcept {
   return inherited != nullptr && inherited->word == entry.word;
 }
 
-void apply(Node* bindings) {
+void bind_all(Node* bindings) {
   Activation* activation = identified_activation();
   Node* node = current_node();
   NodeRef fresh = merge(NodeRef::share(node), bindings);

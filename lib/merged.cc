@@ -63,7 +63,7 @@ void Merged::apply_slowly() const {
   const NodeRef here = NodeRef::share(current_node());
   NodeRef result;
   merge_into(result, here.get(), values_.get(), &empty_node);
-  internal::apply(result.get());
+  bind_all(result.get());
 }
 
 }  // namespace internal

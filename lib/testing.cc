@@ -52,7 +52,7 @@ std::string differences(const internal::Node* before, const internal::Node* afte
 
 void apply(const Context& snapshot) {
   const internal::NodeRef node = internal::ContextAccess::node(snapshot);
-  internal::apply(node.get());
+  internal::bind_all(node.get());
 }
 
 LeakCheck::LeakCheck(SourcePlace place)

@@ -279,7 +279,7 @@ bool is_inherited(const Entry& entry) noexcept;
 
 // Binds everything that is set in `bindings`, which the caller pins, here as well. Throws
 // std::bad_alloc, changing nothing.
-void apply(Node* bindings);
+void bind_all(Node* bindings);
 
 // Returns the place of a variable if `activation`, the current one, may write it in place; no leaf
 // if not.

@@ -41,16 +41,17 @@ namespace internal {
 
 // A value on its way from filter to filter, and its context.
 template <typename T>
-class Token {
+class PipelineItem {
  public:
   // Takes the context that is installed.
-  explicit Token(T&& value) : node_(NodeRef::share(current_node())), value_(std::move(value)) {}
-  Token(Token&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+  explicit PipelineItem(T&& value)
+      : node_(NodeRef::share(current_node())), value_(std::move(value)) {}
+  PipelineItem(PipelineItem&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
       : value_(std::move(other.value_)) {
     node_ = std::move(other.node_);
   }
-  Token& operator=(Token&&) = delete;
-  ~Token() {
+  PipelineItem& operator=(PipelineItem&&) = delete;
+  ~PipelineItem() {
     if constexpr (!std::is_trivially_destructible_v<T>) {
       const Installed context(node_.get());
       value_.~T();
@@ -67,19 +68,19 @@ class Token {
   };
 };
 template <>
-class Token<void>;
+class PipelineItem<void>;
 
 template <typename T>
-using TokenOf = std::conditional_t<std::is_void_v<T>, void, Token<T>>;
+using PipelineItemOf = std::conditional_t<std::is_void_v<T>, void, PipelineItem<T>>;
 
 // Returns what `call` returns, with the context in which it has left it.
 template <typename Output, typename Call>
-TokenOf<Output> make_token(const Call& call) {
+PipelineItemOf<Output> make_pipeline_item(const Call& call) {
   if constexpr (std::is_void_v<Output>) {
     call();
   } else {
     Output value = call();  // Converts, if need be.
-    return Token<Output>(std::move(value));
+    return PipelineItem<Output>(std::move(value));
   }
 }
 
@@ -105,10 +106,10 @@ class FilterBody {
  public:
   explicit FilterBody(const Body& body) : body_(body) {}
 
-  TokenOf<Output> operator()(Token<Input>&& token) const {
-    const Installed context(token.node(), PipelineRun::current().origin());
-    return make_token<Output>(
-        [&]() -> decltype(auto) { return std::invoke(body_, std::move(token.value())); });
+  PipelineItemOf<Output> operator()(PipelineItem<Input>&& item) const {
+    const Installed context(item.node(), PipelineRun::current().origin());
+    return make_pipeline_item<Output>(
+        [&]() -> decltype(auto) { return std::invoke(body_, std::move(item.value())); });
   }
 
  private:
@@ -119,9 +120,9 @@ class FilterBody<void, Output, Body> {
  public:
   explicit FilterBody(const Body& body) : body_(body) {}
 
-  TokenOf<Output> operator()(onetbb::flow_control& control) const {
+  PipelineItemOf<Output> operator()(onetbb::flow_control& control) const {
     const Leaf context(PipelineRun::current());
-    return make_token<Output>([&]() -> decltype(auto) { return body_(control); });
+    return make_pipeline_item<Output>([&]() -> decltype(auto) { return body_(control); });
   }
 
  private:
@@ -183,7 +184,8 @@ class filter {
 
  private:
   friend struct internal::FilterAccess;
-  using Native = oneapi::tbb::filter<internal::TokenOf<Input>, internal::TokenOf<Output>>;
+  using Native =
+      oneapi::tbb::filter<internal::PipelineItemOf<Input>, internal::PipelineItemOf<Output>>;
 
   explicit filter(Native native) : filter_(std::move(native)) {}
 
