@@ -142,6 +142,23 @@ struct NoMore {
   explicit NoMore(ScopePlace /*place*/) noexcept {}
 };
 
+// Tell whether the arguments of a scope are pairs of a variable and something else, or a token.
+template <typename W>
+concept AVariable = requires(const std::remove_cvref_t<W>& variable) {
+  []<typename T>(const ContextVar<T>&) {}(variable);
+};
+template <typename... Args>
+inline constexpr bool kArePairs = sizeof...(Args) == 0;
+template <AVariable W, typename V, typename... More>
+inline constexpr bool kArePairs<W, V, More...> = kArePairs<More...>;
+template <typename... Args>
+inline constexpr bool kAreForScope = sizeof...(Args) != 0 && kArePairs<Args...>;
+template <typename T>
+inline constexpr bool kAreForScope<Token<T>> = true;
+
+// Stands for the type of a scope's variable where there is none.
+struct NoVariable {};
+
 }  // namespace internal
 
 // Sets variables for as long as it lives. The template arguments are deduced: T is the type of the
@@ -152,6 +169,7 @@ class [[nodiscard]] Scope {
   // Sets `variable` to `value`, or removes it if that is taskctx::unset, then goes on with `more`
   // pairs of variable and value. Costs as much as ContextVar::set() for each.
   template <typename V, typename... More>
+  requires internal::kArePairs<More...>
   [[nodiscard("give it a name: without one it ends at once")]] [[gnu::always_inline]] explicit Scope(
       internal::Named<T> variable, V&& value, More&&... more)
       : binding_(variable, std::forward<V>(value)),
@@ -162,6 +180,13 @@ class [[nodiscard]] Scope {
       Token<T>&& token, SourcePlace place = SourcePlace::current()) noexcept
       : binding_(std::move(token), place), rest_(internal::ScopePlace{place}) {}
 
+  // All else is refused, in words.
+  template <typename... More>
+  requires(!internal::kAreForScope<const ContextVar<T>&, More...>) explicit Scope(
+      internal::Named<T> variable, More&&... more)
+      __attribute__((unavailable("write a value after each variable: Scope scope{a, 1, b, 2};")));
+  explicit Scope(const Token<T>& token)
+      __attribute__((unavailable("a token is used up: Scope scope{std::move(token)};")));
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
@@ -184,13 +209,26 @@ class [[nodiscard]] Scope {
   [[no_unique_address]] std::conditional_t<std::is_void_v<Rest>, internal::NoMore, Rest> rest_;
 };
 
+template <>
+class Scope<internal::NoVariable> {
+ public:
+  template <typename... Args>
+  explicit Scope(Args&&...)
+      __attribute__((unavailable("write a value after each variable: Scope scope{a, 1, b, 2};")));
+};
+
 template <typename T>
 Scope(Token<T>&&) -> Scope<T>;
+template <typename T>
+Scope(const Token<T>&) -> Scope<T>;  // Refused, as what follows last.
 template <typename T, typename V>
 Scope(const ContextVar<T>&, V&&) -> Scope<T>;
 template <typename T, typename V, typename W, typename... More>
-Scope(const ContextVar<T>&, V&&, W&&, More&&...)
-    -> Scope<T, decltype(Scope{std::declval<W>(), std::declval<More>()...})>;
+requires internal::kArePairs<W, More...> Scope(const ContextVar<T>&, V&&, W&&, More&&...)
+->Scope<T, decltype(Scope{std::declval<W>(), std::declval<More>()...})>;
+template <typename... Args>
+requires(!internal::kAreForScope<std::remove_cvref_t<Args>...>) Scope(Args&&...)
+->Scope<internal::NoVariable>;
 
 }  // namespace v1
 }  // namespace taskctx
