@@ -183,4 +183,47 @@ TEST(Bind, WorksWithStdAsync) {
   EXPECT_EQ(std::async(std::launch::async, taskctx::bind([] { return number.get(); })).get(), 1);
 }
 
+struct Account {
+  int balance = 0;
+  int add(int amount) {
+    balance += amount * number.get();
+    return balance;
+  }
+};
+
+// J93
+TEST(Bind, TakesAMembersPointerWithItsObject) {
+  Account account;
+  const Scope scope{number, 2};
+  const auto add = taskctx::bind(&Account::add, &account);
+  number.set(0);
+  EXPECT_EQ(add(3), 6);
+  EXPECT_EQ(taskctx::bind(&Account::balance, std::cref(account))(), 6);
+  taskctx::bind(&Account::add, account, 1)();  // A copy's.
+  EXPECT_EQ(account.balance, 6);
+  std::thread(taskctx::bind(&Account::add, std::ref(account), 10)).join();
+  EXPECT_EQ(account.balance, 6);  // 10 times 0.
+}
+
+// J93
+TEST(Bind, KeepsArgumentsAndTakesMore) {
+  auto pointer = std::make_unique<int>(1);
+  auto sum = taskctx::bind([](std::unique_ptr<int> a, int b, int c) { return *a + b + c; },
+                           std::move(pointer), 2);
+  EXPECT_EQ(std::move(sum)(3), 6);
+  int count = 0;
+  taskctx::bind([](int& n) { ++n; }, std::ref(count))();
+  EXPECT_EQ(count, 1);
+}
+
+// J93
+TEST(Bind, AContextIsTheOneToRunInOnlyInFrontOfTheFunction) {
+  Context one;
+  one.run([] { number.set(1); });
+  const Scope scope{number, 2};
+  const auto both = [](const Context& given) { return 10 * *given.find(number) + number.get(); };
+  EXPECT_EQ(taskctx::bind(both, one)(), 12);
+  EXPECT_EQ(taskctx::bind(one, both, copy_context())(), 21);
+}
+
 }  // namespace

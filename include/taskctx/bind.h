@@ -17,6 +17,7 @@
 #ifndef TASKCTX_BIND_H_
 #define TASKCTX_BIND_H_
 
+#include <concepts>
 #include <functional>
 #include <type_traits>
 #include <utility>
@@ -24,9 +25,14 @@
 #include "taskctx/context.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/refused.h"
 
 namespace taskctx {
 inline namespace v1 {
+
+namespace internal {
+struct BoundMaker;
+}  // namespace internal
 
 // Is what bind() returns. Copyable and movable as F is.
 template <typename F>
@@ -37,25 +43,26 @@ class Bound {
   // object, unless the call itself has set that variable.
   template <typename... Args>
   std::invoke_result_t<F&, Args...> operator()(Args&&... args) & {
+    static_assert(!internal::kCallMakesTask<F&, Args...>, "a Task runs in its awaiter's context");
     const internal::Installed context(node_.get());
     return std::invoke(function_, std::forward<Args>(args)...);
   }
   template <typename... Args>
   std::invoke_result_t<const F&, Args...> operator()(Args&&... args) const& {
+    static_assert(!internal::kCallMakesTask<const F&, Args...>,
+                  "a Task runs in its awaiter's context");
     const internal::Installed context(node_.get());
     return std::invoke(function_, std::forward<Args>(args)...);
   }
   template <typename... Args>
   std::invoke_result_t<F, Args...> operator()(Args&&... args) && {
+    static_assert(!internal::kCallMakesTask<F, Args...>, "a Task runs in its awaiter's context");
     const internal::Installed context(node_.get());
     return std::invoke(std::move(function_), std::forward<Args>(args)...);
   }
 
  private:
-  template <typename G>
-  friend Bound<std::decay_t<G>> bind(G&& function);
-  template <typename G>
-  friend Bound<std::decay_t<G>> bind(const Context& context, G&& function);
+  friend struct internal::BoundMaker;
 
   template <typename G>
   Bound(internal::NodeRef node, G&& function)
@@ -65,17 +72,91 @@ class Bound {
   F function_;
 };
 
-// Binds `function` to a snapshot of the current context. O(1) beside moving the callable: one
-// atomic increment.
+namespace internal {
+
+// Makes one callable of a function and its first arguments.
 template <typename F>
-[[nodiscard]] Bound<std::decay_t<F>> bind(F&& function) {
-  return {internal::capture(), std::forward<F>(function)};
+F&& with_front(F&& function) noexcept {
+  return std::forward<F>(function);
+}
+template <typename F, typename... Args>
+requires(sizeof...(Args) > 0) auto with_front(F&& function, Args&&... args) {
+  return std::bind_front(std::forward<F>(function), std::forward<Args>(args)...);
 }
 
-// Binds `function` to a copy of `context`: as it is now, also if it is entered. O(1) likewise.
+struct BoundMaker {
+  template <typename... Call>
+  static auto make(NodeRef node, Call&&... call) {
+    using F = std::decay_t<decltype(with_front(std::forward<Call>(call)...))>;
+    return Bound<F>(std::move(node), with_front(std::forward<Call>(call)...));
+  }
+};
+
+// What can be bound: it may be callable, and can be copied or moved, as its arguments can.
 template <typename F>
-[[nodiscard]] Bound<std::decay_t<F>> bind(const Context& context, F&& function) {
-  return {internal::ContextAccess::node(context), std::forward<F>(function)};
+concept MayBeCallable = std::is_class_v<F> || std::is_union_v<F> || std::is_member_pointer_v<F> ||
+    std::is_function_v<std::remove_pointer_t<F>>;
+template <typename F, typename... Args>
+concept Bindable = MayBeCallable<std::decay_t<F>> && !std::is_base_of_v<Context, std::decay_t<F>> &&
+                   std::constructible_from<std::decay_t<F>, F> &&
+                   (std::constructible_from<std::decay_t<Args>, Args> && ...) &&
+                   !kCallMakesTask<std::decay_t<F>&, std::decay_t<Args>&...>;
+
+// Tells what the arguments of bind() are, the context left out.
+template <typename... Call>
+struct BindCall {
+  static constexpr bool kIsRight = false;
+  static constexpr bool kMakesTask = false;
+};
+template <typename F, typename... Args>
+struct BindCall<F, Args...> {
+  static constexpr bool kIsRight = Bindable<F, Args...>;
+  static constexpr bool kMakesTask = kCallMakesTask<std::decay_t<F>&, std::decay_t<Args>&...>;
+};
+template <typename C, typename... Call>
+requires std::is_base_of_v<Context, std::remove_cvref_t<C>>
+struct BindCall<C, Call...> : BindCall<Call...> {
+};
+
+}  // namespace internal
+
+// Binds `function`, and its first arguments, if there are any, to a snapshot of the current
+// context: the call `bound(more...)` is `function(args..., more...)`. Both are copied or moved, as
+// by std::bind_front and std::thread: std::ref() passes a reference. `function` may be a member's
+// pointer, with an object, or a pointer to one, for its first argument. O(1) beside that: one
+// atomic increment.
+//
+//   std::thread worker(taskctx::bind(&Service::run, &service));
+template <typename F, typename... Args>
+requires internal::Bindable<F, Args...>
+[[nodiscard]] auto bind(F&& function, Args&&... args) {
+  return internal::BoundMaker::make(internal::capture(), std::forward<F>(function),
+                                    std::forward<Args>(args)...);
+}
+
+// Binds them to a copy of `context`: as it is now, also if it is entered. O(1) likewise.
+//
+//   on_click(taskctx::bind(snapshot, show, "clicked"));
+template <typename F, typename... Args>
+requires internal::Bindable<F, Args...>
+[[nodiscard]] auto bind(const Context& context, F&& function, Args&&... args) {
+  return internal::BoundMaker::make(internal::ContextAccess::node(context),
+                                    std::forward<F>(function), std::forward<Args>(args)...);
+}
+
+// Refused: what can't be called or copied, and coroutines.
+template <typename... Call>
+requires(!internal::BindCall<Call...>::kIsRight && !internal::BindCall<Call...>::kMakesTask)
+    __attribute__((unavailable(
+        "write bind(function, arguments...), and std::move() what has no copy"))) internal::Refused
+    bind(Call&&... /*call*/) {
+  return {};
+}
+template <typename... Call>
+requires internal::BindCall<Call...>::kMakesTask __attribute__((unavailable(
+    "a Task runs in its awaiter's context: pool.spawn({.context = c}, task)"))) internal::Refused
+bind(Call&&... /*call*/) {
+  return {};
 }
 
 }  // namespace v1

@@ -34,6 +34,7 @@
 #include "taskctx/context_var.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/refused.h"
 #include "taskctx/internal/value.h"
 
 namespace taskctx {
@@ -149,10 +150,31 @@ class Context {
   // ContextError if this context is entered already, by this or by another thread: let many tasks
   // run in copies, or use bind(). O(1): two words in, two words out.
   template <typename... Args, std::invocable<Args...> F>
-  decltype(auto) run(F&& f, Args&&... args) {
+  requires(!internal::kCallMakesTask<F, Args...>) decltype(auto) run(F&& f, Args&&... args) {
     enter();
     const Leaver leaver{*this};
     return std::invoke(std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  // Refused: what can't be called so, a constant, and coroutines.
+  template <typename F, typename... Args>
+  requires(!std::invocable<F, Args...>)
+      __attribute__((unavailable("run(f, args...) calls f(args...), which is not possible here")))
+      internal::Refused run(F&& /*f*/, Args&&... /*args*/) {
+    return {};
+  }
+  template <typename... Args>
+  __attribute__((unavailable("run() changes the context: run a copy, or use bind()")))
+  internal::Refused
+  run(Args&&... /*args*/) const {
+    return {};
+  }
+  template <typename F, typename... Args>
+  requires internal::kCallMakesTask<F, Args...>
+  __attribute__((
+      unavailable("a Task runs in its awaiter's context: pool.spawn({.context = c}, "
+                  "task)"))) internal::Refused
+  run(F&& /*f*/, Args&&... /*args*/) {
+    return {};
   }
 
   // Makes this the current context of the calling thread, until leave(). Prefer run(). Throws
@@ -213,6 +235,12 @@ class Context {
       }
     }
     return Context(std::move(kept));
+  }
+  template <typename Keep>
+  requires(!std::predicate<Keep, const ContextEntry&>) __attribute__((
+      unavailable("filtered() takes a function of a const ContextEntry& that returns "
+                  "bool"))) Context filtered(Keep /*keep*/) const {
+    return {};
   }
 
   // Returns a number that stands for the content: where it is equal, the content is equal (not vice

@@ -36,17 +36,21 @@
 namespace taskctx {
 inline namespace v1 {
 
+namespace internal {
+
+template <typename T>
+inline constexpr bool kCanBeValue = false;
+template <typename T>
+requires(std::is_object_v<T> && !std::is_array_v<T> &&
+         std::is_same_v<T, std::remove_cv_t<T>>) inline constexpr bool kCanBeValue<T> =
+    std::is_move_constructible_v<T> && std::is_nothrow_destructible_v<T>;
+
+}  // namespace internal
+
 // T may be move-only, lack a default constructor, be over-aligned, and throw when copied or moved.
 // It is compared with operator==, if it has one, when contexts are.
 template <typename T>
 class ContextVar {
-  static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T> &&
-                    !std::is_array_v<T>,
-                "the value of a ContextVar is an object type without const or volatile");
-  static_assert(std::is_move_constructible_v<T>, "the value of a ContextVar can be moved");
-  static_assert(std::is_nothrow_destructible_v<T>,
-                "the destructor of the value of a ContextVar does not throw");
-
  public:
   using value_type = T;
 
@@ -72,6 +76,14 @@ class ContextVar {
   constexpr ContextVar(std::string_view name, Options options)
       : variable_(name, internal::kTypeOps<T>), options_(std::move(options)) {}
 
+  // Refused: a default of another type.
+  template <typename Other>
+  requires(!std::convertible_to<Other, T> &&
+           !std::same_as<std::remove_cvref_t<Other>, ContextVarOptions<T>>)
+      ContextVar(std::string_view name, Other&& default_value)
+  __attribute__((unavailable("the default is no value of the variable's type")));
+
+  ContextVar() = delete;                   // A variable has a name: ContextVar<int> n{"n"};
   ContextVar(const ContextVar&) = delete;  // A variable is its identity.
   ContextVar& operator=(const ContextVar&) = delete;
 
@@ -106,6 +118,14 @@ class ContextVar {
     internal::note_miss(name(), place);
     return static_cast<T>(std::forward<U>(otherwise));
   }
+
+  // Refused: one that is no T.
+  template <typename U>
+  requires(!std::convertible_to<U, T> &&
+           !std::same_as<std::remove_cvref_t<U>, internal::ReadPlace>) T get(U&& otherwise)
+  const
+      __attribute__((unavailable("what get() is to return otherwise is no value of the variable's "
+                                 "type")));
 
   // Borrows what get() would return; nullptr where that would throw. Valid until this thread's next
   // set() or reset() of any variable, or the end of the context, whichever is first. O(1), neither
@@ -165,6 +185,14 @@ class ContextVar {
       undo_slowly(token.undo_, spend);
     }
   }
+
+  // Other tokens are refused.
+  void reset(const Token<T>& token) const
+      __attribute__((unavailable("a token is used up: reset(std::move(token))")));
+  template <typename U>
+  requires(!std::is_same_v<T, U>) void reset(const Token<U>& token) const
+      __attribute__((unavailable("this token is another variable's: only set() of this one makes "
+                                 "tokens for it")));
 
   // Tells what reset() would throw for this token here, if anything. O(1).
   [[nodiscard]] std::optional<TokenError::Kind> check(const Token<T>& token) const noexcept {
@@ -330,8 +358,8 @@ class ContextVar {
                           : policy.copy() != nullptr ? Rules::Propagation::copy
                                                      : Rules::Propagation::inherit;
       rules.copy = reinterpret_cast<Rules::Function>(policy.copy());
-      rules.on_change = reinterpret_cast<Rules::Function>(options_.on_change);
-      rules.merge = reinterpret_cast<Rules::Function>(options_.merge);
+      rules.on_change = reinterpret_cast<Rules::Function>(options_.on_change.get());
+      rules.merge = reinterpret_cast<Rules::Function>(options_.merge.get());
       return rules;
     }
   }
@@ -339,6 +367,27 @@ class ContextVar {
   internal::Variable variable_;
   const ContextVarOptions<T> options_;
   mutable std::atomic<const T*> computed_default_{nullptr};
+};
+
+// What can't be a value is refused, and nothing is said of what follows from that.
+template <typename T>
+requires(!internal::kCanBeValue<T>) class ContextVar<T> {
+  static_assert(!std::is_reference_v<T>,
+                "a ContextVar holds no reference: use a pointer, or a std::reference_wrapper");
+  static_assert(!std::is_const_v<T> && !std::is_volatile_v<T>,
+                "leave out const and volatile: a value that is set never changes");
+  static_assert(!std::is_array_v<T>, "a ContextVar holds no array: use a std::array");
+  static_assert(std::is_reference_v<T> || std::is_object_v<T>,
+                "a ContextVar holds no function and no void: use a pointer");
+  static_assert(!std::is_object_v<T> || std::is_array_v<T> || std::is_const_v<T> ||
+                    std::is_move_constructible_v<T>,
+                "a ContextVar holds what can be moved: use a std::shared_ptr");
+  static_assert(!std::is_object_v<T> || std::is_nothrow_destructible_v<T>,
+                "a ContextVar holds nothing whose destructor may throw");
+
+ public:
+  template <typename... Args>
+  constexpr explicit ContextVar(Args&&...) {}
 };
 
 }  // namespace v1

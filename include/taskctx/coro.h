@@ -45,6 +45,7 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/coroutine_job.h"
+#include "taskctx/internal/refused.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/flow.h"
 #include "taskctx/internal/job_state.h"
@@ -74,10 +75,6 @@ T sync_wait(Task<T> task);
 
 namespace internal {
 
-template <typename A>
-inline constexpr bool kIsTask = false;
-template <typename T>
-inline constexpr bool kIsTask<Task<T>> = true;
 template <typename A>
 inline constexpr bool kIsJob = false;
 template <typename T>

@@ -19,6 +19,7 @@
 #define TASKCTX_POLICY_H_
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -41,6 +42,34 @@ class Context;
 //   };
 //   taskctx::JobPool pool{{.context_factory = only_the_user}};
 using ContextFactory = std::function<Context(const Context* parent)>;
+
+namespace internal {
+
+// A pointer to a function, made of one, or of a lambda without captures.
+template <typename Signature>
+class PlainFunction;
+template <typename R, typename... Args>
+class PlainFunction<R(Args...)> {
+ public:
+  using Pointer = R (*)(Args...);
+
+  constexpr PlainFunction(std::nullptr_t /*none*/ = nullptr) noexcept {}      // NOLINT
+  constexpr PlainFunction(Pointer function) noexcept : pointer_(function) {}  // NOLINT
+  template <std::convertible_to<Pointer> F>
+  constexpr PlainFunction(F function) noexcept : pointer_(function) {}  // NOLINT
+  template <typename F>
+  requires(!std::convertible_to<F, Pointer>) __attribute__((
+      unavailable("give a function, or a lambda without captures, with the types that "
+                  "this option has"))) PlainFunction(F /*function*/) {}  // NOLINT
+
+  [[nodiscard]] constexpr Pointer get() const noexcept { return pointer_; }
+  constexpr operator Pointer() const noexcept { return pointer_; }  // NOLINT
+
+ private:
+  Pointer pointer_ = nullptr;
+};
+
+}  // namespace internal
 
 namespace policy {
 
@@ -86,6 +115,10 @@ class Policy {
   constexpr Policy(policy::Never /*never*/) : is_inherited_(false) {}  // NOLINT
   template <std::convertible_to<Function> F>
   constexpr Policy(policy::Copy<F> copy) : copy_(copy.function) {}  // NOLINT
+  template <typename F>
+  requires(!std::convertible_to<F, Function>) __attribute__((unavailable(
+      "give policy::copy() a function, or a lambda without captures, that "
+      "makes a T of a const T&"))) constexpr Policy(policy::Copy<F> /*copy*/) {}  // NOLINT
 
   // Tells whether tasks get the variable at all.
   [[nodiscard]] constexpr bool is_inherited() const noexcept { return is_inherited_; }
@@ -122,7 +155,7 @@ struct ContextVarOptions {
   // context: the default is the same for everybody. Threads that need it at once may each compute
   // one; they all get the one that is ready first. What it throws comes out of get(), and the next
   // get() tries again; a computation that needs its own result gets a LookupError.
-  T (*default_factory)() = nullptr;
+  internal::PlainFunction<T()> default_factory = {};
 
   // Tells what tasks get that are created where the variable is set.
   Policy<T> policy = {};
@@ -133,7 +166,7 @@ struct ContextVarOptions {
   // also set the variable. What it throws is reported to the misuse handler and stops nothing. Each
   // change of the variable then costs a copy of the slots, and each switch in the process a look at
   // both contexts.
-  void (*on_change)(const Change<T>& change) = nullptr;
+  internal::PlainFunction<void(const Change<T>& change)> on_change = {};
 
   // Makes one value of two, where what tasks have set comes back: to the caller of
   // taskctx::tbb::parallel_reduce, from left to right in the order of the range, and to whoever
@@ -142,7 +175,7 @@ struct ContextVarOptions {
   // began with, takes no part. Let a policy give tasks a neutral value to begin with, where their
   // results would count the creator's value once each:
   // `.policy = policy::copy([](const int&) { return 0; })`.
-  T (*merge)(const T& left, const T& right) = nullptr;
+  internal::PlainFunction<T(const T& left, const T& right)> merge = {};
 };
 
 }  // namespace v1

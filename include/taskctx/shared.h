@@ -137,6 +137,12 @@ class CellHandle {
   T update(F function) const {
     return cell_->update(function);
   }
+  template <typename F>
+  requires(!std::invocable<F, T&>)
+      __attribute__((unavailable("update() takes a function that changes the value: [](T& value)")))
+      T update(F /*function*/) const {
+    return load();
+  }
 
   // Tells whether both are handles of one value.
   [[nodiscard]] friend bool operator==(const CellHandle& a, const CellHandle& b) {

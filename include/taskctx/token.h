@@ -47,6 +47,8 @@ class Token {
   // Takes over what `other` can undo; `other` counts as used afterwards.
   Token(Token&& other) noexcept
       : variable_(other.variable_), undo_(other.undo_), used_(std::exchange(other.used_, true)) {}
+  Token(const Token&) = delete;  // It is used up once: std::move(token).
+  Token& operator=(const Token&) = delete;
   Token& operator=(Token&& other) noexcept {
     std::swap(variable_, other.variable_);
     std::swap(undo_, other.undo_);
