@@ -61,10 +61,10 @@ void throw_no_task(const char* verb, bool has_begun) {
                  " task: " + (has_begun ? "it has been awaited already" : "there is none"));
 }
 
+// What a job has left behind may run when its pool is gone.
 PoolCore* pool_here() {
-  const void* here = current_activation()->origin.executor();
-  return here != nullptr ? static_cast<PoolCore*>(const_cast<void*>(here))
-                         : JobPoolAccess::core(default_pool());
+  auto* const here = static_cast<PoolCore*>(current_activation()->origin.executor());
+  return here != nullptr && !here->is_over() ? here : JobPoolAccess::core(default_pool());
 }
 
 bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool,

@@ -38,7 +38,7 @@ JobState::JobState(PoolCore* pool, NodeRef context, std::uint32_t references, bo
   }
 }
 
-JobState::~JobState() { pool()->release(); }
+JobState::~JobState() = default;
 
 std::uint64_t JobState::id() noexcept {
   std::uint64_t id = id_.load(std::memory_order_relaxed);
@@ -104,9 +104,17 @@ bool JobState::cancel() noexcept {
   if (!pool()->begin_to_cancel(this)) {
     return false;
   }
+  const AtWork at_work(pool());  // Whatever thread this is: the job's end waits for what runs here.
   end_without_result(kCancelled, nullptr);
-  release();  // The queue's reference; whoever calls this has another.
+  retire();
   return true;
+}
+
+void JobState::retire() noexcept {
+  PoolCore* const core = pool();
+  const std::uint16_t lane = lane_;
+  release();
+  core->count_ended(lane);
 }
 
 void JobState::end_without_result(std::uint32_t how, std::exception_ptr error) noexcept {
@@ -145,7 +153,6 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept 
   if ((before & kAwaited) != 0) {
     unpark(this);
   }
-  core->count_ended(this);
 }
 
 // Gives the exception handler what nobody has seen. There is no handle, and the job has ended.

@@ -94,9 +94,8 @@ bool JobState::block(Deadline deadline) {
 
 bool JobState::wait_slowly(Deadline deadline) {
   pool()->check_not_forked("wait for job", name());
-  const void* here = current_activation()->origin.executor();
-  if (here != nullptr) {
-    help(*this, static_cast<PoolCore*>(const_cast<void*>(here)), deadline);
+  if (Executor* const here = current_activation()->origin.executor(); here != nullptr) {
+    help(*this, static_cast<PoolCore*>(here), deadline);
   }
   return block(deadline);
 }
@@ -236,6 +235,8 @@ class Helper final : private Missing {
 };
 
 void help(JobState& target, PoolCore* here, Deadline deadline) {
+  // The ends of other jobs see nothing of the one that waits here.
+  const Installed at_work(&empty_node, Origin::pool(here));
   Helper(target, here).help(deadline);
 }
 

@@ -126,7 +126,7 @@ void PoolCore::admit(Admission& admission, const JobOptions* options) {
     admission.runs_here_ = true;
     return;
   }
-  if (current_activation()->origin.executor() == this) {
+  if (is_at_work_here()) {
     return;  // Over the limit: a thread that waited here could be the one that makes room.
   }
   blocked_.fetch_add(1, std::memory_order_seq_cst);
@@ -180,13 +180,28 @@ bool PoolCore::is_quiet() const noexcept {
 
 void PoolCore::tell_quiet_waiters() noexcept {
   std::unique_lock lock(mutex_);
-  if (is_orphaned_ && is_quiet()) {
+  changed_.notify_all();
+  if (is_orphaned_ && end_if_quiet()) {
     is_orphaned_ = false;
     lock.unlock();
     finalize();
-    return;
   }
-  changed_.notify_all();
+}
+
+// No job will ever come from here on if nothing is left: tasks that jobs have left behind may be
+// submitting at this very moment, and get to know that by the lane's lock.
+bool PoolCore::end_if_quiet() noexcept {
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    lanes_[i].mutex.lock();
+  }
+  const bool is_over = is_quiet();
+  if (is_over) {
+    flags_.fetch_or(kClosed | kFinal, std::memory_order_seq_cst);  // Handles may outlive the pool.
+  }
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    lanes_[i].mutex.unlock();
+  }
+  return is_over;
 }
 
 bool PoolCore::wait_until_quiet(Deadline deadline) {
@@ -208,7 +223,7 @@ bool PoolCore::wait_until_quiet(Deadline deadline) {
 
 bool PoolCore::drain(Deadline deadline) {
   check_not_forked("drain pool", name_);
-  if (current_activation()->origin.executor() == this) {
+  if (is_at_work_here()) {
     throw JobError("cannot drain pool '" + name_ + "': one of its own jobs would wait for itself");
   }
   return wait_until_quiet(deadline);
@@ -216,7 +231,7 @@ bool PoolCore::drain(Deadline deadline) {
 
 std::vector<UnfinishedJob> PoolCore::shutdown(Deadline deadline) {
   check_not_forked("shut down pool", name_);
-  if (current_activation()->origin.executor() == this) {
+  if (is_at_work_here()) {
     throw JobError("cannot shut down pool '" + name_ +
                    "': one of its own jobs would wait for itself");
   }
@@ -300,19 +315,23 @@ void PoolCore::close() noexcept {
   if ((flags_.load(std::memory_order_relaxed) & kForked) != 0) {
     return;  // Nothing of it can end here, nor be freed.
   }
-  if (current_activation()->origin.executor() == this) {
+  if (is_at_work_here()) {
     report_misuse("cannot destroy pool: one of its own jobs would wait for itself", {});
     quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
-    const std::lock_guard lock(mutex_);
-    is_orphaned_ = true;
+    {
+      const std::lock_guard lock(mutex_);
+      is_orphaned_ = true;
+    }
+    tell_quiet_waiters();  // The last job may have ended: this is its result's end, or its own.
     return;
   }
-  (void)wait_until_quiet(Deadline());
+  do {
+    (void)wait_until_quiet(Deadline());
+  } while (!end_if_quiet());
   finalize();
 }
 
 void PoolCore::finalize() noexcept {
-  flags_.fetch_or(kClosed | kFinal, std::memory_order_seq_cst);  // Handles may outlive the pool.
   while (enqueuing_.load(std::memory_order_seq_cst) != 0) {
     std::this_thread::yield();
   }

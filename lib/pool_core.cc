@@ -164,6 +164,7 @@ void PoolCore::enter(JobState* job, Admission& admission) {
   if (admission.is_refused_) [[unlikely]] {
     refuse_entered(job);
   } else if (admission.runs_here_) [[unlikely]] {
+    const AtWork at_work(this);
     if (job->is_bulk_) {
       help(*job, this, Deadline());
     } else {
@@ -279,8 +280,8 @@ void PoolCore::leave(JobState* job, std::uint64_t Lane::*outcome,
   }
 }
 
-void PoolCore::count_ended(const JobState* job) noexcept {
-  lane_of(job).ended.fetch_add(1, std::memory_order_seq_cst);
+void PoolCore::count_ended(std::uint16_t lane) noexcept {
+  lanes_[lane].ended.fetch_add(1, std::memory_order_seq_cst);
   if (quiet_waiters_.load(std::memory_order_seq_cst) != 0) [[unlikely]] {
     tell_quiet_waiters();
   }
@@ -301,36 +302,46 @@ std::optional<std::uint32_t> PoolCore::reserve_shell() noexcept {
   if (!count_shell()) {
     return std::nullopt;
   }
+  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
   return add_ref();
 }
 
+// While we are counted in enqueuing_, ours is not the last reference: what goes with that is not
+// destroyed on the thread of whoever wakes a job.
 void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
-  if (turn && !enqueue_shell(*turn)) {
+  if (!turn) {
+    return;
+  }
+  bool runs_here = false;
+  if (!enqueue_shell(*turn)) {
     // No memory. Another shell runs what is queued, if there is one; or else we do.
-    if (shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && has_queued() && count_shell()) {
-      apart([this, turn] { run_shell(*turn); });
-    } else {
+    runs_here =
+        shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && has_queued() && count_shell();
+    if (!runs_here) {
       release();
     }
   }
+  enqueuing_.fetch_sub(1, std::memory_order_release);
+  if (runs_here) {
+    apart([this, turn] { run_shell(*turn); });
+  }
 }
 
-// The arena may be gone as soon as the pool is closed, so close() waits for us.
+// The arena may be gone as soon as the pool is closed, so finalize() waits for those who are
+// counted in enqueuing_: either it sees us there, or we see that the pool is closed.
 bool PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
-  bool is_enqueued = false;
-  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
-  if ((flags_.load(std::memory_order_seq_cst) & kFinal) == 0) {
-    try {
-      arena().enqueue([this, turn] {
-        shells_group_.store(oneapi::tbb::task::current_context(), std::memory_order_relaxed);
-        run_shell(turn);
-      });
-      is_enqueued = true;
-    } catch (...) {  // No memory.
-    }
+  if ((flags_.load(std::memory_order_seq_cst) & kFinal) != 0) {
+    return false;
   }
-  enqueuing_.fetch_sub(1, std::memory_order_release);
-  return is_enqueued;
+  try {
+    arena().enqueue([this, turn] {
+      shells_group_.store(oneapi::tbb::task::current_context(), std::memory_order_relaxed);
+      run_shell(turn);
+    });
+    return true;
+  } catch (...) {  // No memory.
+    return false;
+  }
 }
 
 void PoolCore::perform_apart(JobState* job) noexcept {
@@ -389,7 +400,22 @@ bool PoolCore::has_queued() noexcept {
   return false;
 }
 
+bool PoolCore::requeue_shell(std::uint32_t turn) noexcept {
+  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
+  const bool is_enqueued = enqueue_shell(turn);
+  enqueuing_.fetch_sub(1, std::memory_order_release);
+  return is_enqueued;
+}
+
 void PoolCore::run_shell(std::uint32_t turn) noexcept {
+  if (run_jobs(turn)) {
+    release();
+  }
+}
+
+// Returns false if the shell is queued again, with its reference.
+bool PoolCore::run_jobs(std::uint32_t turn) noexcept {
+  Installed at_work(&empty_node, Origin::pool(this));
   int budget = kShellBudget;
   const std::int64_t began = ticks();
   while (true) {
@@ -397,16 +423,16 @@ void PoolCore::run_shell(std::uint32_t turn) noexcept {
     if (job == nullptr) {
       shells_.fetch_sub(1, std::memory_order_acq_rel);
       if (!has_queued() || !count_shell()) {
-        break;
+        return true;
       }
       continue;
     }
     job->perform();
-    if ((--budget <= 0 || ticks() != began) && enqueue_shell(turn)) {
-      return;
+    at_work.renew(&empty_node);  // What destructors have set is gone.
+    if ((--budget <= 0 || ticks() != began) && requeue_shell(turn)) {
+      return false;
     }
   }
-  release();
 }
 
 }  // namespace internal

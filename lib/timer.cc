@@ -39,6 +39,9 @@ bool Timer::add(TimerEntry& entry) noexcept {
       }
       pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
+    if (entry.is_settled_) {
+      return true;
+    }
     TimerEntry::Entries& entries = entries_of(entry.due_.clock());
     entry.place_ = entries.emplace(entry.due_.nanoseconds(), &entry);
     entry.is_set_ = true;
@@ -61,8 +64,22 @@ bool Timer::remove(TimerEntry& entry) noexcept {
   return true;
 }
 
+void Timer::settle(TimerEntry& entry) noexcept {
+  std::unique_lock lock(mutex_);
+  entry.is_settled_ = true;
+  if (entry.is_set_) {
+    entries_of(entry.due_.clock()).erase(entry.place_);
+    entry.is_set_ = false;
+  }
+  // Without memory for a shell, the timer's thread runs a job within fire(); see PoolCore.
+  while (firing_ == &entry && std::this_thread::get_id() != thread_) {
+    has_fired_.wait(lock);
+  }
+}
+
 void Timer::run() noexcept {
   std::unique_lock lock(mutex_);
+  thread_ = std::this_thread::get_id();
   while (true) {
     Deadline next;
     bool has_fired = false;
@@ -74,9 +91,12 @@ void Timer::run() noexcept {
       if (entry.due_.has_passed()) {
         entries.erase(entries.begin());
         entry.is_set_ = false;
+        firing_ = &entry;
         lock.unlock();
         entry.fire_(entry);
         lock.lock();
+        firing_ = nullptr;
+        has_fired_.notify_all();
         has_fired = true;
       } else if (const Deadline look = next_look(entry.due_);
                  look.nanoseconds() < next.nanoseconds()) {

@@ -118,8 +118,9 @@ class JobPool {
   JobPool(const JobPool&) = delete;
   JobPool& operator=(const JobPool&) = delete;
 
-  // Waits for every job. In a job of this very pool that would never end: it is reported as a
-  // misuse, and the pool is left to end with its last job. In a forked process it does nothing.
+  // Waits for every job. In a job of this very pool, and in what runs at its end (an exception
+  // handler, a destructor of what it has set or returned), that would never end: it is reported as
+  // a misuse, and the pool is left to end with its last job. In a forked process it does nothing.
   ~JobPool();
 
   // Returns how many jobs may run at once.
@@ -241,7 +242,7 @@ class JobPool {
 
   // Waits until nothing is queued, waiting or running, but no longer than until `deadline`, or for
   // `timeout`; returns whether that is so. Throws JobError in one of the pool's own jobs, which
-  // would wait for itself.
+  // would wait for itself, and in what runs at its end (see the destructor).
   //
   //   pool.drain();
   bool drain(Deadline deadline = {}) { return core_->drain(deadline); }

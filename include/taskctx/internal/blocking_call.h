@@ -75,6 +75,9 @@ class Leaf {
     }
   }
 
+  // Goes on in the empty context, with what has been written dropped: lets go of the node.
+  void leave_node() noexcept { end_written(&empty_node, &mine_); }
+
   // Begins anew, as another Leaf would after this one's end. Costs a load and a test if nothing has
   // been written.
   void renew(const BlockingCall& call) noexcept {

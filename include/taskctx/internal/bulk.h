@@ -87,7 +87,7 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
     });
     if (is_last) {
       end();
-      this->release();
+      this->retire();
     }
   }
 

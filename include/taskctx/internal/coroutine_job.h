@@ -68,8 +68,9 @@ class CoroutineJob final : public JobResult<T>, public Flow {
       left = NodeRef::share(current_node());
     }
     leave();
+    const AtWork at_work(this->pool());  // Whoever resumed the coroutine, and wherever.
     this->finish(how, left);
-    this->release();
+    this->retire();
   }
 
  private:

@@ -28,62 +28,12 @@
 #include "taskctx/errors.h"
 #include "taskctx/internal/key_list.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/origin.h"
 #include "taskctx/internal/variable.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
-
-// What a job is to the code that runs in it: the base of the job pool's jobs.
-struct Workplace {
-  const void* executor;  // The pool.
-};
-
-// Where an activation runs: in a pool, in a job of a pool, or wherever the one around it does.
-class Origin {
- public:
-  constexpr Origin() = default;
-  explicit Origin(const struct Activation* outer) noexcept
-      : bits_(reinterpret_cast<std::uintptr_t>(outer)) {}
-  static Origin pool(const void* executor) noexcept {
-    return Origin(reinterpret_cast<std::uintptr_t>(executor) | kPool);
-  }
-  // The job must outlive whatever runs with this origin.
-  static Origin job(const Workplace* job) noexcept {
-    return Origin(reinterpret_cast<std::uintptr_t>(job) | kJob);
-  }
-
-  // Returns the origin without the guards around: good on any thread, for code that ends before the
-  // caller's does. O(guards around the code within the pool's task).
-  [[nodiscard]] Origin innermost() const noexcept;
-
-  // Returns the activation around this one; nullptr where a task begins.
-  [[nodiscard]] const struct Activation* outer() const noexcept {
-    return (bits_ & (kPool | kJob)) == 0 ? reinterpret_cast<const struct Activation*>(bits_)
-                                         : nullptr;
-  }
-
-  // Returns the pool that runs this code, or nullptr. As costly.
-  [[nodiscard]] const void* executor() const noexcept {
-    const Origin origin = innermost();
-    const Workplace* workplace = origin.tagged_job();
-    return workplace != nullptr ? workplace->executor
-                                : reinterpret_cast<const void*>(origin.bits_ & ~kPool);
-  }
-  // Returns the job that this code belongs to, or nullptr. As costly.
-  [[nodiscard]] const Workplace* job() const noexcept { return innermost().tagged_job(); }
-
- private:
-  static constexpr std::uintptr_t kPool = 1;
-  static constexpr std::uintptr_t kJob = 2;
-
-  explicit Origin(std::uintptr_t bits) noexcept : bits_(bits) {}
-  [[nodiscard]] const Workplace* tagged_job() const noexcept {
-    return (bits_ & kJob) != 0 ? reinterpret_cast<const Workplace*>(bits_ & ~kJob) : nullptr;
-  }
-
-  std::uintptr_t bits_ = 0;
-};
 
 struct Activation {
   Node* node = nullptr;  // The current node, if this activation owns it; id is not 0 then.
@@ -219,6 +169,18 @@ class Installed {
   Activation mine_;
   Node* const outer_node_;
   Activation* const outer_activation_;
+};
+
+// Has the enclosing block count as at work in a pool, which it holds, in no job and in no context:
+// the ends of jobs, where user's code runs, too.
+class AtWork {
+ public:
+  explicit AtWork(Executor* executor) noexcept
+      : executor_(executor), installed_(&empty_node, Origin::pool(executor)) {}
+
+ private:
+  const ExecutorRef executor_;
+  const Installed installed_;
 };
 
 // Is the activation of a thread that waits, and runs whatever comes along meanwhile. Immortal, as

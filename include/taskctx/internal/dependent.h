@@ -191,27 +191,22 @@ class GatherTask final : public JobResult<R> {
   const bool needs_all_;
 };
 
-// Is queued when its time has come.
+// Is queued when its time has come. The timer has no reference to it: a job that it wakes may end
+// before it is done with it, and what goes with the job must not be destroyed on its thread.
 template <typename R, typename F>
 class DelayedTask final : public JobResult<R>, private TimerEntry {
  public:
   template <typename G>
   DelayedTask(PoolCore* pool, NodeRef context, Deadline due, G&& function)
-      : JobResult<R>(pool, std::move(context), /*references=*/3),  // Handle, list, timer.
+      : JobResult<R>(pool, std::move(context), /*references=*/2),  // Handle, list.
         TimerEntry(due, &fire_it),
         function_(std::in_place, std::forward<G>(function)) {}
 
   void start() {
-    try {
-      this->pool()->enter_waiting(this);
-    } catch (...) {
-      this->release();  // The timer's.
-      throw;
-    }
     const HeldJob held(this);
+    this->pool()->enter_waiting(this);
     if (!Timer::get().add(*this)) {  // No memory: there is no job.
       this->cancel();
-      this->release();
       throw std::bad_alloc();
     }
   }
@@ -220,18 +215,16 @@ class DelayedTask final : public JobResult<R>, private TimerEntry {
   static void fire_it(TimerEntry& self) noexcept {
     auto& task = static_cast<DelayedTask&>(self);
     task.pool()->make_ready(&task);
-    task.release();
   }
 
   void call() override {
+    Timer::get().settle(*this);
     const Destroyer<F> destroyer{function_};
     this->store(std::move(*function_));
   }
   void drop() noexcept override {
+    Timer::get().settle(*this);
     function_.reset();
-    if (Timer::get().remove(*this)) {
-      this->release();
-    }
   }
   bool can_begin(Missing& /*missing*/) noexcept override { return due().has_passed(); }
 

@@ -68,15 +68,13 @@ class Missing {
 
 class JobState : public Workplace {
  public:
-  // Begins with `references`; takes one of the pool's for its lifetime.
+  // Begins with `references`; takes one of the pool for its lifetime.
   JobState(PoolCore* pool, NodeRef context, std::uint32_t references,
            bool is_bulk = false) noexcept;
   JobState(const JobState&) = delete;
   JobState& operator=(const JobState&) = delete;
 
-  [[nodiscard]] PoolCore* pool() const noexcept {
-    return static_cast<PoolCore*>(const_cast<void*>(executor));
-  }
+  [[nodiscard]] PoolCore* pool() const noexcept;  // See pool_core.h.
   [[nodiscard]] bool is_done() const noexcept { return (bits() & kDone) != 0; }
   [[nodiscard]] bool is_cancelled() const noexcept { return (bits() & kCancelled) != 0; }
   [[nodiscard]] bool is_cancel_requested() const noexcept {
@@ -161,6 +159,9 @@ class JobState : public Workplace {
   }
   // Stores the job's end, and tells everybody.
   void finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept;
+  // Gives the queue's reference of a job that has ended, and counts it as over: in this order, so
+  // that the pool waits for the end of what nobody took. The caller's thread holds the pool.
+  void retire() noexcept;
 
   static constexpr std::uint32_t kDone = 1;       // Result or error are there.
   static constexpr std::uint32_t kAbandoned = 2;  // No handle is left.
@@ -200,7 +201,7 @@ class JobState : public Workplace {
   // Does what there is to do for a thread that has begun the job, or joined in.
   virtual void perform() noexcept {
     run();
-    release();
+    retire();
   }
   // Of what many threads do: counts one more in, and tells whether there is work for yet another.
   // Called with the lane's lock.

@@ -20,45 +20,49 @@ inline namespace v1 {
 namespace internal {
 
 // Where a task that is created here will run, if not in another arena: for the same pool. It may
-// outlive the job.
-inline Origin here() noexcept { return Origin::pool(current_activation()->origin.executor()); }
+// outlive the job, and the pool, too.
+inline ExecutorRef here() noexcept { return ExecutorRef(current_activation()->origin.executor()); }
 
 // Runs the callable, and destroys it, in a snapshot of the context in which it was created. To be
-// moved only before it is called.
+// moved only before it is called. It holds the pool, so that its code may use what is left of that.
 template <typename F>
 class OwnedTask {
  public:
   template <typename G>
-  OwnedTask(Origin origin, G&& function)
-      : node_(capture()), origin_(origin), function_(std::forward<G>(function)) {}
+  OwnedTask(ExecutorRef executor, G&& function)
+      : executor_(std::move(executor)), node_(capture()), function_(std::forward<G>(function)) {}
   OwnedTask(OwnedTask&& other) noexcept(std::is_nothrow_move_constructible_v<F>)
-      : node_(std::move(other.node_)),
-        origin_(other.origin_),
+      : executor_(std::move(other.executor_)),
+        node_(std::move(other.node_)),
         function_(std::move(other.function_)) {}
   OwnedTask& operator=(OwnedTask&&) = delete;
   ~OwnedTask() {
-    if constexpr (!std::is_trivially_destructible_v<F>) {
-      const Leaf context(node_.get(), origin_);
+    if (!std::is_trivially_destructible_v<F> || executor_.get() != nullptr) {
+      Leaf context(node_.get(), origin());
       function_.~F();
+      context.leave_node();
+      node_ = NodeRef();  // The values in it are destroyed at work in the pool.
     }
   }
 
   std::invoke_result_t<const F&> operator()() const {
-    const Leaf context(node_.get(), origin_);
+    const Leaf context(node_.get(), origin());
     return std::invoke(std::as_const(function_));
   }
 
  private:
+  [[nodiscard]] Origin origin() const noexcept { return Origin::pool(executor_.get()); }
+
+  ExecutorRef executor_;
   NodeRef node_;
-  Origin origin_;
   union {  // The destructor decides where the callable's runs.
     F function_;
   };
 };
 
 template <typename F>
-OwnedTask<std::decay_t<F>> make_task(Origin origin, F&& function) {
-  return {origin, std::forward<F>(function)};
+OwnedTask<std::decay_t<F>> make_task(ExecutorRef executor, F&& function) {
+  return {std::move(executor), std::forward<F>(function)};
 }
 
 }  // namespace internal

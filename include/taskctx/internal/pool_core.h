@@ -113,7 +113,8 @@ struct alignas(64) Lane {
   std::atomic<std::uint64_t> ended{0};
 };
 
-class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
+class PoolCore final
+    : public Executor {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
  public:
   // How a job may enter: taken first, so that nothing has happened if there is none. Gives back the
   // room in the queue that nobody entered.
@@ -222,26 +223,26 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
 
   // Takes a job that ends out of the lists, and exchanges its context for `left`, if there is one.
   void leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef>& left) noexcept;
-  // Counts a job as over: the last that is done with the job.
-  void count_ended(const JobState* job) noexcept;
+  // Counts a job of this lane as over.
+  void count_ended(std::uint16_t lane) noexcept;
 
   // Throws JobError in a forked process, where no job will ever end.
   void check_not_forked(const char* what, std::string_view name) const;
 
-  // Returns when nothing is left, or at `deadline` with false. Throws JobError in a job of its own.
+  // Returns when nothing is left, or at `deadline` with false. Throws JobError where the pool is at
+  // work on this thread.
   bool drain(Deadline deadline);
   std::vector<UnfinishedJob> shutdown(Deadline deadline);
 
-  // Waits for every job, and gives up the pool's reference; in one of its own jobs it leaves that
-  // to the last job.
+  // Waits for every job, and gives up the pool's reference. Where the pool is at work on this
+  // thread, it leaves that to the last job.
   void close() noexcept;
 
-  std::uint32_t add_ref() noexcept { return refs_.fetch_add(1, std::memory_order_relaxed); }
-  void release() noexcept {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      delete this;
-    }
+  // Tells whether no job will ever come any more: the JobPool is gone, or about to go.
+  [[nodiscard]] bool is_over() const noexcept {
+    return (flags_.load(std::memory_order_acquire) & kFinal) != 0;
   }
+
   [[nodiscard]] std::uint16_t lane_number(std::uint32_t turn) const noexcept {
     return static_cast<std::uint16_t>(turn & lane_mask_);
   }
@@ -255,6 +256,7 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   static constexpr std::uint32_t kFinal = 8;   // No job will ever come, the arena may go.
 
   ~PoolCore();
+  void destroy() noexcept override { delete this; }
 
   static NodeRef made_by(const ContextFactory& factory);
   NodeRef chosen_context(const JobOptions& options);
@@ -285,23 +287,30 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   void add_shell() noexcept { start_shell(reserve_shell()); }
   // In two steps, the first of them with the lane's lock: for who is nobody's job, so that the job
   // that it has just queued could end, and the pool with it. Returns the shell's first turn, if
-  // there is a thread for one.
+  // there is a thread for one; close() waits for the second step then.
   std::optional<std::uint32_t> reserve_shell() noexcept;
   void start_shell(std::optional<std::uint32_t> turn) noexcept;
   bool enqueue_shell(std::uint32_t turn) noexcept;
+  bool requeue_shell(std::uint32_t turn) noexcept;
   void run_shell(std::uint32_t turn) noexcept;
+  bool run_jobs(std::uint32_t turn) noexcept;
   [[nodiscard]] bool is_apart() const noexcept;
   static void run_apart(void (*function)(void*), void* argument) noexcept;
   JobState* pop(std::uint32_t& turn) noexcept;
   [[nodiscard]] bool has_queued() noexcept;
 
+  // Tells whether this thread runs code of the pool's: there, waiting for the pool would never end.
+  [[nodiscard]] bool is_at_work_here() const noexcept {
+    return current_activation()->origin.executor() == this;
+  }
   [[nodiscard]] bool is_quiet() const noexcept;
+  bool end_if_quiet() noexcept;
   void tell_quiet_waiters() noexcept;
   bool wait_until_quiet(Deadline deadline);
   void finalize() noexcept;
   std::vector<HeldJob> unended_jobs();
 
-  std::atomic<std::uint32_t> refs_{1};  // The pool's, each job's, each shell's.
+  // References: the pool's, each job's, each shell's, and those of tasks that may outlive it.
   std::atomic<std::uint32_t> flags_{0};
   const std::uint32_t lane_mask_;
   const int concurrency_;
@@ -329,6 +338,8 @@ class PoolCore {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lin
   std::condition_variable changed_;  // Room in the queue, or quiet.
   bool is_orphaned_ = false;  // Guarded by mutex_: the last job does what close() would have done.
 };
+
+inline PoolCore* JobState::pool() const noexcept { return static_cast<PoolCore*>(executor); }
 
 }  // namespace internal
 }  // namespace v1

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "taskctx/deadline.h"
 #include "taskctx/version.h"
@@ -39,7 +40,8 @@ class TimerEntry {
 
   const Deadline due_;
   void (*const fire_)(TimerEntry&) noexcept;
-  bool is_set_ = false;  // These two are guarded by the timer's mutex.
+  bool is_set_ = false;  // These three are guarded by the timer's mutex.
+  bool is_settled_ = false;
   Entries::iterator place_{};
 };
 
@@ -53,6 +55,9 @@ class Timer {
   bool add(TimerEntry& entry) noexcept;
   // Returns whether the entry was there: it will not fire then. O(1).
   bool remove(TimerEntry& entry) noexcept;
+  // Returns when the timer is done with the entry, for good: it was removed, or fire() has
+  // returned, or add() won't take it any more. Waits for no more than fire(). O(1).
+  void settle(TimerEntry& entry) noexcept;
 
  private:
   Timer() = default;
@@ -63,7 +68,10 @@ class Timer {
 
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::condition_variable has_fired_;
+  const TimerEntry* firing_ = nullptr;
   bool has_thread_ = false;
+  std::thread::id thread_;
   std::array<TimerEntry::Entries, 2> entries_;  // By clock.
 };
 

@@ -43,25 +43,28 @@ namespace internal {
 template <typename T>
 class PipelineItem {
  public:
-  // Takes the context that is installed.
+  // Takes the context that is installed, by a filter. An item ends before its pipeline does.
   explicit PipelineItem(T&& value)
-      : node_(NodeRef::share(current_node())), value_(std::move(value)) {}
+      : origin_(current_activation()->origin),
+        node_(NodeRef::share(current_node())),
+        value_(std::move(value)) {}
   PipelineItem(PipelineItem&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
-      : value_(std::move(other.value_)) {
+      : origin_(other.origin_), value_(std::move(other.value_)) {
     node_ = std::move(other.node_);
   }
   PipelineItem& operator=(PipelineItem&&) = delete;
   ~PipelineItem() {
-    if constexpr (!std::is_trivially_destructible_v<T>) {
-      const Installed context(node_.get());
-      value_.~T();
-    }
+    Leaf context(node_.get(), origin_);
+    value_.~T();
+    context.leave_node();
+    node_ = NodeRef();  // The values in it are destroyed at work where the filters are.
   }
 
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
   [[nodiscard]] T& value() noexcept { return value_; }
 
  private:
+  Origin origin_;
   NodeRef node_;
   union {  // The destructor decides where the value's runs.
     T value_;

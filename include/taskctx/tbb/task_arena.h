@@ -110,7 +110,7 @@ class task_arena {
   template <internal::TaskFunction F>
   void enqueue(F&& function) {
     // In no pool: Job::get() there must not run a job in this arena.
-    arena_.enqueue(internal::make_task(internal::Origin(), std::forward<F>(function)));
+    arena_.enqueue(internal::make_task(internal::ExecutorRef(), std::forward<F>(function)));
   }
   // Queues a task that task_group::defer() has made.
   void enqueue(task_handle&& handle) { arena_.enqueue(std::move(handle)); }
@@ -119,7 +119,7 @@ class task_arena {
   // Queues `function` as a task of `group`. As above.
   template <internal::TaskFunction F>
   void enqueue(F&& function, task_group& group) {
-    arena_.enqueue(internal::make_task(internal::Origin(), std::forward<F>(function)),
+    arena_.enqueue(internal::make_task(internal::ExecutorRef(), std::forward<F>(function)),
                    group.native());
   }
   // Waits in the arena for all tasks of `group`. The caller's context is back when it returns, or
