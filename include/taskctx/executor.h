@@ -22,6 +22,8 @@
 #ifndef TASKCTX_EXECUTOR_H_
 #define TASKCTX_EXECUTOR_H_
 
+#include <concepts>
+#include <type_traits>
 #include <utility>
 
 #include "taskctx/version.h"
@@ -44,9 +46,8 @@ class JobExecutor {
   //
   //   std::function<void(std::function<void()>)> scheduler = executor;
   template <typename F>
-  void operator()(F&& function) const {
-    execute(std::forward<F>(function));
-  }
+  requires std::invocable<std::decay_t<F>>
+  void operator()(F&& function) const { execute(std::forward<F>(function)); }
 
   // Returns the pool.
   //

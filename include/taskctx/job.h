@@ -29,6 +29,7 @@
 #include "taskctx/context.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/dependent.h"
+#include "taskctx/internal/job_refusals.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/internal/unnamed.h"
@@ -63,12 +64,6 @@ struct JobAccess {
 
 // Throws JobError that says what can't be done without a job.
 [[noreturn]] void throw_no_job(const char* verb);
-
-// Tells how a continuation is called: with the result, if it takes that, else with the handle.
-template <typename F, typename Result>
-inline constexpr bool kTakesResult = std::is_invocable_v<F, Result>;
-template <typename F>
-inline constexpr bool kTakesResult<F, void> = std::is_invocable_v<F>;
 
 template <typename Handle, typename R, typename Result>
 struct Continue {
@@ -201,10 +196,13 @@ class JobHandle {
 
 // R is what the job returns: void, an object type (which may be move-only), or a reference.
 template <typename R>
-class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResult<R>>> {
+class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResult<R>>>,
+                          private internal::ThenRefusals<Job<R>, R> {
  public:
   // Makes a handle without a job.
   Job() = default;
+  Job(const Job&) = delete;  // One owner: std::move(job), or job.shared() for many.
+  Job& operator=(const Job&) = delete;
   Job(Job&&) noexcept = default;
   Job& operator=(Job&&) noexcept = default;
 
@@ -231,14 +229,15 @@ class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResu
   //
   //   Job<std::string> text = pool.submit(read).then([](Data data) { return format(data); });
   //   Job<void> sent = text.then([](Job<std::string> job) { try_to_send(job); });
-  template <typename F>
+  template <internal::ContinuationOf<Job<R>, R> F>
   auto then(F&& function) {
     return continue_with(nullptr, std::forward<F>(function));
   }
-  template <typename F>
+  template <internal::ContinuationOf<Job<R>, R> F>
   auto then(const JobOptions& options, F&& function) {
     return continue_with<JobOptions>(&options, std::forward<F>(function));
   }
+  using internal::ThenRefusals<Job, R>::then;  // What is no continuation.
 
   // Makes this a handle that can be copied; this one is empty afterwards. Allocates once.
   //
@@ -265,7 +264,8 @@ class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResu
 // when the last copy is dropped. Each copy may be used by a thread of its own.
 template <typename R>
 class [[nodiscard]] SharedJob
-    : public JobHandle<R, std::shared_ptr<internal::JobRef<internal::JobResult<R>>>> {
+    : public JobHandle<R, std::shared_ptr<internal::JobRef<internal::JobResult<R>>>>,
+      private internal::ThenRefusals<SharedJob<R>, internal::PeekOf<R>> {
  public:
   // Makes a handle without a job.
   SharedJob() = default;
@@ -283,14 +283,15 @@ class [[nodiscard]] SharedJob
   // Submits as Job::then() does. `function` gets a reference to the result, or a SharedJob<R>.
   //
   //   Job<void> applied = config.then([](const Config& now) { apply(now); });
-  template <typename F>
+  template <internal::ContinuationOf<SharedJob<R>, internal::PeekOf<R>> F>
   auto then(F&& function) const {
     return continue_with(nullptr, std::forward<F>(function));
   }
-  template <typename F>
+  template <internal::ContinuationOf<SharedJob<R>, internal::PeekOf<R>> F>
   auto then(const JobOptions& options, F&& function) const {
     return continue_with<JobOptions>(&options, std::forward<F>(function));
   }
+  using internal::ThenRefusals<SharedJob, internal::PeekOf<R>>::then;  // What is no continuation.
 
  private:
   friend class Job<R>;

@@ -45,6 +45,7 @@
 #include "taskctx/executor.h"
 #include "taskctx/internal/bulk.h"
 #include "taskctx/internal/dependent.h"
+#include "taskctx/internal/job_refusals.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/internal/unnamed.h"
@@ -61,10 +62,6 @@ class Task;
 namespace internal {
 
 class Schedule;
-
-// What can be submitted: called once, from copies of its own, itself's and the arguments'.
-template <typename F, typename... Args>
-concept JobFunction = std::invocable<std::decay_t<F>, std::decay_t<Args>...>;
 
 template <typename F, typename... Args>
 using JobResultOf = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
@@ -90,16 +87,11 @@ requires(sizeof...(Args) > 0) auto with_arguments(F&& function, Args&&... args) 
 template <typename F, typename... Args>
 using CallOf = std::decay_t<decltype(with_arguments(std::declval<F>(), std::declval<Args>()...))>;
 
-// A range that a bulk can keep, and begin anywhere.
-template <typename Range>
-concept BulkRange = std::ranges::random_access_range<std::decay_t<Range>> &&
-    std::ranges::sized_range<std::decay_t<Range>>;
-
 struct JobPoolAccess;
 
 }  // namespace internal
 
-class JobPool {
+class JobPool : private internal::JobRefusals {
  public:
   // Starts a pool. Its threads are oneTBB's and come with the first jobs. Throws
   // std::invalid_argument if `concurrency` is negative.
@@ -153,15 +145,22 @@ class JobPool {
   //
   //   pool.post([] { refresh_cache(); });
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...>
+  requires internal::PostedFunction<F, Args...>
   void post(F&& function, Args&&... args) {
     start_posted(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...>
+  requires internal::PostedFunction<F, Args...>
   void post(const JobOptions& options, F&& function, Args&&... args) {
     start_posted(&options, std::forward<F>(function), std::forward<Args>(args)...);
   }
+
+  // Refused: coroutines, which run when they are spawned; what can't be called so.
+  using JobRefusals::post;
+  using JobRefusals::submit;
+  using JobRefusals::submit_after;
+  using JobRefusals::submit_at;
+  using JobRefusals::submit_bulk;
 
   // Runs a coroutine in a snapshot of the current context, which it has for itself wherever it goes
   // on (coro.h, which defines this, has the rest). Begins it on a thread of the pool. While it is
@@ -189,11 +188,11 @@ class JobPool {
   //
   //   std::vector<int> sizes = pool.submit_bulk(files, [](const File& f) { return f.size();
   //   }).get(); pool.submit_bulk(std::views::iota(0, 1000), [](int i) { work(i); }).wait();
-  template <internal::BulkRange Range, typename F>
+  template <internal::BulkRange Range, internal::BulkFunction<Range> F>
   auto submit_bulk(Range&& range, F&& function) {
     return start_bulk<F, Range>(nullptr, std::forward<Range>(range), std::forward<F>(function));
   }
-  template <internal::BulkRange Range, typename F>
+  template <internal::BulkRange Range, internal::BulkFunction<Range> F>
   auto submit_bulk(const JobOptions& options, Range&& range, F&& function) {
     return start_bulk<F, Range, JobOptions>(&options, std::forward<Range>(range),
                                             std::forward<F>(function));

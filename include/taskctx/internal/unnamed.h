@@ -22,6 +22,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/refused.h"
 #include "taskctx/job_options.h"
 
 namespace taskctx {
@@ -83,6 +84,7 @@ class [[nodiscard]] Unnamed<Job<R>> : public Job<R> {
   static Unnamed<Job<Next>> unnamed(Job<Next> job) noexcept {
     return job;
   }
+  static Refused unnamed(Refused refused) noexcept { return refused; }
 };
 
 template <typename T>
