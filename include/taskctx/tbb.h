@@ -22,6 +22,26 @@
 //            or is destroyed.
 // Errors:    oneTBB's own, and what bodies throw; std::bad_alloc, and what a variable's copy policy
 //            throws, before anything has run.
+//            Whatever callbacks throw comes out of the call that waits for them, the first error of
+//            several, also where plain oneTBB hangs (*):
+//
+//              callback                                           may it throw?
+//              bodies, functions, filters, comparisons            yes
+//              copies of bodies and filters                       yes
+//              copies and moves of a task's function (*)          yes
+//              a Body's splits, reverse_join(), assign()          yes
+//              join(), reductions, merge functions (*)            yes
+//              copies, moves and swaps of values                  yes, also in those (*)
+//              iterators (* in parallel_for_each)                 yes
+//              moves of items that input iterators give           no: parallel_for_each hangs
+//              a range's copies, splits (* in parallel_scan),
+//                is_divisible(), empty()                          yes
+//              a variable's copy policy                           yes
+//              observers, on_change                               is reported (errors.h)
+//              functions that are enqueued, destructors           no: the program ends
+//
+//            What oneTBB has no memory for is std::bad_alloc; of task_group::run(), which counts
+//            the task before, a later wait() for that group does not return then.
 // Not here:  plain oneapi::tbb calls and tasks: those see what their thread has, by chance the
 //            right context, another's, or none (LostContextCanary finds them). Iterators and ranges
 //            run outside bodies, too.

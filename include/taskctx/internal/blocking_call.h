@@ -12,9 +12,11 @@
 #define TASKCTX_INTERNAL_BLOCKING_CALL_H_
 
 #include <oneapi/tbb/partitioner.h>
+#include <oneapi/tbb/task.h>
 #include <oneapi/tbb/task_group.h>
 
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <new>
@@ -112,6 +114,51 @@ class Leaf {
     release(written);
   }
 }
+
+// Keeps the first of what the user's code throws where oneTBB does not expect it: while it joins
+// two results, or splits a range. It would hang. On the caller's stack, for one call.
+class FirstError {
+ public:
+  FirstError() = default;
+  // For what may also be called before oneTBB runs anything: there, in `outside`, there is nothing
+  // to cancel yet.
+  explicit FirstError(const onetbb::task_group_context* outside) noexcept : outside_(outside) {}
+
+  // Calls `function`. If that throws, cancels the loop or group that this is called in, and returns
+  // false.
+  template <typename F>
+  bool guard(F&& function) noexcept {
+    try {
+      std::forward<F>(function)();
+      return true;
+    } catch (...) {
+      keep();
+      return false;
+    }
+  }
+
+  // Throws what has been kept. For the caller, when oneTBB has returned.
+  void rethrow() const {
+    if (error_ != nullptr) [[unlikely]] {
+      std::rethrow_exception(error_);
+    }
+  }
+
+ private:
+  [[gnu::noinline]] void keep() noexcept {
+    if (!is_taken_.exchange(true, std::memory_order_relaxed)) {
+      error_ = std::current_exception();
+    }
+    onetbb::task_group_context* const here = onetbb::task::current_context();
+    if (here != nullptr && here != outside_) {
+      here->cancel_group_execution();
+    }
+  }
+
+  const onetbb::task_group_context* const outside_ = nullptr;
+  std::atomic<bool> is_taken_{false};
+  std::exception_ptr error_;
+};
 
 // A callable of the caller's, to be called in the caller's context. Copies are cheap, and borrow
 // the same callable.

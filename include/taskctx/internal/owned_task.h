@@ -25,13 +25,17 @@ inline ExecutorRef here() noexcept { return ExecutorRef(current_activation()->or
 
 // Runs the callable, and destroys it, in a snapshot of the context in which it was created. To be
 // moved only before it is called. It holds the pool, so that its code may use what is left of that.
+// Moving it does not throw: oneTBB counts a task before it moves it, and would wait for it for
+// ever.
 template <typename F>
 class OwnedTask {
+  static_assert(std::is_nothrow_move_constructible_v<F>);
+
  public:
   template <typename G>
   OwnedTask(ExecutorRef executor, G&& function)
       : executor_(std::move(executor)), node_(capture()), function_(std::forward<G>(function)) {}
-  OwnedTask(OwnedTask&& other) noexcept(std::is_nothrow_move_constructible_v<F>)
+  OwnedTask(OwnedTask&& other) noexcept
       : executor_(std::move(other.executor_)),
         node_(std::move(other.node_)),
         function_(std::move(other.function_)) {}
@@ -60,9 +64,29 @@ class OwnedTask {
   };
 };
 
+// A callable elsewhere, for one that may throw when it is moved.
 template <typename F>
-OwnedTask<std::decay_t<F>> make_task(ExecutorRef executor, F&& function) {
-  return {std::move(executor), std::forward<F>(function)};
+class Boxed {
+ public:
+  template <typename G>
+  explicit Boxed(std::in_place_t /*tag*/, G&& function)
+      : function_(std::make_unique<const F>(std::forward<G>(function))) {}
+
+  std::invoke_result_t<const F&> operator()() const { return std::invoke(*function_); }
+
+ private:
+  std::unique_ptr<const F> function_;
+};
+
+template <typename F>
+auto make_task(ExecutorRef executor, F&& function) {
+  using Function = std::decay_t<F>;
+  if constexpr (std::is_nothrow_move_constructible_v<Function>) {
+    return OwnedTask<Function>(std::move(executor), std::forward<F>(function));
+  } else {
+    return OwnedTask<Boxed<Function>>(std::move(executor),
+                                      Boxed<Function>(std::in_place, std::forward<F>(function)));
+  }
 }
 
 }  // namespace internal

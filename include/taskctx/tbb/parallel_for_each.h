@@ -7,7 +7,10 @@
 // Isolation: each call of the body, with one item, starts from the caller's bindings; so do those
 //            with items that a feeder has added.
 // Covered:   calls of the body. Not: the iterators, and the copies of items that oneTBB makes.
-// Threads, blocking, errors: see taskctx/tbb.h.
+// Errors:    iterators may throw, with which plain oneTBB hangs. The items of input iterators must
+// not
+//            throw when they are moved: oneTBB hangs; after an error it may lose some of them.
+// Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_FOR_EACH_H_
 #define TASKCTX_TBB_PARALLEL_FOR_EACH_H_
@@ -16,6 +19,9 @@
 
 #include <concepts>
 #include <functional>
+#include <iterator>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "taskctx/internal/blocking_call.h"
@@ -84,6 +90,149 @@ template <typename Body>
 requires requires { &Body::operator(); }
 struct ForEachBody<Body> : ForEachBodyOf<Body, decltype(&Body::operator())> {};
 
+// oneTBB would hang if an iterator threw where it collects items. So the iterators that it gets
+// don't: an error is kept, and counts as the end of the items.
+
+// One of forward iterators.
+template <typename Iterator>
+class ForwardIterator {
+  using Traits = std::iterator_traits<Iterator>;
+
+ public:
+  using iterator_category = std::forward_iterator_tag;
+  using value_type = typename Traits::value_type;
+  using difference_type = typename Traits::difference_type;
+  using pointer = typename Traits::pointer;
+  using reference = typename Traits::reference;
+
+  ForwardIterator() = default;
+  ForwardIterator(const Iterator& iterator, FirstError& error)
+      : iterator_(iterator), error_(&error) {}
+  ForwardIterator(const ForwardIterator& other) noexcept : error_(other.error_) { take(other); }
+  ForwardIterator& operator=(const ForwardIterator& other) noexcept {
+    if (this != &other) {
+      iterator_.reset();
+      error_ = other.error_;
+      take(other);
+    }
+    return *this;
+  }
+  ~ForwardIterator() = default;
+
+  reference operator*() const { return *iterator_.value(); }  // Here it may throw.
+  ForwardIterator& operator++() noexcept {
+    if (iterator_ && !error_->guard([&] { ++*iterator_; })) {
+      iterator_.reset();
+    }
+    return *this;
+  }
+  ForwardIterator operator++(int) noexcept {
+    ForwardIterator before(*this);
+    ++*this;
+    return before;
+  }
+  friend bool operator==(const ForwardIterator& a, const ForwardIterator& b) noexcept {
+    bool is_equal = true;
+    if (a.iterator_ && b.iterator_) {
+      (void)a.error_->guard([&] { is_equal = static_cast<bool>(*a.iterator_ == *b.iterator_); });
+    }
+    return is_equal;
+  }
+
+ private:
+  void take(const ForwardIterator& other) noexcept {
+    if (other.iterator_) {
+      (void)error_->guard([&] { iterator_.emplace(*other.iterator_); });
+    }
+  }
+
+  std::optional<Iterator> iterator_;
+  FirstError* error_ = nullptr;
+};
+
+// The items of input iterators, fetched one ahead, by one thread at a time.
+template <typename Iterator>
+class InputItems {
+  using Traits = std::iterator_traits<Iterator>;
+
+ public:
+  InputItems(Iterator first, Iterator last, FirstError& error)
+      : next_(std::move(first)), last_(std::move(last)), error_(error) {
+    fetch();
+  }
+
+  // Copies are one position; nullptr is the end.
+  class Position {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = typename Traits::value_type;
+    using difference_type = typename Traits::difference_type;
+    using pointer = typename Traits::pointer;
+    using reference = typename Traits::reference;
+
+    Position() = default;
+    explicit Position(InputItems* items) noexcept : items_(items) {}
+
+    value_type&& operator*() const noexcept { return std::move(*items_->item_); }
+    Position& operator++() noexcept {
+      items_->advance();
+      return *this;
+    }
+    void operator++(int) noexcept { items_->advance(); }
+    friend bool operator==(const Position& a, const Position& b) noexcept {
+      return a.is_end() == b.is_end();
+    }
+
+   private:
+    [[nodiscard]] bool is_end() const noexcept { return items_ == nullptr || !items_->item_; }
+
+    InputItems* items_ = nullptr;
+  };
+
+ private:
+  void fetch() {
+    if (!(next_ == last_)) {
+      item_.emplace(*next_);
+    }
+  }
+  void advance() noexcept {
+    item_.reset();
+    (void)error_.guard([this] {
+      ++next_;
+      fetch();
+    });
+  }
+
+  Iterator next_;
+  const Iterator last_;
+  FirstError& error_;
+  std::optional<typename Traits::value_type> item_;
+};
+
+// Has oneTBB call `body` for the items of [first, last).
+template <typename Iterator, typename Body, typename... Context>
+void for_each(Iterator first, Iterator last, const Body& body, Context&&... context) {
+  using Category = typename std::iterator_traits<Iterator>::iterator_category;
+  const BlockingCall call;
+  const typename ForEachBody<Body>::type ours(call, body);
+  if constexpr (std::is_convertible_v<Category, std::random_access_iterator_tag>) {
+    onetbb::parallel_for_each(first, last, ours, std::forward<Context>(context)...);
+  } else {
+    FirstError error(onetbb::task::current_context());
+    if constexpr (std::is_convertible_v<Category, std::forward_iterator_tag>) {
+      using Guarded = ForwardIterator<Iterator>;
+      onetbb::parallel_for_each(Guarded(first, error), Guarded(last, error), ours,
+                                std::forward<Context>(context)...);
+    } else {
+      InputItems<Iterator> items(std::move(first), std::move(last), error);
+      using Position = typename InputItems<Iterator>::Position;
+      onetbb::parallel_for_each(Position(&items), Position(), ours,
+                                std::forward<Context>(context)...);
+    }
+    error.rethrow();
+  }
+}
+
 }  // namespace internal
 
 namespace tbb {
@@ -95,10 +244,7 @@ namespace tbb {
 template <typename Iterator, typename Body, internal::AlgorithmOption... Context>
 internal::ParallelForEach<Iterator, Iterator, const Body&, Context...> parallel_for_each(
     Iterator first, Iterator last, const Body& body, Context&&... context) {
-  const internal::BlockingCall call;
-  oneapi::tbb::parallel_for_each(first, last,
-                                 typename internal::ForEachBody<Body>::type(call, body),
-                                 std::forward<Context>(context)...);
+  internal::for_each(std::move(first), std::move(last), body, std::forward<Context>(context)...);
 }
 
 // Does the same for the items of `range`, from std::begin() to std::end().
@@ -106,10 +252,9 @@ template <typename Range, typename Body, internal::AlgorithmOption... Context>
 internal::ParallelForEach<Range, const Body&, Context...> parallel_for_each(Range&& range,
                                                                             const Body& body,
                                                                             Context&&... context) {
-  const internal::BlockingCall call;
-  oneapi::tbb::parallel_for_each(std::forward<Range>(range),
-                                 typename internal::ForEachBody<Body>::type(call, body),
-                                 std::forward<Context>(context)...);
+  using Items = std::conditional_t<std::is_lvalue_reference_v<Range>, Range, const Range&>;
+  Items items = range;
+  internal::for_each(std::begin(items), std::end(items), body, std::forward<Context>(context)...);
 }
 
 using oneapi::tbb::feeder;

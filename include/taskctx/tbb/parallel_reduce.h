@@ -14,7 +14,11 @@
 //            order of the range, and set for the caller at the end; by an exception, nothing is.
 // Covered:   all members of a Body; function, reduction, and the copies, moves and destructors of
 //            values. Not: the range's own copies and splits.
-// Threads, blocking, errors: see taskctx/tbb.h.
+// Errors:    all of these may throw, also reduction and join(), with which plain oneTBB hangs: the
+//            reduction is cancelled, and the first error comes out. So does what merge functions
+//            throw. Where a range throws while parallel_deterministic_reduce() splits it, oneTBB
+//            loses the Body that it has split before.
+// Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_REDUCE_H_
 #define TASKCTX_TBB_PARALLEL_REDUCE_H_
@@ -43,8 +47,10 @@ using ParallelDeterministicReduce =
 template <typename Body>
 class ReduceBody : public SplitBody<Body> {
  public:
-  using SplitBody<Body>::SplitBody;
-  ReduceBody(ReduceBody& other, onetbb::split split) : SplitBody<Body>(other, split) {}
+  ReduceBody(const BlockingCall& call, Body& body, FirstError& error)
+      : SplitBody<Body>(call, body), error_(error) {}
+  ReduceBody(ReduceBody& other, onetbb::split split)
+      : SplitBody<Body>(other, split), error_(other.error_) {}
 
   template <typename Range>
   void operator()(Range& range) {
@@ -52,17 +58,21 @@ class ReduceBody : public SplitBody<Body> {
     std::invoke(this->body(), range);
     merged_.add_written(this->call().node());
   }
-  void join(ReduceBody& right) {
-    const Leaf context(this->call());
-    merged_.add(right.merged_);
-    this->body().join(right.body());
-    merged_.add_written(this->call().node());
+  // oneTBB does not join what comes after an error: the loop is cancelled then.
+  void join(ReduceBody& right) noexcept {
+    error_.guard([&] {
+      const Leaf context(this->call());
+      merged_.add(right.merged_);
+      this->body().join(right.body());
+      merged_.add_written(this->call().node());
+    });
   }
 
   // What the bodies have set of variables with a merge function.
   [[nodiscard]] Merged& merged() noexcept { return merged_; }
 
  private:
+  FirstError& error_;
   Merged merged_;
 };
 
@@ -104,9 +114,11 @@ template <typename Body, typename Run>
 void reduce(Body& body, const Run& run) {
   Merged merged;
   {
+    FirstError error;
     const BlockingCall call;
-    ReduceBody<Body> ours(call, body);
+    ReduceBody<Body> ours(call, body, error);
     run(ours);
+    error.rethrow();
     merged = std::move(ours.merged());
   }
   merged.apply();

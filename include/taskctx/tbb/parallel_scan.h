@@ -11,7 +11,11 @@
 //            reverse_join() or assign() with two results.
 // Covered:   all members of a Body; scan, reverse_join, and the copies, moves and destructors of
 //            values. Not: the range's own copies and splits.
-// Threads, blocking, errors: see taskctx/tbb.h.
+// Errors:    all of these may throw, also the range's splits, with which plain oneTBB hangs. After
+// an
+//            error oneTBB loses the memory of some of the bodies that it has split, and does not
+//            destroy them.
+// Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_SCAN_H_
 #define TASKCTX_TBB_PARALLEL_SCAN_H_
@@ -19,6 +23,8 @@
 #include <oneapi/tbb/parallel_scan.h>
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "taskctx/internal/blocking_call.h"
@@ -31,6 +37,31 @@ namespace internal {
 template <typename... Args>
 using ParallelScan = decltype(onetbb::parallel_scan(std::declval<Args>()...));
 
+// The caller's range, or one that was split from it: nothing, if the splitting has thrown.
+template <typename Range>
+class ScanRange {
+ public:
+  ScanRange(const Range& range, FirstError& error) : range_(range), error_(&error) {}
+  ScanRange(ScanRange& other, onetbb::split split) noexcept : error_(other.error_) {
+    error_->guard([&] {
+      if (other.range_) {
+        range_.emplace(*other.range_, split);
+      }
+    });
+  }
+
+  [[nodiscard]] bool empty() const { return !range_ || range_->empty(); }
+  [[nodiscard]] bool is_divisible() const { return range_ && range_->is_divisible(); }
+  [[nodiscard]] Range* get() noexcept { return range_ ? std::addressof(*range_) : nullptr; }
+  [[nodiscard]] const Range* get() const noexcept {
+    return range_ ? std::addressof(*range_) : nullptr;
+  }
+
+ private:
+  std::optional<Range> range_;
+  FirstError* error_;
+};
+
 // The caller's Body, or one that was split from it.
 template <typename Body>
 class ScanBody : public SplitBody<Body> {
@@ -40,8 +71,10 @@ class ScanBody : public SplitBody<Body> {
 
   template <typename Range, typename Tag>
   void operator()(Range& range, Tag tag) {
-    const Leaf context(this->call());
-    this->body()(range, tag);
+    if (auto* const part = range.get()) {
+      const Leaf context(this->call());
+      this->body()(*part, tag);
+    }
   }
   void reverse_join(ScanBody& left) {
     const Leaf context(this->call());
@@ -90,9 +123,12 @@ namespace tbb {
 template <typename Range, typename Body, internal::AlgorithmOption... Partitioner>
 internal::ParallelScan<const Range&, Body&, Partitioner...> parallel_scan(
     const Range& range, Body& body, Partitioner&&... partitioner) {
+  internal::FirstError error;
+  const internal::ScanRange<Range> guarded(range, error);
   const internal::BlockingCall call;
   internal::ScanBody<Body> ours(call, body);
-  oneapi::tbb::parallel_scan(range, ours, std::forward<Partitioner>(partitioner)...);
+  oneapi::tbb::parallel_scan(guarded, ours, std::forward<Partitioner>(partitioner)...);
+  error.rethrow();
 }
 
 // Returns what `scan(range, value, is_final)` makes of all parts of `range`, beginning with
