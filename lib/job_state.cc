@@ -55,8 +55,29 @@ std::string JobState::quoted_name() const {
   return name().empty() ? std::string() : " '" + std::string(name()) + "'";
 }
 
-NodeRef JobState::context() noexcept {
-  return pool()->locked(this, [this] { return context_; });
+NodeRef JobState::context() {
+  std::optional<NodeRef> context;
+  pool()->locked(this, [&] {
+    if (has_context_) {
+      context.emplace(context_);
+    }
+  });
+  if (!context) {
+    throw JobError("cannot get context of job" + quoted_name() +
+                   ": it has ended, and JobOptions::keep_context was not given");
+  }
+  return *std::move(context);
+}
+
+// Called when the error, if there is one, has found somebody.
+void JobState::let_go_of_context() noexcept {
+  if (!keeps_context(0)) {
+    NodeRef gone;  // Values may end with it: not while we have the lock.
+    pool()->locked(this, [&] {
+      has_context_ = false;
+      std::swap(gone, context_);
+    });
+  }
 }
 
 void JobState::run() noexcept {
@@ -72,15 +93,19 @@ void JobState::run() noexcept {
         add_written();
       });
     });
-    if (current_node() != context_.get() && (bits() & kAbandoned) == 0) {
+    if (current_node() != context_.get() && keeps_context(how)) {
       left = NodeRef::share(current_node());
     }
   }
-  finish(how, left);
+  finish(how, std::move(left));
 }
 
 std::uint32_t JobState::keep_error() noexcept {
   error_ = std::current_exception();
+  return kind_of_handled_error();
+}
+
+std::uint32_t JobState::kind_of_handled_error() noexcept {
   try {
     throw;
   } catch (const JobCancelled&) {
@@ -117,32 +142,53 @@ void JobState::retire() noexcept {
   core->count_ended(lane);
 }
 
-void JobState::end_without_result(std::uint32_t how, std::exception_ptr error) noexcept {
+void JobState::end_without_result(std::uint32_t how, std::exception_ptr error,
+                                  std::optional<NodeRef> left) noexcept {
   {
     const Installed context(context_.get(), Origin::job(this));
     pool()->apart([this] { drop(); });
   }
   error_ = std::move(error);
-  std::optional<NodeRef> left;
-  finish(how, left);
+  finish(how, std::move(left));
 }
 
-void JobState::finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept {
+void JobState::end_as(JobState& other) noexcept {
+  std::exception_ptr error = other.error_;
+  if (error == nullptr) {
+    try {
+      error = std::make_exception_ptr(other.cancellation());
+    } catch (...) {  // No memory: this job will say that it was cancelled.
+    }
+  }
+  const std::uint32_t how = other.bits() & (kFailed | kCancelled);
+  std::optional<NodeRef> left;
+  if (keeps_context(how)) {
+    other.pool()->locked(&other, [&] {
+      if (other.has_context_) {
+        left.emplace(other.context_);
+      }
+    });
+  }
+  other.mark_seen();
+  end_without_result(how, std::move(error), std::move(left));
+}
+
+void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   PoolCore* const core = pool();
-  core->leave(this,
-              how == 0         ? &Lane::succeeded
-              : how == kFailed ? &Lane::failed
-                               : &Lane::cancelled,
-              left);
-  left.reset();
-  if (error_ == nullptr && (bits() & kAbandoned) != 0) {
-    context_ = NodeRef();
+  NodeRef gone = core->leave(this,
+                             how == 0         ? &Lane::succeeded
+                             : how == kFailed ? &Lane::failed
+                                              : &Lane::cancelled,
+                             std::move(left), keeps_context(how));
+  if (Node* const last = gone.detach(); drop_ref(last)) [[unlikely]] {
+    // Values end here that nobody else has: their destructors are still the job's code.
+    const Installed context(&empty_node, Origin::job(this));
+    core->apart([last] { destroy(last); });
   }
   // Releases the result to those who acquire it in is_done() and wait().
   const std::uint32_t before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
   if ((before & kAbandoned) != 0) {
     hand_over_error();
-    context_ = NodeRef();
   } else if ((before & kBlocked) != 0) {
     // Not otherwise: libstdc++ knows the waiters of many atomics as one, and would ask the kernel.
     bits_.notify_all();
@@ -155,20 +201,24 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept 
   }
 }
 
-// Gives the exception handler what nobody has seen. There is no handle, and the job has ended.
+// Gives the exception handler what nobody has seen, in the context that the job has left. There is
+// no handle, and the job has ended.
 void JobState::hand_over_error() noexcept {
-  if (error_ == nullptr || (bits() & (kSeen | kCancelled)) != 0) {
-    return;
+  if (error_ != nullptr && (bits() & (kSeen | kCancelled)) == 0) {
+    const Installed context(context_.get(), Origin(current_activation()));
+    pool()->apart([this] { pool()->handler()(std::exchange(error_, nullptr)); });
   }
-  const Installed context(context_.get(), Origin(current_activation()));
-  pool()->apart([this] { pool()->handler()(std::exchange(error_, nullptr)); });
+  context_ = NodeRef();
 }
 
 void JobState::abandon() noexcept {
   if ((bits_.fetch_or(kAbandoned, std::memory_order_acq_rel) & kDone) != 0) {
     hand_over_error();
-    context_ = NodeRef();
   }
+}
+
+JobCancelled JobState::cancellation() const {
+  return JobCancelled("cannot get result of job" + quoted_name() + ": it was cancelled");
 }
 
 void JobState::rethrow() {
@@ -177,8 +227,9 @@ void JobState::rethrow() {
     return;
   }
   mark_seen();
+  let_go_of_context();
   if (error_ == nullptr) {
-    throw JobCancelled("cannot get result of job" + quoted_name() + ": it was cancelled");
+    throw cancellation();
   }
   std::rethrow_exception(error_);
 }

@@ -60,12 +60,13 @@ NodeRef PoolCore::chosen_context(const JobOptions& options) {
 }
 
 std::unique_ptr<JobExtras> PoolCore::make_extras(const JobOptions* options) {
-  if (accountant_ == nullptr && options->name.empty()) {
+  if (accountant_ == nullptr && options->name.empty() && !options->keep_context) {
     return nullptr;
   }
   auto extras = std::make_unique<JobExtras>();
   if (options != nullptr) {
     extras->name = options->name;
+    extras->keeps_context = options->keep_context;
   }
   if (accountant_ != nullptr) {
     extras->queued_at = now_ns();

@@ -268,16 +268,18 @@ bool PoolCore::begin_to_cancel(JobState* job) noexcept {
   return is_taken;
 }
 
-void PoolCore::leave(JobState* job, std::uint64_t Lane::*outcome,
-                     std::optional<NodeRef>& left) noexcept {
+NodeRef PoolCore::leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef> left,
+                        bool keeps_context) noexcept {
   Lane& lane = lane_of(job);
   const Lock lock(lane.mutex);
   lane.running.erase(job);
   job->stage_ = Stage::ended;
   ++(lane.*outcome);
-  if (left) [[unlikely]] {
-    std::swap(job->context_, *left);
+  if (!keeps_context) [[likely]] {
+    job->has_context_ = false;
+    return std::exchange(job->context_, NodeRef());
   }
+  return left ? std::exchange(job->context_, *std::move(left)) : NodeRef();
 }
 
 void PoolCore::count_ended(std::uint16_t lane) noexcept {

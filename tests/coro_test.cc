@@ -279,7 +279,7 @@ TEST(TaskTest, DestroysItsArgumentsAndLocalsBeforeItsJobHasEnded) {
   JobPool pool{{.concurrency = 2}};
   { const Task<int> never_begun = holds(Tracked(1), 1); }
   EXPECT_EQ(Tracked::alive(), 0);
-  Job<int> job = pool.spawn(holds(Tracked(1), 1));
+  Job<int> job = pool.spawn({.keep_context = true}, holds(Tracked(1), 1));
   job.wait();
   EXPECT_EQ(Tracked::alive(), 0);
   EXPECT_EQ(*job.context().find(number), 1);

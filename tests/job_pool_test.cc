@@ -152,17 +152,17 @@ TEST_P(JobPoolTest, ManyJobsMayStartFromOneContextAndTheirWritesDieWithThem) {
   EXPECT_EQ(*context.find(number), 1);
 }
 
-// P22: with the last handle, which keeps the context, or at the end of the job.
+// P22: at the end of the job, or with the last handle if the context is to be kept.
 TEST_P(JobPoolTest, AJobsValuesAreGoneWhenItIsDoneAndNobodyHasAHandle) {
   const ContextVar<Tracked> tracked("tracked");
-  const auto submit = [&] {
+  const auto submit = [&](const JobOptions& options = {}) {
     const Scope scope{tracked, Tracked(1)};
-    return pool.submit([&] { tracked.set(Tracked(2)); });
+    return pool.submit(options, [&] { tracked.set(Tracked(2)); });
   };
   submit().get();
   EXPECT_EQ(Tracked::alive(), 0);
   {
-    const Job<void> job = submit();
+    const Job<void> job = submit({.keep_context = true});
     job.wait();
     EXPECT_EQ(Tracked::alive(), 1) << "as the job left it";
   }

@@ -10,8 +10,11 @@
 //           time may get(), then(), shared() or move it. What the job did is visible to whoever has
 //           waited.
 // Lifetime: a handle may outlive its pool. Dropping it detaches: the job runs all the same, and if
-//           it throws, the pool's exception handler gets the exception. A handle keeps the job's
-//           context alive.
+//           it throws, the pool's exception handler gets the exception. A handle keeps the result
+//           alive, or the error. A job that has ended lets go of its context, unless it is to keep
+//           it (JobOptions::keep_context); one that has failed lets go when its error is taken, or
+//           was handled. (So a failed job whose only handle is in what its context holds is kept by
+//           that, and its error with it.)
 // Errors:   JobError where there is no job: the handle is empty, or its result was taken; and where
 //           waiting would never end, in a forked process. JobCancelled out of get().
 
@@ -67,6 +70,9 @@ struct JobAccess {
 
 template <typename Handle, typename R, typename Result>
 struct Continue {
+  template <typename F>
+  static constexpr bool kNeedsResult = kTakesResult<F, Result>;
+
   template <typename F, typename Parent>
   decltype(auto) operator()(F&& function, Parent&& parent) const {
     Handle handle = JobAccess::make<R>(std::forward<Parent>(parent));
@@ -161,8 +167,11 @@ class JobHandle {
   [[nodiscard]] std::string_view name() const { return state("ask").name(); }
 
   // Returns a copy of the job's context: what it starts with, as long as it has not ended; then
-  // what it has left, also by an exception. O(1).
+  // what it has left, also by an exception, if it was submitted with JobOptions::keep_context. A
+  // job that has failed keeps it anyhow, until somebody takes the error. Throws JobError if the job
+  // has let go of it. O(1).
   //
+  //   auto job = pool.submit({.keep_context = true}, f);
   //   job.wait();
   //   log("ended with status ", *job.context().find(status));
   [[nodiscard]] Context context() const {

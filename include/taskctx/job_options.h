@@ -51,6 +51,11 @@ struct JobOptions {
 
   // Makes the job's context, in place of the pool's factory.
   ContextFactory context_factory = {};
+
+  // Keeps the job's context when the job has ended, for context() of its handle, until that is
+  // gone. Otherwise a job lets go of its context, and of the values there, before anybody can see
+  // that it has ended: so what keeps a handle does not keep what the job had to do with.
+  bool keep_context = false;
 };
 
 enum class JobPriority { low, normal, high };

@@ -20,12 +20,12 @@
 //           queue is full (JobPoolOptions::when_full). There is no job then, and no argument was
 //           touched.
 //
-// A job starts from the bindings of its snapshot; what it sets dies with it, or with its last
-// handle. (In asyncio, tasks that are given the same context= share it; here each job gets a copy
-// of JobOptions::context.) Inside a job, use taskctx::tbb for parallel loops. A job's own waiting,
-// for its loops and its sub-jobs, runs no other job's code on the waiting thread, but for the
-// sub-jobs themselves. Their loops and groups are their own: what is cancelled where a thread waits
-// for them, a loop of which another leaf has thrown, say, does not touch them.
+// A job starts from the bindings of its snapshot; what it sets dies with it (but see
+// JobOptions::keep_context). (In asyncio, tasks that are given the same context= share it; here
+// each job gets a copy of JobOptions::context.) Inside a job, use taskctx::tbb for parallel loops.
+// A job's own waiting, for its loops and its sub-jobs, runs no other job's code on the waiting
+// thread, but for the sub-jobs themselves. Their loops and groups are their own: what is cancelled
+// where a thread waits for them, a loop of which another leaf has thrown, say, does not touch them.
 
 #ifndef TASKCTX_JOB_POOL_H_
 #define TASKCTX_JOB_POOL_H_

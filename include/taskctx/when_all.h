@@ -9,8 +9,9 @@
 // Threads:  the jobs may belong to different pools. Nothing here blocks, but for gather().
 // Lifetime: the jobs' handles are taken. Each job has the context of its own submission; the
 //           new one has that of the call.
-// Errors:   the first in the order of the arguments comes out of get(), when all have ended; the
-//           others are dropped. JobError where a handle is empty, or after the pool's shutdown.
+// Errors:   the first in the order of the arguments comes out of get(), when all have ended, or
+//           goes to the exception handler with the context of the job that threw it; the others are
+//           dropped. JobError where a handle is empty, or after the pool's shutdown.
 
 #ifndef TASKCTX_WHEN_ALL_H_
 #define TASKCTX_WHEN_ALL_H_
@@ -59,15 +60,6 @@ TupleElement<R> take_element(Job<R>& job) {
   }
 }
 
-// Marks the errors of all jobs as seen when a block is left, also by the first of them.
-template <typename Children>
-struct ErrorsSeen {
-  ~ErrorsSeen() {
-    children.visit([](JobState* child) { child->mark_seen(); });
-  }
-  Children& children;
-};
-
 template <typename... R>
 struct JobTuple {
   template <typename Visit>
@@ -98,16 +90,16 @@ struct JobVector {
   std::vector<Job<R>> jobs;
 };
 
-// Starts the job that waits for `count` children, or for `needed` of them.
+// Starts the job that waits for `count` children, or for one of them.
 template <typename R, typename Children, typename F>
-Job<R> start_gather(PoolCore* core, Children children, std::size_t count, std::size_t needed,
+Job<R> start_gather(PoolCore* core, Children children, std::size_t count, bool needs_all,
                     F function) {
   using Task = GatherTask<R, Children, F>;
   core->check_not_forked("wait for jobs", "");
   NodeRef context = core->context(nullptr);
   auto extras = core->extras(nullptr);
-  auto* const task =
-      new Task(core, std::move(context), std::move(children), count, needed, std::move(function));
+  auto* const task = new Task(core, std::move(context), std::move(children), count, needs_all,
+                              std::move(function));
   JobRef<JobResult<R>> handle(task);
   task->describe(std::move(extras));
   task->start();
@@ -148,9 +140,8 @@ Job<std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>> 
   ((void)internal::JobAccess::state(more, "wait for"), ...);
   constexpr std::size_t kCount = 1 + sizeof...(More);
   return internal::start_gather<Result>(
-      core, Children{{std::move(first), std::move(more)...}}, kCount, kCount,
+      core, Children{{std::move(first), std::move(more)...}}, kCount, /*needs_all=*/true,
       [](Children children) {
-        const internal::ErrorsSeen<Children> seen{children};
         return std::apply(
             [](auto&... job) {
               return Result{internal::take_element(job)...};  // Braces: from left to right.
@@ -183,9 +174,8 @@ requires(!std::is_lvalue_reference_v<Jobs>) auto when_all(Jobs&& jobs) {
   internal::PoolCore* const core =
       taken.empty() ? internal::JobPoolAccess::core(default_pool())
                     : internal::JobAccess::state(taken.front(), "wait for").pool();
-  return internal::start_gather<Result>(core, Children{std::move(taken)}, count, count,
+  return internal::start_gather<Result>(core, Children{std::move(taken)}, count, /*needs_all=*/true,
                                         [](Children children) -> Result {
-                                          const internal::ErrorsSeen<Children> seen{children};
                                           if constexpr (std::is_void_v<R>) {
                                             for (Job<R>& job : children.jobs) {
                                               job.get();
@@ -227,7 +217,7 @@ requires(!std::is_lvalue_reference_v<Jobs>) auto when_any(Jobs&& jobs) {
   const std::size_t count = taken.size();
   internal::PoolCore* const core = internal::JobAccess::state(taken.front(), "wait for").pool();
   return internal::start_gather<FirstJob<R>>(
-      core, Children{std::move(taken)}, count, 1, [](Children children) {
+      core, Children{std::move(taken)}, count, /*needs_all=*/false, [](Children children) {
         FirstJob<R> first{.index = 0, .jobs = std::move(children.jobs)};
         while (!first.jobs[first.index].ready()) {
           ++first.index;

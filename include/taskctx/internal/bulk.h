@@ -107,7 +107,8 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
         try {
           call_for(i);
         } catch (...) {
-          keep_error(i, std::current_exception());
+          keep_error(i, {std::current_exception(), JobState::kind_of_handled_error(),
+                         NodeRef::share(current_node())});
         }
         done_.fetch_add(1, std::memory_order_relaxed);
         context.renew(this->context_node());
@@ -124,20 +125,27 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
     }
   }
 
+  struct Failure {
+    std::exception_ptr error;
+    std::uint32_t kind = 0;
+    NodeRef context;  // As it was left.
+  };
+
   // Keeps the error of the first element that has one.
-  void keep_error(std::size_t i, std::exception_ptr error) noexcept {
+  void keep_error(std::size_t i, Failure failure) noexcept {
     this->pool()->locked(this, [&] {
-      if (i < error_at_) {
-        error_at_ = i;
-        std::swap(first_error_, error);
+      if (i < failed_at_) {
+        failed_at_ = i;
+        std::swap(failure_, failure);
       }
     });
   }
 
   // After the last thread has left: nobody else looks at the task's own members any more.
   void end() noexcept {
-    if (first_error_ != nullptr) {
-      this->end_without_result(JobState::kFailed, std::move(first_error_));
+    if (failure_.error != nullptr) {
+      this->end_without_result(failure_.kind, std::move(failure_.error),
+                               std::move(failure_.context));
     } else if (done_.load(std::memory_order_relaxed) < size_) {
       this->end_without_result(JobState::kCancelled, nullptr);
     } else {
@@ -178,8 +186,8 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
   std::atomic<std::size_t> done_{0};
   int threads_ = 0;  // These are guarded by the lane's lock.
   bool has_begun_ = false;
-  std::size_t error_at_ = static_cast<std::size_t>(-1);
-  std::exception_ptr first_error_;
+  std::size_t failed_at_ = static_cast<std::size_t>(-1);
+  Failure failure_;
 };
 
 }  // namespace internal

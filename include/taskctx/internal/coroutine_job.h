@@ -64,12 +64,13 @@ class CoroutineJob final : public JobResult<T>, public Flow {
     });
     std::exchange(coroutine_, nullptr).destroy();
     std::optional<NodeRef> left;
-    if (has_own_context && current_node() != this->context_node()) {
+    if (has_own_context && current_node() != this->context_node() && this->keeps_context(how)) {
       left = NodeRef::share(current_node());
     }
     leave();
     const AtWork at_work(this->pool());  // Whoever resumed the coroutine, and wherever.
-    this->finish(how, left);
+    forget();
+    this->finish(how, std::move(left));
     this->retire();
   }
 

@@ -50,7 +50,9 @@ JobState* state_of(const std::shared_ptr<JobRef<State>>& parent) noexcept {
   return parent->get();
 }
 
-// Calls `function` with the end of another job, when there is one. `Call` knows how.
+// Calls `function` with the end of another job, when there is one. `Call` knows how. If that takes
+// a result and there is none, this job ends as the other did: no exception is thrown for that, so
+// an error passes by a long chain at the cost of its links.
 template <typename R, typename Parent, typename F, typename Call>
 class ThenTask final : public JobResult<R> {
  public:
@@ -72,6 +74,18 @@ class ThenTask final : public JobResult<R> {
       throw;
     }
     held->add_continuation(&wakes_);
+  }
+
+  void perform() noexcept override {
+    if constexpr (Call::template kNeedsResult<F>) {
+      if (JobState& parent = *state_of(*parent_); parent.has_no_result()) [[unlikely]] {
+        this->end_as(parent);
+        this->retire();
+        return;
+      }
+    }
+    this->run();
+    this->retire();
   }
 
  private:
@@ -99,17 +113,18 @@ class ThenTask final : public JobResult<R> {
 };
 
 // Calls `function` when all of several jobs have ended, or when the first has. `Children` is called
-// with a function for each child's state.
+// with a function for each child's state. Where all are needed and one has no result, this job ends
+// as the first of those did.
 template <typename R, typename Children, typename F>
 class GatherTask final : public JobResult<R> {
  public:
-  GatherTask(PoolCore* pool, NodeRef context, Children children, std::size_t count,
-             std::size_t needed, F function)
+  GatherTask(PoolCore* pool, NodeRef context, Children children, std::size_t count, bool needs_all,
+             F function)
       : JobResult<R>(pool, std::move(context), static_cast<std::uint32_t>(2 + count)),
         children_(std::move(children)),
         function_(std::in_place, std::move(function)),
-        missing_(needed),
-        needs_all_(needed == count) {
+        missing_(needs_all ? count : 1),
+        needs_all_(needs_all) {
     wakes_.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       wakes_.emplace_back(this);
@@ -140,6 +155,17 @@ class GatherTask final : public JobResult<R> {
     }
   }
 
+  void perform() noexcept override {
+    if (JobState* const failed = needs_all_ ? first_without_result() : nullptr; failed != nullptr)
+        [[unlikely]] {
+      for_each([](JobState* child) { child->mark_seen(); });
+      this->end_as(*failed);
+    } else {
+      this->run();
+    }
+    this->retire();
+  }
+
  private:
   struct Counted : Continuation {
     explicit Counted(GatherTask* task) noexcept : Continuation{&fire_it}, owner(task) {}
@@ -158,6 +184,16 @@ class GatherTask final : public JobResult<R> {
   template <typename Visit>
   void for_each(Visit visit) {
     children_->visit(visit);
+  }
+
+  JobState* first_without_result() {
+    JobState* first = nullptr;
+    for_each([&](JobState* child) {
+      if (first == nullptr && child->has_no_result()) {
+        first = child;
+      }
+    });
+    return first;
   }
 
   void call() override {

@@ -109,9 +109,12 @@ class Flow {
   }
 
  protected:
-  virtual ~Flow() {
-    if (own_.node != nullptr) {
-      release(own_.node);
+  virtual ~Flow() { forget(); }
+
+  // Lets go of what was written, when the flow has ended and is left.
+  void forget() noexcept {
+    if (Node* const written = std::exchange(own_.node, nullptr); written != nullptr) {
+      release(written);
     }
   }
 

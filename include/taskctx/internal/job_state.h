@@ -24,6 +24,7 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/merged.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 
 namespace taskctx {
@@ -45,6 +46,7 @@ struct Continuation {
 struct JobExtras {
   std::string name;
   std::int64_t queued_at = 0;  // In ns, if the pool has an accountant.
+  bool keeps_context = false;  // JobOptions::keep_context
 };
 
 enum class Stage : std::uint8_t {
@@ -77,6 +79,10 @@ class JobState : public Workplace {
   [[nodiscard]] PoolCore* pool() const noexcept;  // See pool_core.h.
   [[nodiscard]] bool is_done() const noexcept { return (bits() & kDone) != 0; }
   [[nodiscard]] bool is_cancelled() const noexcept { return (bits() & kCancelled) != 0; }
+  // Of a job that has ended: tells whether there is an error in place of a result.
+  [[nodiscard]] bool has_no_result() const noexcept {
+    return (bits() & (kFailed | kCancelled)) != 0;
+  }
   [[nodiscard]] bool is_cancel_requested() const noexcept {
     return (bits() & kCancelRequested) != 0;
   }
@@ -91,8 +97,9 @@ class JobState : public Workplace {
   [[nodiscard]] const JobExtras* extras() const noexcept { return extras_.get(); }
   void describe(std::unique_ptr<JobExtras> extras) noexcept { extras_ = std::move(extras); }
 
-  // Shares the context: what the job starts with, or how it left it. The caller has a handle.
-  NodeRef context() noexcept;
+  // Shares the context: what the job starts with, or how it left it. Throws JobError if it has let
+  // go of that. The caller has a handle.
+  NodeRef context();
 
   // Returns when the job has ended, or at `deadline` with false. In a job of the same pool it runs
   // here what nobody has begun: the job itself, and what that waits for. Throws JobError where it
@@ -142,7 +149,11 @@ class JobState : public Workplace {
   // the job out of the queue, and gives the queue's reference.
   void run() noexcept;
   // Destroys the callable in the job's context and ends the job, likewise.
-  void end_without_result(std::uint32_t how, std::exception_ptr error) noexcept;
+  void end_without_result(std::uint32_t how, std::exception_ptr error,
+                          std::optional<NodeRef> left = {}) noexcept;
+  // Ends the job, likewise, as `other` has ended, without a result: with its error, and with what
+  // it had set then, so that whoever handles the error sees that.
+  void end_as(JobState& other) noexcept;
   // Calls `function(argument)` as the job's code, but in no context. The job may be gone then.
   void run_isolated(bool is_first, void (*function)(void*), void* argument);
   // Notes what the code that calls this has set, for those who merge it. May throw.
@@ -157,8 +168,16 @@ class JobState : public Workplace {
       return keep_error();
     }
   }
-  // Stores the job's end, and tells everybody.
-  void finish(std::uint32_t how, std::optional<NodeRef>& left) noexcept;
+  // Tells whether the context is of use when the job has ended so: to whoever finds out what it has
+  // thrown, or has asked for it.
+  [[nodiscard]] bool keeps_context(std::uint32_t how) const noexcept {
+    return how == kFailed || (extras_ != nullptr && extras_->keeps_context);
+  }
+  // Tells, while an exception is handled, how a job ends that has thrown it.
+  static std::uint32_t kind_of_handled_error() noexcept;
+  // Stores the job's end, and tells everybody. `left`: how it has left its context, if that is
+  // another one than before, and is kept.
+  void finish(std::uint32_t how, std::optional<NodeRef> left) noexcept;
   // Gives the queue's reference of a job that has ended, and counts it as over: in this order, so
   // that the pool waits for the end of what nobody took. The caller's thread holds the pool.
   void retire() noexcept;
@@ -189,6 +208,7 @@ class JobState : public Workplace {
 
  private:
   std::uint32_t keep_error() noexcept;  // For guarded(), while it handles the exception.
+  [[nodiscard]] JobCancelled cancellation() const;
 
   friend class PoolCore;
   friend class JobList;
@@ -220,6 +240,7 @@ class JobState : public Workplace {
   bool block(Deadline deadline);
   void fire_continuations() noexcept;
   void hand_over_error() noexcept;
+  void let_go_of_context() noexcept;
 
   std::atomic<std::uint32_t> refs_;
   std::atomic<std::uint32_t> bits_{0};
@@ -230,7 +251,8 @@ class JobState : public Workplace {
   JobState* next_ = nullptr;
   Stage stage_ = Stage::made;
   bool is_woken_ = false;  // What the job is about to wait for has come already.
-  const bool is_bulk_;     // Many threads may perform it.
+  bool has_context_ = true;
+  const bool is_bulk_;  // Many threads may perform it.
   const std::uint16_t lane_;
   std::atomic<Continuation*> continuations_{nullptr};
   std::atomic<std::uint64_t> id_{0};

@@ -99,10 +99,14 @@ inline void add_ref(Node* node) noexcept {
 
 void destroy(Node* node) noexcept;
 
-inline void release(Node* node) noexcept {
+// Drops one reference. Returns whether it was the last, so that the caller is to destroy the node.
+inline bool drop_ref(Node* node) noexcept {
   // The release order publishes what this owner read or wrote to the one who frees or reuses the
   // node; destroy() and the in-place write in current.h acquire it.
-  if (node != &empty_node && node->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+  return node != &empty_node && node->refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
+}
+inline void release(Node* node) noexcept {
+  if (drop_ref(node)) {
     destroy(node);
   }
 }

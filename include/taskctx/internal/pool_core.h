@@ -221,8 +221,10 @@ class PoolCore final
     return change();
   }
 
-  // Takes a job that ends out of the lists, and exchanges its context for `left`, if there is one.
-  void leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef>& left) noexcept;
+  // Takes a job that ends out of the lists. It keeps its context, or else `left`, if it is to keep
+  // one. Returns what it does not keep.
+  NodeRef leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef> left,
+                bool keeps_context) noexcept;
   // Counts a job of this lane as over.
   void count_ended(std::uint16_t lane) noexcept;
 
