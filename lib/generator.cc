@@ -19,6 +19,15 @@ GeneratorFlow::GeneratorFlow(GeneratorReads reads)
   node_ = seen_.get();
 }
 
+void GeneratorFlow::prepare_to_end() noexcept {
+  if (!is_at_work_) {
+    try {
+      see(current_node());
+    } catch (...) {  // No memory: it sees what it saw last.
+    }
+  }
+}
+
 void GeneratorFlow::see(Node* consumer) {
   if (reads_ == GeneratorReads::creator) {
     return;
@@ -32,9 +41,11 @@ void GeneratorFlow::see(Node* consumer) {
     node_ = own_.node;
   }
   seen_ = std::move(seen);
+  is_at_work_ = true;
 }
 
 void GeneratorFlow::keep() {
+  is_at_work_ = false;
   if (reads_ == GeneratorReads::creator || own_.node == nullptr) {
     return;
   }

@@ -36,6 +36,7 @@ OWNERS = {
         "include/taskctx/generator.h",
         "include/taskctx/internal/coroutine_job.h",
         "include/taskctx/internal/flow.h",
+        "include/taskctx/internal/owned_coroutine.h",
         "include/taskctx/internal/suspension.h",
         "include/taskctx/task.h",
     ],

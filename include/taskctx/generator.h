@@ -38,6 +38,7 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/flow.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/owned_coroutine.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -61,9 +62,13 @@ class GeneratorFlow final : public PromiseFlow {
   void keep();
 
  private:
+  // Sees the context of whoever destroys it, but for one that is at work.
+  void prepare_to_end() noexcept override;
+
   const GeneratorReads reads_;
-  NodeRef seen_;    // What its context was made of.
-  NodeRef writes_;  // What it has set itself, if it reads its consumer's.
+  bool is_at_work_ = false;  // On its next value.
+  NodeRef seen_;             // What its context was made of.
+  NodeRef writes_;           // What it has set itself, if it reads its consumer's.
 };
 
 // How an AsyncGenerator is suspended: its consumer goes on.
@@ -80,11 +85,14 @@ struct HandOver {
 
 // What the promises of both kinds have in common. `Yield` is how they are suspended with a value.
 template <typename T, GeneratorReads kReads, typename Yield>
-class GeneratorPromise : public FlowPromise {
+class GeneratorPromise : public OwnedPromise {
  public:
   using Value = std::remove_reference_t<T>;
 
-  GeneratorPromise() : own_flow_(kReads) { set_flow(&own_flow_); }
+  GeneratorPromise() : own_flow_(kReads), special_here_{.flow = &own_flow_} {
+    set_flow(&own_flow_);
+    special_ = &special_here_;
+  }
 
   std::suspend_always initial_suspend() noexcept { return {}; }
   Yield final_suspend() noexcept {
@@ -133,25 +141,10 @@ class GeneratorPromise : public FlowPromise {
   };
 
   GeneratorFlow own_flow_;
+  Special special_here_;
   Value* value_ = nullptr;
   std::exception_ptr error_;
 };
-
-// Destroys a coroutine that has yielded, or has not begun, or has ended.
-template <typename Promise>
-void destroy_generator(std::coroutine_handle<Promise> coroutine) noexcept {
-  if (coroutine != nullptr) {
-    GeneratorFlow& flow = coroutine.promise().own_flow();
-    if (!coroutine.done()) {
-      try {
-        flow.see(current_node());
-      } catch (...) {  // No memory: it sees what it saw last.
-      }
-      flow.enter();  // Its end leaves it.
-    }
-    coroutine.destroy();
-  }
-}
 
 }  // namespace internal
 
@@ -163,17 +156,13 @@ class [[nodiscard]] Generator {
   class promise_type;
   class iterator;
 
-  Generator(Generator&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
-  Generator& operator=(Generator&& other) noexcept {
-    Generator moved(std::move(other));
-    std::swap(coroutine_, moved.coroutine_);
-    return *this;
-  }
-  ~Generator() { internal::destroy_generator(coroutine_); }
+  Generator(Generator&& other) noexcept = default;
+  Generator& operator=(Generator&& other) noexcept = default;
+  ~Generator() = default;
 
   // Computes the first value. Once only.
   iterator begin() {
-    iterator first(coroutine_);
+    iterator first(coroutine_.handle());
     ++first;
     return first;
   }
@@ -184,7 +173,7 @@ class [[nodiscard]] Generator {
 
   explicit Generator(Handle coroutine) noexcept : coroutine_(coroutine) {}
 
-  Handle coroutine_;
+  internal::OwnedCoroutine<promise_type> coroutine_;
 };
 
 template <typename T, GeneratorReads kReads>
@@ -233,21 +222,16 @@ class [[nodiscard]] AsyncGenerator {
  public:
   class promise_type;
 
-  AsyncGenerator(AsyncGenerator&& other) noexcept
-      : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
-  AsyncGenerator& operator=(AsyncGenerator&& other) noexcept {
-    AsyncGenerator moved(std::move(other));
-    std::swap(coroutine_, moved.coroutine_);
-    return *this;
-  }
-  // Not while a value is awaited.
-  ~AsyncGenerator() { internal::destroy_generator(coroutine_); }
+  AsyncGenerator(AsyncGenerator&& other) noexcept = default;
+  AsyncGenerator& operator=(AsyncGenerator&& other) noexcept = default;
+  // Not while a value is awaited by a coroutine that goes on.
+  ~AsyncGenerator() = default;
 
   // Awaited, has the coroutine go on to its next value, and gives a pointer to that; nullptr at the
   // end, and from then on.
   //
   //   while (const Row* row = co_await rows.next()) print(*row);
-  [[nodiscard]] auto next() noexcept { return Next{coroutine_}; }
+  [[nodiscard]] auto next() noexcept { return Next{coroutine_.handle()}; }
 
  private:
   using Handle = std::coroutine_handle<promise_type>;
@@ -266,6 +250,9 @@ class [[nodiscard]] AsyncGenerator {
       flow.see(internal::current_node());
       flow.work_for(consumers_flow);
       coroutine.promise().set_consumer(consumer, consumers_flow);
+      if constexpr (std::is_base_of_v<internal::FlowPromise, Promise>) {
+        coroutine.promise().set_awaited_by(consumer.promise());
+      }
       if (consumers_flow != nullptr) {
         consumers_flow->hand_over(flow, coroutine);
       } else {
@@ -283,7 +270,7 @@ class [[nodiscard]] AsyncGenerator {
 
   explicit AsyncGenerator(Handle coroutine) noexcept : coroutine_(coroutine) {}
 
-  Handle coroutine_;
+  internal::OwnedCoroutine<promise_type> coroutine_;
 };
 
 template <typename T, GeneratorReads kReads>
@@ -301,6 +288,7 @@ class AsyncGenerator<T, kReads>::promise_type
 
   // Has the consumer go on, which is told of the value.
   void hand_over() noexcept {
+    this->ended();
     if (consumers_flow_ != nullptr) {
       this->own_flow().hand_over(*consumers_flow_, consumer_);
     } else {

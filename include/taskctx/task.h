@@ -22,7 +22,9 @@
 #ifndef TASKCTX_TASK_H_
 #define TASKCTX_TASK_H_
 
+#include <array>
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -32,13 +34,12 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/flow.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/owned_coroutine.h"
+#include "taskctx/internal/refused.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {
 inline namespace v1 {
-
-template <typename T>
-class Task;
 
 namespace internal {
 
@@ -47,27 +48,7 @@ namespace internal {
 
 struct TaskAccess;
 
-// The flow of a task that is awaited by a coroutine that knows nothing of contexts.
-struct Snapshot {
-  class TaskFlow final : public PromiseFlow {
-   public:
-    TaskFlow(Node* node, std::coroutine_handle<> awaiter) noexcept
-        : PromiseFlow(node), awaiter_(awaiter) {}
-
-    void end() noexcept override { hand_over(awaiter_); }
-
-   private:
-    const std::coroutine_handle<> awaiter_;
-  };
-
-  explicit Snapshot(std::coroutine_handle<> awaiter)
-      : context(capture()), flow(context.get(), awaiter) {}
-
-  const NodeRef context;
-  TaskFlow flow;
-};
-
-class TaskPromiseBase : public FlowPromise {
+class TaskPromiseBase : public OwnedPromise {
  public:
   class FinalAwaiter {
    public:
@@ -76,6 +57,7 @@ class TaskPromiseBase : public FlowPromise {
     void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
       TaskPromiseBase& promise = handle.promise();
       if (promise.awaiter_ != nullptr) {
+        promise.ended();
         promise.flow()->go_on(promise.awaiter_);
       } else {
         promise.flow()->end();
@@ -94,12 +76,10 @@ class TaskPromiseBase : public FlowPromise {
   void make_own_flow(std::coroutine_handle<> awaiter) {
     snapshot_ = std::make_unique<Snapshot>(awaiter);
     set_flow(&snapshot_->flow);
-  }
-  // Prepares for being destroyed, perhaps suspended in the middle.
-  void enter_own_flow() noexcept {
-    if (snapshot_ != nullptr && !snapshot_->flow.is_entered()) {
-      snapshot_->flow.enter();  // Its end leaves it.
+    if (special_ == nullptr) {
+      special_ = &snapshot_->special;
     }
+    special_->flow = &snapshot_->flow;
   }
 
  protected:
@@ -112,13 +92,34 @@ class TaskPromiseBase : public FlowPromise {
   }
 
  private:
+  // The flow of a task that is awaited by a coroutine that knows nothing of contexts.
+  struct Snapshot {
+    class TaskFlow final : public PromiseFlow {
+     public:
+      TaskFlow(Node* node, std::coroutine_handle<> awaiter) noexcept
+          : PromiseFlow(node), awaiter_(awaiter) {}
+
+      void end() noexcept override { hand_over(awaiter_); }
+
+     private:
+      const std::coroutine_handle<> awaiter_;
+    };
+
+    explicit Snapshot(std::coroutine_handle<> awaiter)
+        : context(capture()), flow(context.get(), awaiter) {}
+
+    const NodeRef context;
+    TaskFlow flow;
+    Special special;
+  };
+
   std::coroutine_handle<> awaiter_;
   std::exception_ptr error_;
   std::unique_ptr<Snapshot> snapshot_;
 };
 
 template <typename T>
-class TaskPromise final : public TaskPromiseBase {
+class TaskPromise : public TaskPromiseBase {
  public:
   Task<T> get_return_object() noexcept;
   template <typename U = T>
@@ -134,7 +135,7 @@ class TaskPromise final : public TaskPromiseBase {
 };
 
 template <typename T>
-class TaskPromise<T&> final : public TaskPromiseBase {
+class TaskPromise<T&> : public TaskPromiseBase {
  public:
   Task<T&> get_return_object() noexcept;
   void return_value(T& value) noexcept { result_ = std::addressof(value); }
@@ -148,7 +149,7 @@ class TaskPromise<T&> final : public TaskPromiseBase {
 };
 
 template <>
-class TaskPromise<void> final : public TaskPromiseBase {
+class TaskPromise<void> : public TaskPromiseBase {
  public:
   Task<void> get_return_object() noexcept;
   void return_void() noexcept {}
@@ -166,19 +167,12 @@ class [[nodiscard]] Task {
 
   // Makes a task without a coroutine.
   Task() noexcept = default;
-  Task(Task&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
-  Task& operator=(Task&& other) noexcept {
-    Task moved(std::move(other));
-    std::swap(coroutine_, moved.coroutine_);
-    return *this;
-  }
-  // Destroys the coroutine, begun or not; no other thread may be running it.
-  ~Task() {
-    if (coroutine_ != nullptr) {
-      coroutine_.promise().enter_own_flow();
-      coroutine_.destroy();
-    }
-  }
+  Task(Task&& other) noexcept = default;
+  Task& operator=(Task&& other) noexcept = default;
+  // Destroys the coroutine, begun or not; no other thread may be running it. If it awaits another
+  // task, that is destroyed first, as deep as it goes, and so is one that it was given by value.
+  // Constant stack.
+  ~Task() = default;
 
   // Begins the coroutine in the context of the one that awaits it, and resumes that with the result
   // when it has ended. The two share the context: what either sets, the other sees. (A coroutine
@@ -187,7 +181,7 @@ class [[nodiscard]] Task {
   // awaited.
   //
   //   int sum = co_await add(1, 2);
-  auto operator co_await() noexcept { return Awaiter{coroutine_}; }
+  auto operator co_await() noexcept { return Awaiter{coroutine_.handle()}; }
 
  private:
   friend promise_type;
@@ -205,6 +199,7 @@ class [[nodiscard]] Task {
       if constexpr (std::is_base_of_v<internal::FlowPromise, Promise>) {
         promise.set_flow(awaiter.promise().flow());
         promise.set_awaiter(awaiter);
+        promise.set_awaited_by(awaiter.promise());
       } else {
         promise.make_own_flow(awaiter);
         promise.flow()->enter();
@@ -224,7 +219,7 @@ class [[nodiscard]] Task {
 
   explicit Task(Handle coroutine) noexcept : coroutine_(coroutine) {}
 
-  Handle coroutine_;
+  internal::OwnedCoroutine<promise_type> coroutine_;
 };
 
 namespace internal {
@@ -245,17 +240,54 @@ inline Task<void> TaskPromise<void>::get_return_object() noexcept {
 struct TaskAccess {
   template <typename T>
   static void check(const Task<T>& task, const char* verb) {
-    Task<T>::check(task.coroutine_, verb);
+    Task<T>::check(task.coroutine_.handle(), verb);
   }
   template <typename T>
-  static std::coroutine_handle<TaskPromise<T>> release(Task<T>& task) noexcept {
-    return std::exchange(task.coroutine_, nullptr);
+  static OwnedCoroutine<TaskPromise<T>>& coroutine(Task<T>& task) noexcept {
+    return task.coroutine_;
   }
+};
+
+// The promise of a task that is given others, by value.
+template <typename T, typename... Parameters>
+class GivenTaskPromise final : public TaskPromise<T> {
+ public:
+  // Gets the coroutine's own copies, where these are no references.
+  explicit GivenTaskPromise(Parameters&... parameters) noexcept {
+    std::size_t count = 0;
+    (note<Parameters>(parameters, count), ...);
+    special_here_.given = given_.data();
+    this->special_ = &special_here_;
+  }
+  Task<T> get_return_object() noexcept {
+    static_assert(alignof(GivenTaskPromise) == alignof(TaskPromise<T>));  // So it lies as that one.
+    return TaskPromise<T>::get_return_object();
+  }
+
+ private:
+  using Given = OwnedPromise::Given;
+
+  template <typename Parameter>
+  void note(auto& parameter, std::size_t& count) noexcept {
+    if constexpr (kIsTask<Parameter>) {
+      auto& coroutine = TaskAccess::coroutine(parameter);
+      given_[count++] = {&coroutine, &std::remove_reference_t<decltype(coroutine)>::promise_of};
+    }
+  }
+
+  std::array<Given, 1 + (std::size_t{kIsTask<Parameters>} + ...)> given_{};
+  OwnedPromise::Special special_here_;
 };
 
 }  // namespace internal
 
 }  // namespace v1
 }  // namespace taskctx
+
+template <typename T, typename... Parameters>
+requires(taskctx::internal::kIsTask<Parameters> ||
+         ...) struct std::coroutine_traits<taskctx::Task<T>, Parameters...> {
+  using promise_type = taskctx::internal::GivenTaskPromise<T, Parameters...>;
+};
 
 #endif  // TASKCTX_TASK_H_

@@ -18,6 +18,7 @@
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/owned_coroutine.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/internal/suspension.h"
 #include "taskctx/task.h"
@@ -42,8 +43,9 @@ class CoroutineJob final : public JobResult<T>, public Flow {
     adopt(task);
   }
   ~CoroutineJob() override {
-    if (coroutine_ != nullptr) {  // Refused by the pool.
-      coroutine_.destroy();
+    if (coroutine_.promise() != nullptr) {  // Refused by the pool.
+      const Installed context(this->context_node());
+      coroutine_.reset();
     }
   }
 
@@ -57,12 +59,12 @@ class CoroutineJob final : public JobResult<T>, public Flow {
   void end() noexcept override {
     const bool has_own_context = current_activation() == &own_;
     const std::uint32_t how = this->guarded([&] {
-      this->store([this]() -> T { return coroutine_.promise().take(); });
+      this->store([this]() -> T { return coroutine_.promise()->take(); });
       if (has_own_context) {
         this->add_written();
       }
     });
-    std::exchange(coroutine_, nullptr).destroy();
+    coroutine_.reset();
     std::optional<NodeRef> left;
     if (has_own_context && current_node() != this->context_node() && this->keeps_context(how)) {
       left = NodeRef::share(current_node());
@@ -76,15 +78,15 @@ class CoroutineJob final : public JobResult<T>, public Flow {
 
  private:
   void adopt(Task<T>& task) {
-    coroutine_ = TaskAccess::release(task);
-    coroutine_.promise().set_flow(this);
+    coroutine_ = std::move(TaskAccess::coroutine(task));
+    coroutine_.promise()->set_flow(this);
     home_ = this;
     job_ = this;
-    set_next(*this, coroutine_, nullptr);
+    set_next(*this, coroutine_.handle(), nullptr);
   }
 
   void call() override {}
-  void drop() noexcept override { std::exchange(coroutine_, nullptr).destroy(); }
+  void drop() noexcept override { coroutine_.reset(); }
   [[nodiscard]] bool has_begun() const noexcept override { return has_begun_; }
   [[nodiscard]] bool may_suspend() const noexcept override { return true; }
   bool interrupt() noexcept override {
@@ -98,7 +100,7 @@ class CoroutineJob final : public JobResult<T>, public Flow {
     return false;  // Whoever wakes it comes soon, if nothing is missing.
   }
 
-  std::coroutine_handle<TaskPromise<T>> coroutine_;
+  OwnedCoroutine<TaskPromise<T>> coroutine_;
   bool has_begun_ = false;
 };
 

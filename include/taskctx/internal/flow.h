@@ -174,6 +174,9 @@ class PromiseFlow : public Flow {
       leave();
     }
   }
+
+  // Called before that is entered to be destroyed, suspended in the middle.
+  virtual void prepare_to_end() noexcept {}
 };
 
 // Returns what `co_await awaitable` asks.
