@@ -14,6 +14,7 @@
 #include <new>
 #include <utility>
 
+#include "taskctx/internal/copies.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
@@ -67,7 +68,6 @@ namespace {
 // Threads take ids from the process in blocks, so that drawing one is two instructions and shares
 // nothing.
 constexpr std::uint64_t kIdBlock = 1 << 16;
-constinit std::atomic<std::uint64_t> next_id_block{1};
 constinit thread_local std::uint64_t next_id = 0;
 constinit thread_local std::uint64_t last_id = 0;
 
@@ -140,7 +140,7 @@ Activation* identified_activation() {
 
 std::uint64_t draw_id() noexcept {
   if (next_id == last_id) {
-    next_id = next_id_block.fetch_add(kIdBlock, std::memory_order_relaxed);
+    next_id = process_wide().next_id_block.fetch_add(kIdBlock, std::memory_order_relaxed);
     last_id = next_id + kIdBlock;
   }
   return next_id++;

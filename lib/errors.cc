@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "taskctx/internal/modules.h"
+
 namespace taskctx {
 inline namespace v1 {
 namespace {
@@ -18,7 +20,7 @@ void default_misuse_handler(const Misuse& misuse) {
   std::fprintf(stderr, "taskctx: %.*s\n", static_cast<int>(misuse.message.size()),
                misuse.message.data());
 #ifndef NDEBUG
-  if (misuse.exception == nullptr) {
+  if (misuse.exception == nullptr && !misuse.is_warning) {
     std::abort();
   }
 #endif
@@ -72,6 +74,7 @@ std::string_view reason(internal::ScopeFault fault) {
 std::string_view version() noexcept { return "0.1.0"; }
 
 MisuseHandler set_misuse_handler(MisuseHandler handler) noexcept {
+  internal::keep_loaded(handler);
   return misuse_handler.exchange(handler != nullptr ? handler : &default_misuse_handler);
 }
 

@@ -9,6 +9,7 @@
 
 #include "taskctx/errors.h"
 #include "taskctx/internal/current.h"
+#include "taskctx/internal/modules.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -36,6 +37,7 @@ void check(std::string_view variable, const SourcePlace& place) {
 LostContextCanary::LostContextCanary() noexcept {
   const std::lock_guard lock(mutex);
   if (++canaries == 1) {
+    internal::keep_loaded(&check);  // A thread may be in it when the last canary is gone.
     internal::miss_check.store(&check, std::memory_order_relaxed);
   }
 }

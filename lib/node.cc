@@ -36,13 +36,16 @@ constexpr std::array<Node*, sizeof...(kNumbers)> all_missing(
 }
 constinit std::array<Node*, kFanOut> no_children = all_missing(std::make_index_sequence<kFanOut>());
 
-// The counts of the static nodes are never 1, so nobody writes them in place.
-constinit EmptyLeaf empty_leaf{
-    .node = {.refs = 0, .limit = kLeafLimit, .children = no_children.data()}, .entries = {}};
+constinit EmptyLeaf empty_leaf{.node = {.refs = kStaticRefs,
+                                        .limit = kLeafLimit,
+                                        .children = no_children.data(),
+                                        .height = Node::kMissing},
+                               .entries = {}};
 
-bool is_missing(const Node* child) noexcept { return child == &empty_leaf.node; }
+// Not by their addresses: another copy of the library may have made the node.
+bool is_missing(const Node* child) noexcept { return child->height == Node::kMissing; }
 
-bool is_leaf(const Node* node) noexcept { return node->children == no_children.data(); }
+bool is_leaf(const Node* node) noexcept { return node->height >= Node::kMissing; }
 
 // A wide node's root of all that has no place in its leaves.
 Node*& deep(const Node* wide) noexcept { return wide->children[kFanOut]; }
@@ -51,7 +54,8 @@ Node*& deep(const Node* wide) noexcept { return wide->children[kFanOut]; }
 std::uint64_t capacity(std::uint32_t height) noexcept { return std::uint64_t{1} << (6 * height); }
 
 Node* new_leaf(std::uint32_t limit) {
-  return new (allocate_node(limit)) Node{.refs = 1, .limit = limit, .children = no_children.data()};
+  return new (allocate_node(limit))
+      Node{.refs = 1, .limit = limit, .children = no_children.data(), .height = Node::kLeaf};
 }
 
 // Copies a leaf into one of `limit` bytes, at least its own.
@@ -179,7 +183,8 @@ std::uint32_t grown_limit(std::uint32_t limit, std::uint32_t offset) noexcept {
 
 }  // namespace
 
-constinit Node empty_node{.refs = 0, .limit = 0, .children = no_children.data()};
+constinit Node empty_node{
+    .refs = kStaticRefs, .limit = 0, .children = no_children.data(), .height = Node::kLeaf};
 
 const Entry* find_entry(const Node* node, std::uint64_t key) noexcept {
   const Entry* entry = entry_of_slot(node, slot_of(key));

@@ -17,6 +17,7 @@
 #include "taskctx/errors.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/key_list.h"
+#include "taskctx/internal/modules.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
@@ -145,8 +146,10 @@ void notify_switch(Node* from, Node* to) noexcept {
 
 }  // namespace internal
 
-SwitchObserver::SwitchObserver(Function function)
+[[gnu::noinline]] SwitchObserver::SwitchObserver(Function function)  // Its caller counts.
     : observer_(std::make_shared<Observer>(std::move(function))) {
+  // Another thread may still be in the function, or destroy it, when this object is gone.
+  internal::keep_loaded(__builtin_return_address(0));
   Registry::get().add(observer_);
   internal::switch_watchers.fetch_add(1, std::memory_order_relaxed);
 }

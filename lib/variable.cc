@@ -4,20 +4,28 @@
 
 #include "taskctx/internal/variable.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "taskctx/internal/copies.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/key_list.h"
+#include "taskctx/internal/modules.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -37,9 +45,77 @@ class Registry {
   // Gives `record` a slot and a key, and its rules.
   void assign(VariableRecord* record, const VariableRules& rules) {
     const std::lock_guard lock(mutex_);
-    if (record->key != kUnassigned) {
-      return;  // Another thread was faster.
+    if (record->key == kUnassigned) {  // Else another thread was faster.
+      assign_with_lock(record, rules);
     }
+  }
+
+  // Returns the record that all variables with this one's name share, with a reference for the
+  // caller. That is `record` itself if it is the first one, or is refused.
+  VariableRecord* share(VariableRecord* record, const VariableRules& rules) {
+    const std::lock_guard lock(mutex_);
+    const auto [place, is_first] = shared_.try_emplace(record->name, record);
+    if (is_first) {
+      try {
+        assign_with_lock(record, rules);
+      } catch (...) {
+        shared_.erase(place);
+        throw;
+      }
+      record->is_shared = true;
+    } else if (VariableRecord* other = place->second; same_type(*other->ops, *record->ops)) {
+      ++other->variables;
+      record = other;
+    } else {
+      record->taken_by = other->ops;
+    }
+    add_ref(record);
+    return record;
+  }
+
+  void retire(const VariableRecord* record) noexcept {
+    const std::lock_guard lock(mutex_);
+    const std::uint32_t number = slot_of(record->key);
+    Slot& slot = slots_[number];
+    if (--slot.record->variables != 0) {
+      return;
+    }
+    if (record->is_shared) {
+      shared_.erase(shared_.find(record->name));
+    }
+    slot.record = nullptr;
+    unlist(record->key, record->rules);
+    if (slot.generation != std::numeric_limits<std::uint32_t>::max()) {
+      free_.push_back(number);
+    }
+  }
+
+  VariableRecord* find(std::uint64_t key) noexcept {
+    const std::lock_guard lock(mutex_);
+    const std::uint32_t number = slot_of(key);
+    VariableRecord* record = number < slots_.size() ? slots_[number].record : nullptr;
+    if (record == nullptr || record->key != key) {
+      return nullptr;
+    }
+    add_ref(record);
+    return record;
+  }
+
+ private:
+  struct Slot {  // Stays empty if it is another copy's.
+    VariableRecord* record = nullptr;
+    std::uint32_t generation = 0;
+  };
+
+  // Tells whether two libraries mean the same type. They can't know of types without linkage.
+  static bool same_type(const TypeOps& a, const TypeOps& b) noexcept {
+    const std::string_view name = a.name();
+    return &a == &b || (name == b.name() && a.size == b.size && a.alignment == b.alignment &&
+                        name.find("_GLOBAL__N_") == std::string_view::npos &&
+                        name.find("anonymous") == std::string_view::npos);
+  }
+
+  void assign_with_lock(VariableRecord* record, const VariableRules& rules) {
     if (free_.empty()) {
       add_slot();
     }
@@ -63,43 +139,21 @@ class Registry {
     record->key = key;
   }
 
-  void retire(const VariableRecord* record) noexcept {
-    const std::lock_guard lock(mutex_);
-    const std::uint32_t number = slot_of(record->key);
-    Slot& slot = slots_[number];
-    slot.record = nullptr;
-    unlist(record->key, record->rules);
-    if (slot.generation != std::numeric_limits<std::uint32_t>::max()) {
-      free_.push_back(number);
-    }
-  }
-
-  VariableRecord* find(std::uint64_t key) noexcept {
-    const std::lock_guard lock(mutex_);
-    VariableRecord* record = slots_[slot_of(key)].record;
-    if (record == nullptr || record->key != key) {
-      return nullptr;
-    }
-    add_ref(record);
-    return record;
-  }
-
- private:
-  struct Slot {
-    VariableRecord* record = nullptr;
-    std::uint32_t generation = 0;
-  };
-
+  // Draws a slot that no copy of the library has.
   void add_slot() {
-    if (slots_.size() >= kMaxSlots) {
-      throw std::bad_alloc();
-    }
-    if (slots_.size() == slots_.capacity()) {
-      slots_.reserve(2 * slots_.size() + 8);
-    }
-    free_.reserve(slots_.capacity());  // So that retire() needs no memory.
-    slots_.emplace_back();
-    free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
+    std::atomic<std::uint32_t>& next = process_wide().next_slot;
+    std::uint32_t number = next.load(std::memory_order_relaxed);
+    do {
+      if (number >= kMaxSlots) {
+        throw std::bad_alloc();
+      }
+      if (number >= slots_.capacity()) {
+        slots_.reserve(2 * std::size_t{number} + 8);
+      }
+      free_.reserve(slots_.capacity());  // So that retire() needs no memory.
+    } while (!next.compare_exchange_weak(number, number + 1, std::memory_order_relaxed));
+    slots_.resize(std::size_t{number} + 1);
+    free_.push_back(number);
   }
 
   // Makes captures, switches and joins ask for the variable, if it has rules for those.
@@ -144,7 +198,25 @@ class Registry {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;  // The last one freed is given first: contexts stay small.
   std::vector<std::unique_ptr<VariableRecord>> permanent_;
+  std::map<std::string_view, VariableRecord*> shared_;  // By their names, which they own.
 };
+
+std::string readable(const char* type) {
+  int status = 0;
+  char* name = abi::__cxa_demangle(type, nullptr, nullptr, &status);
+  std::string text(name != nullptr ? name : type);
+  std::free(name);  // NOLINT(cppcoreguidelines-no-malloc): from malloc()
+  return text;
+}
+
+// Keeps the code that handles a variable's values for as long as any context may hold one.
+void keep_code(const Variable& variable, const TypeOps& ops, const VariableRules& rules) noexcept {
+  keep_loaded(&variable);
+  keep_loaded(&ops);
+  keep_loaded(rules.copy);
+  keep_loaded(rules.on_change);
+  keep_loaded(rules.merge);
+}
 
 }  // namespace
 
@@ -189,7 +261,19 @@ void release(VariableRecord* record) noexcept {
   }
 }
 
-VariableRecord* find_record(std::uint64_t key) noexcept { return Registry::get().find(key); }
+VariableRecord* find_own_record(std::uint64_t key) noexcept { return Registry::get().find(key); }
+
+VariableRecord* find_record(std::uint64_t key) noexcept {
+  for (const Copy* copy = process_wide().copies.load(std::memory_order_acquire); copy != nullptr;
+       copy = copy->next) {
+    if (VariableRecord* record = copy->find_record(key)) {
+      return record;
+    }
+  }
+  return nullptr;
+}
+
+void retire_record(VariableRecord* record) noexcept { Registry::get().retire(record); }
 
 void Variable::copy_name() {
   auto* record = new VariableRecord(name_, *ops_, /*is_permanent=*/false);
@@ -197,26 +281,57 @@ void Variable::copy_name() {
   record_.store(record, std::memory_order_relaxed);
 }
 
-std::uint64_t Variable::assign_key(const VariableRules& rules) const {
-  VariableRecord* record = record_.load(std::memory_order_acquire);
+std::uint64_t Variable::assign_key_here(const Variable& variable, const VariableRules& rules) {
+  VariableRecord* record = variable.record_.load(std::memory_order_acquire);
   if (record == nullptr) {  // Constant-initialised, first set. Several threads may race here: one
                             // record wins.
-    auto fresh = std::make_unique<VariableRecord>(name_, *ops_, /*is_permanent=*/true);
-    if (record_.compare_exchange_strong(record, fresh.get(), std::memory_order_acq_rel)) {
+    auto fresh =
+        std::make_unique<VariableRecord>(variable.name_, *variable.ops_, /*is_permanent=*/true);
+    if (variable.record_.compare_exchange_strong(record, fresh.get(), std::memory_order_acq_rel)) {
       record = fresh.release();
     }
   }
-  Registry::get().assign(record, rules);
-  if (const std::uint32_t slot = slot_of(record->key); slot < kWideLimit / kSlotSize) {
+  variable.check_usable();
+  if (variable.key() == kUnassigned) {
+    keep_code(variable, *variable.ops_, rules);
+    Registry::get().assign(record, rules);
+    variable.publish(*record);
+  }
+  return record->key;
+}
+
+void Variable::share(const VariableRules& rules) {
+  keep_code(*this, *ops_, rules);
+  VariableRecord* own = record();
+  VariableRecord* shared = Registry::get().share(own, rules);
+  record_.store(shared, std::memory_order_relaxed);
+  name_ = shared->name;
+  release(own);
+  if (shared->taken_by == nullptr) {
+    publish(*shared);
+  } else {
+    key_.store(kRefused, std::memory_order_relaxed);
+  }
+}
+
+void Variable::throw_refused() const {
+  const VariableRecord& mine = *record();
+  throw std::invalid_argument("cannot use variable '" + mine.name + "': its type is '" +
+                              readable(mine.ops->name()) +
+                              "', and variables of this shared name have the type '" +
+                              readable(mine.taken_by->name()) + "'");
+}
+
+void Variable::publish(const VariableRecord& record) const noexcept {
+  if (const std::uint32_t slot = slot_of(record.key); slot < kWideLimit / kSlotSize) {
     leaf_number_.store(slot / kLeafSlots, std::memory_order_relaxed);
     leaf_position_.store(kNodeHeader + slot % kLeafSlots * kSlotSize, std::memory_order_relaxed);
   }
   // Publishes all of that to key() and write_key().
-  key_.store(record->key, std::memory_order_release);
-  if (record->rules.on_change == nullptr) {
-    write_key_.store(record->key, std::memory_order_release);
+  key_.store(record.key, std::memory_order_release);
+  if (record.rules.on_change == nullptr) {
+    write_key_.store(record.key, std::memory_order_release);
   }
-  return record->key;
 }
 
 void Variable::retire() noexcept {
@@ -224,14 +339,8 @@ void Variable::retire() noexcept {
   if (record == nullptr) {
     return;
   }
-  leaf_number_.store(0, std::memory_order_relaxed);
-  leaf_position_.store(kNodeHeader, std::memory_order_relaxed);
-  write_key_.store(kUnassigned, std::memory_order_relaxed);
-  if (key_.exchange(kUnassigned, std::memory_order_relaxed) != kUnassigned) {
-    Registry::get().retire(record);
-  }
-  if (!record->permanent) {
-    name_ = {};
+  if (record->key != kUnassigned) {
+    home_->retire(record);
   }
   release(record);
 }

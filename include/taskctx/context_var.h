@@ -9,9 +9,28 @@
 // Threads:  share one variable freely; a call touches the calling thread's current context only,
 //           and takes no lock.
 // Lifetime: at namespace scope, as a rule. It may be created and destroyed at run time as well; it
-//           is usable before main and while static objects are destroyed.
+//           is usable before main. One with static storage duration, also a function's, is usable
+//           until the process has ended: its destructor does nothing (on ELF platforms), so that
+//           jobs, threads and static objects that outlive it read what is set, and its default.
+//           (So don't make one again and again in a static std::optional.) What the main thread has
+//           set ends with its thread_local objects, before static ones are destroyed: these read
+//           the default, unless they run in a Context that they keep.
 // Errors:   those named at each member, and what copying or moving T throws; nothing has changed
 //           then.
+//
+// Shared libraries: an inline variable in a header is one variable for all modules of a process
+// only if the loader can bind their symbols to each other: not for a plugin and a program that does
+// not export its symbols (-rdynamic), nor with hidden visibility. There are several variables then,
+// each set for its own module. One that all modules agree on has a SharedName:
+//
+//   inline taskctx::ContextVar<std::string> request{taskctx::SharedName("com.example.request")};
+//
+// For that the modules use one taskctx, in a shared library or in a program that exports its
+// symbols. A module with a copy of its own has contexts of its own, in which the others' variables
+// are not set, and knows the policies of its own variables only; a second copy is reported to the
+// misuse handler when it is loaded. What defines a variable that was set, its value's type, or the
+// functions in its options, stays loaded after dlclose(), as contexts may hold values for longer;
+// so does a module with a copy of taskctx.
 
 #ifndef TASKCTX_CONTEXT_VAR_H_
 #define TASKCTX_CONTEXT_VAR_H_
@@ -27,6 +46,7 @@
 
 #include "taskctx/errors.h"
 #include "taskctx/internal/current.h"
+#include "taskctx/internal/modules.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
@@ -46,6 +66,18 @@ requires(std::is_object_v<T> && !std::is_array_v<T> &&
     std::is_move_constructible_v<T> && std::is_nothrow_destructible_v<T>;
 
 }  // namespace internal
+
+// A name that all variables have which are one variable, wherever in the process they are defined:
+// they share what is set, the policy, on_change and merge, as the first of them has said it, for as
+// long as any of them lives. Each keeps its own default. Take a name that nobody else takes, such
+// as "com.example.request". T is the same type everywhere, and not one of an unnamed namespace:
+// where it is another one, get(), set() and unset() throw std::invalid_argument, find() returns
+// nullptr, and contexts don't have the variable.
+struct SharedName {
+  constexpr explicit SharedName(std::string_view name) : text(name) {}
+
+  std::string_view text;
+};
 
 // T may be move-only, lack a default constructor, be over-aligned, and throw when copied or moved.
 // It is compared with operator==, if it has one, when contexts are.
@@ -68,13 +100,24 @@ class ContextVar {
   // the variable, not to any context: Context::size(), contains() and find() don't see it.
   constexpr ContextVar(std::string_view name, T default_value)
       : variable_(name, internal::kTypeOps<T>),
-        options_{.default_value = std::move(default_value)} {}
+        options_({.default_value = std::move(default_value)}) {}
 
   // Declares a variable with options: `{"name", {.policy = policy::never}}`. See policy.h. (A
   // template, so that `{"name", {...}}` is a default value where it can be one.)
   template <std::same_as<ContextVarOptions<T>> Options = ContextVarOptions<T>>
   constexpr ContextVar(std::string_view name, Options options)
       : variable_(name, internal::kTypeOps<T>), options_(std::move(options)) {}
+
+  // Declare a variable that is one with all of this name. It is not constant-initialised, and is
+  // usable when it has been constructed. O(log n) for n such names, takes a lock.
+  explicit ContextVar(SharedName name) : ContextVar(name.text) { variable_.share(rules()); }
+  ContextVar(SharedName name, T default_value) : ContextVar(name.text, std::move(default_value)) {
+    variable_.share(rules());
+  }
+  template <std::same_as<ContextVarOptions<T>> Options = ContextVarOptions<T>>
+  ContextVar(SharedName name, Options options) : ContextVar(name.text, std::move(options)) {
+    variable_.share(rules());
+  }
 
   // Refused: a default of another type.
   template <typename Other>
@@ -87,15 +130,23 @@ class ContextVar {
   ContextVar(const ContextVar&) = delete;  // A variable is its identity.
   ContextVar& operator=(const ContextVar&) = delete;
 
-  // Destroys the variable. Values that contexts still hold live on until those end; no later
-  // variable sees them. (So a library that defines T is unloaded after those contexts only.)
-  ~ContextVar() { delete computed_default_.exchange(nullptr, std::memory_order_acquire); }
+  // Destroys the variable, unless it has static storage duration. Values that contexts still hold
+  // live on until those end; no later variable sees them.
+  ~ContextVar() {
+    // Stores nothing in a variable that lives on: compilers drop what a destructor stores.
+    if (!internal::is_static(this)) {
+      delete computed_default_.load(std::memory_order_acquire);
+      std::destroy_at(&options_.value);
+      variable_.retire();
+    }
+  }
 
   // Returns the name. The view is valid as long as the variable.
   [[nodiscard]] std::string_view name() const noexcept { return variable_.name(); }
 
   // Returns the value that is set here, else the declared default, which is computed first if that
-  // is to be. Throws LookupError if there is neither, and what computing throws. O(1), neither
+  // is to be. Throws LookupError if there is neither, and what computing throws; as set() and
+  // unset() do, std::invalid_argument if the variable was refused its SharedName. O(1), neither
   // allocates nor locks; creates nothing. For the lifetime of a reference see get_type. (`place` is
   // the caller's own: nobody gives it.)
   [[nodiscard, gnu::always_inline]] get_type get(internal::ReadPlace place = {}) const {
@@ -116,6 +167,7 @@ class ContextVar {
       return *internal::value_of<T>(*entry);
     }
     internal::note_miss(name(), place);
+    variable_.check_usable();
     return static_cast<T>(std::forward<U>(otherwise));
   }
 
@@ -136,6 +188,7 @@ class ContextVar {
     }
     internal::note_miss(name(), place);
     try {
+      variable_.check_usable();
       return find_default();
     } catch (...) {
       return nullptr;
@@ -199,7 +252,7 @@ class ContextVar {
     if (token.used_) {
       return TokenError::Kind::used;
     }
-    if (token.variable_ != this || token.undo_.key != variable_.key()) {
+    if (token.undo_.key != variable_.key()) {
       return TokenError::Kind::other_variable;
     }
     if (token.undo_.id != internal::current_activation()->id) {
@@ -221,6 +274,7 @@ class ContextVar {
       return *internal::value_of<T>(*entry);
     }
     internal::note_miss(name(), place);
+    variable_.check_usable();
     if (const T* value = find_default()) {
       return *value;
     }
@@ -229,10 +283,10 @@ class ContextVar {
 
   // Returns the declared default, computed if need be; nullptr if there is none.
   [[nodiscard]] const T* find_default() const {
-    if (options_.default_value.has_value()) {
-      return &*options_.default_value;
+    if (options_.value.default_value.has_value()) {
+      return &*options_.value.default_value;
     }
-    if (options_.default_factory == nullptr) {
+    if (options_.value.default_factory == nullptr) {
       return nullptr;
     }
     const T* computed = computed_default_.load(std::memory_order_acquire);
@@ -241,7 +295,9 @@ class ContextVar {
 
   [[gnu::noinline]] const T* compute_default() const {
     std::unique_ptr<const T> fresh;
-    const auto compute = [this, &fresh] { fresh.reset(new T(options_.default_factory())); };
+    const auto compute = [this, &fresh] { fresh.reset(new T(options_.value.default_factory())); };
+    // What it makes may refer to its code.
+    internal::keep_loaded(options_.value.default_factory.get());
     internal::compute_default(
         variable_, [](const void* call) { (*static_cast<const decltype(compute)*>(call))(); },
         &compute);
@@ -343,7 +399,8 @@ class ContextVar {
   // Makes a change, and tells on_change of it, if there is one.
   template <typename Make>
   auto tell(Make make) const {
-    const internal::WatchedChange change(options_.on_change ? variable_.record() : nullptr);
+    internal::VariableRecord* record = variable_.record();
+    const internal::WatchedChange change(record->rules.on_change != nullptr ? record : nullptr);
     return make();
   }
 
@@ -352,20 +409,28 @@ class ContextVar {
       return T::kRules;
     } else {
       using Rules = internal::VariableRules;
-      const Policy<T>& policy = options_.policy;
+      const Policy<T>& policy = options_.value.policy;
       Rules rules;
       rules.propagation = !policy.is_inherited()     ? Rules::Propagation::never
                           : policy.copy() != nullptr ? Rules::Propagation::copy
                                                      : Rules::Propagation::inherit;
       rules.copy = reinterpret_cast<Rules::Function>(policy.copy());
-      rules.on_change = reinterpret_cast<Rules::Function>(options_.on_change.get());
-      rules.merge = reinterpret_cast<Rules::Function>(options_.merge.get());
+      rules.on_change = reinterpret_cast<Rules::Function>(options_.value.on_change.get());
+      rules.merge = reinterpret_cast<Rules::Function>(options_.value.merge.get());
       return rules;
     }
   }
 
+  // Destroyed by the variable only.
+  union LastingOptions {
+    constexpr explicit LastingOptions(ContextVarOptions<T> options) : value(std::move(options)) {}
+    constexpr ~LastingOptions() {}  // NOLINT(modernize-use-equals-default): that would be deleted
+
+    const ContextVarOptions<T> value;
+  };
+
   internal::Variable variable_;
-  const ContextVarOptions<T> options_;
+  const LastingOptions options_{{}};
   mutable std::atomic<const T*> computed_default_{nullptr};
 };
 

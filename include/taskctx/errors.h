@@ -76,6 +76,7 @@ struct Misuse {
   std::string_view variable;  // The name of the variable concerned; empty when there is none.
   SourcePlace place = {};     // Where it was set, or read; line 0 if not known.
   std::exception_ptr exception = {};  // What an observer has thrown, in case that is the mistake.
+  bool is_warning = false;            // The program may be right as it is, if it knows of this.
 };
 
 // Is called once for each mistake, on the thread that made it. It may be called by several threads
@@ -84,7 +85,8 @@ using MisuseHandler = void (*)(const Misuse&);
 
 // Installs `handler` for the whole process and returns the one before it; nullptr installs the
 // default, which writes the message to stderr and, unless NDEBUG was defined when the library was
-// compiled or the mistake is an observer's exception, aborts. Thread-safe, O(1).
+// compiled or the mistake is an observer's exception or a warning, aborts. Thread-safe, O(1). The
+// shared library that `handler` is in stays loaded.
 MisuseHandler set_misuse_handler(MisuseHandler handler) noexcept;
 
 namespace internal {

@@ -9,7 +9,7 @@
 // Threads:  an observer is called on the thread that switches: by several threads at once.
 // Lifetime: from its construction to its destruction. A switch that is under way on another thread
 //           meanwhile may still call the function a moment later: what the function owns is kept
-//           alive that long.
+//           alive that long, and the shared library that makes an observer stays loaded.
 // Errors:   what the function throws goes to the misuse handler, and stops nothing.
 //
 // Programs without observers pay one predictable branch for each switch. For the changes of a

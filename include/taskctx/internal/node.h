@@ -80,7 +80,10 @@ struct Node {
   std::atomic<std::uint64_t> version{0};  // Of the content, of a root; 0 until it is asked for.
   std::uint32_t boxes = 0;                // How many entries are boxed.
   std::uint16_t count = 0;   // How many children there are; those behind are empty leaves.
-  std::uint16_t height = 0;  // Of an inner node: how many levels there are below it.
+  std::uint16_t height = 0;  // Of an inner node: how many levels there are below it. Or one of:
+
+  static constexpr std::uint16_t kLeaf = 0xffff;
+  static constexpr std::uint16_t kMissing = 0xfffe;  // A leaf that stands for a child that is not.
 };
 
 static_assert(sizeof(Node) == kNodeHeader);  // Entries or children follow.
@@ -88,8 +91,12 @@ static_assert(sizeof(Node) == kNodeHeader);  // Entries or children follow.
 inline constexpr std::uint32_t kFanOut = 64;
 inline constexpr std::uint32_t kLeafLimit = kLeafSlots * kSlotSize;
 
-// Is the node of every context in which nothing is set. It is not counted.
+// Is the node of every context in which nothing is set. It is not counted. (But another copy of the
+// library counts it, as it is none of its own.)
 extern Node empty_node;
+// What the count of a static node begins with: it reaches neither 0 nor 1, so nobody frees the node
+// or writes in it.
+inline constexpr std::uint32_t kStaticRefs = 1U << 31;
 
 inline void add_ref(Node* node) noexcept {
   if (node != &empty_node) {

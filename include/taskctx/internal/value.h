@@ -13,6 +13,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <variant>
 
@@ -144,6 +145,16 @@ void notify_of_change(const VariableRecord* record, const Entry& before, const E
   notify({.before = find_value<T>(before), .after = find_value<T>(after), .by_switch = by_switch});
 }
 
+// Names the type, in a way that only compilers need to understand.
+template <typename T>
+const char* type_name() noexcept {
+#ifdef __GXX_RTTI
+  return typeid(T).name();
+#else
+  return __PRETTY_FUNCTION__;
+#endif
+}
+
 template <typename T>
 constexpr TypeOps make_type_ops() {
   TypeOps ops{.destroy = nullptr,
@@ -151,7 +162,10 @@ constexpr TypeOps make_type_ops() {
               .print = nullptr,
               .copy = &copy_value<T>,
               .merge = &merge_values<T>,
-              .notify = &notify_of_change<T>};
+              .notify = &notify_of_change<T>,
+              .name = &type_name<T>,
+              .size = sizeof(T),
+              .alignment = alignof(T)};
   if constexpr (!kInline<T>) {
     ops.destroy = &destroy_box<T>;
   }

@@ -10,6 +10,7 @@
 #define TASKCTX_INTERNAL_VARIABLE_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <iosfwd>
 #include <memory>
@@ -17,6 +18,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "taskctx/internal/copies.h"
+#include "taskctx/internal/modules.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -35,6 +38,8 @@ inline constexpr std::uint32_t kLeafSlots = 62;   // A full leaf is as large as 
 inline constexpr std::uint32_t kWideLimit = 64 * kLeafSlots * kSlotSize;
 // The key of a variable that was never set: no entry has it, and a look-up needs no special case.
 inline constexpr std::uint64_t kUnassigned = kWideLimit - 1;
+// The key of a variable that can't be used; no entry has it either.
+inline constexpr std::uint64_t kRefused = ~std::uint64_t{0};
 
 // Tells whether the slot has no place in a wide node's own leaves.
 inline bool is_deep(std::uint64_t key) noexcept {
@@ -63,6 +68,10 @@ struct TypeOps {
   // Calls VariableRules::on_change; entries without key stand for "unset".
   void (*notify)(const VariableRecord* record, const Entry& before, const Entry& after,
                  bool by_switch);
+  // The type, as other libraries see it.
+  const char* (*name)() noexcept;
+  std::size_t size;
+  std::size_t alignment;
 };
 
 // What a variable's options say, without its type: TypeOps knows the functions' real types.
@@ -89,7 +98,8 @@ void compute_default(const class Variable& variable, void (*compute)(const void*
 
 // The lasting part of a variable. Counted by the variable and by its boxes, so that a value can be
 // named and destroyed after its variable's death. The records of constant-initialised variables are
-// permanent and not counted: boxes made by many threads at once share no counter then.
+// permanent and not counted: boxes made by many threads at once share no counter then. Variables
+// with one shared name have one record.
 struct VariableRecord {
   VariableRecord(std::string_view variable_name, const TypeOps& type_ops, bool is_permanent)
       : permanent(is_permanent), ops(&type_ops), name(variable_name) {}
@@ -101,6 +111,12 @@ struct VariableRecord {
   const TypeOps* const ops;
   VariableRules rules;  // Like the key.
   const std::string name;
+
+  // Guarded by the registry's mutex:
+  std::uint32_t variables = 1;  // How many have this record.
+  bool is_shared = false;       // By its name.
+  // The type that others with the shared name have: the variable is refused.
+  const TypeOps* taken_by = nullptr;
 };
 
 inline void add_ref(VariableRecord* record) noexcept {
@@ -119,6 +135,10 @@ using RecordRef =
 // when it is dead.
 VariableRecord* find_record(std::uint64_t key) noexcept;
 
+// For other copies of the library: for this copy's variables only.
+VariableRecord* find_own_record(std::uint64_t key) noexcept;
+void retire_record(VariableRecord* record) noexcept;
+
 class Variable {
  public:
   // Borrows the name in a constant initialiser, where it is a literal; copies it otherwise.
@@ -129,7 +149,11 @@ class Variable {
   }
   Variable(const Variable&) = delete;  // A variable is its identity.
   Variable& operator=(const Variable&) = delete;
-  ~Variable() { retire(); }
+  ~Variable() {
+    if (record() != nullptr && !is_static(this)) {
+      retire();
+    }
+  }
 
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
 
@@ -153,8 +177,28 @@ class Variable {
   }
 
   // Returns the key, and draws it at the first call, from which on `rules` hold. Thread-safe.
+  // Throws std::bad_alloc, and as check_usable() does.
+  std::uint64_t assign_key(const VariableRules& rules) const {
+    return home_->assign_key(*this, rules);
+  }
+  static std::uint64_t assign_key_here(const Variable& variable, const VariableRules& rules);
+
+  // Takes the record, and with it the key, of all variables that share this one's name; is the
+  // first of them, or is refused, if their type is another. Before other threads see the variable.
   // Throws std::bad_alloc.
-  std::uint64_t assign_key(const VariableRules& rules) const;
+  void share(const VariableRules& rules);
+
+  // Throws std::invalid_argument if the variable was refused.
+  void check_usable() const {
+    if (key_.load(std::memory_order_relaxed) == kRefused) [[unlikely]] {
+      throw_refused();
+    }
+  }
+
+  // Gives the slot back, where it is not shared. Not for variables with static storage duration:
+  // those are used until the process has ended, by whatever is destroyed after them and by threads
+  // that still run.
+  void retire() noexcept;
 
   // Returns the record of a variable that has its key.
   [[nodiscard]] VariableRecord* record() const noexcept {
@@ -163,10 +207,9 @@ class Variable {
 
  private:
   void copy_name();
-  // Gives the slot back. The variable may be used again afterwards, as static objects are that
-  // other static objects' destructors still use: it is unset then, and gets a new key at the next
-  // set().
-  void retire() noexcept;
+  [[noreturn]] void throw_refused() const;
+  // Publishes the key of `record`, which is this variable's, to key() and write_key().
+  void publish(const VariableRecord& record) const noexcept;
 
   mutable std::atomic<std::uint64_t> key_{kUnassigned};
   mutable std::atomic<std::uint64_t> write_key_{kUnassigned};
@@ -174,6 +217,7 @@ class Variable {
   mutable std::atomic<std::uint32_t> leaf_position_{kNodeHeader};
   std::string_view name_;
   const TypeOps* ops_;
+  const Copy* home_ = &own_copy;  // Where its slot comes from, and its rules are known.
   mutable std::atomic<VariableRecord*> record_{nullptr};
 };
 
