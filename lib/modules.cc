@@ -79,7 +79,7 @@ bool is_static(const void* object) noexcept {
 
 void keep_loaded(const void* code_or_data) noexcept {
   Module module;
-  if (code_or_data == nullptr || !find_module(code_or_data, module) || *module.name == '\0') {
+  if (!find_module(code_or_data, module) || *module.name == '\0') {
     return;
   }
   for (const Kept* kept = all_kept.load(std::memory_order_acquire); kept != nullptr;

@@ -191,6 +191,11 @@ const Entry* find_entry(const Node* node, std::uint64_t key) noexcept {
   return entry != nullptr && entry->key == key ? entry : nullptr;
 }
 
+const Entry* find_usable_entry(const Node* node, const Variable& variable, std::uint64_t key) {
+  variable.check_usable();
+  return find_entry(node, key);
+}
+
 const Entry* next_entry(const Node* node, std::uint32_t& slot) noexcept {
   const std::uint64_t leaves = leaf_count(node);
   for (std::uint64_t number = slot / kLeafSlots; number < leaves; ++number) {

@@ -8,20 +8,19 @@
 //
 // Threads:  share one variable freely; a call touches the calling thread's current context only,
 //           and takes no lock.
-// Lifetime: at namespace scope, as a rule. It may be created and destroyed at run time as well; it
-//           is usable before main. One with static storage duration, also a function's, is usable
-//           until the process has ended: its destructor does nothing (on ELF platforms), so that
-//           jobs, threads and static objects that outlive it read what is set, and its default.
-//           (So don't make one again and again in a static std::optional.) What the main thread has
-//           set ends with its thread_local objects, before static ones are destroyed: these read
-//           the default, unless they run in a Context that they keep.
+// Lifetime: at namespace scope, as a rule; it is usable before main. One with static storage
+//           duration, also a function's, is usable until the process has ended: its destructor does
+//           nothing (on ELF platforms), so that jobs, threads and static objects that outlive it
+//           read what is set, or its default. (So don't make one again and again in a static
+//           std::optional.) What the main thread has set ends with its thread_local objects:
+//           static ones, destroyed later, read the default outside a Context.
 // Errors:   those named at each member, and what copying or moving T throws; nothing has changed
 //           then.
 //
-// Shared libraries: an inline variable in a header is one variable for all modules of a process
-// only if the loader can bind their symbols to each other: not for a plugin and a program that does
-// not export its symbols (-rdynamic), nor with hidden visibility. There are several variables then,
-// each set for its own module. One that all modules agree on has a SharedName:
+// Shared libraries: an inline variable in a header is one for all modules of a process only if the
+// loader can bind their symbols to each other: not for a plugin and a program that does not export
+// its symbols (-rdynamic), nor with hidden visibility. Then each module sets one of its own, unless
+// they have a SharedName (see policy.h):
 //
 //   inline taskctx::ContextVar<std::string> request{taskctx::SharedName("com.example.request")};
 //
@@ -66,18 +65,6 @@ requires(std::is_object_v<T> && !std::is_array_v<T> &&
     std::is_move_constructible_v<T> && std::is_nothrow_destructible_v<T>;
 
 }  // namespace internal
-
-// A name that all variables have which are one variable, wherever in the process they are defined:
-// they share what is set, the policy, on_change and merge, as the first of them has said it, for as
-// long as any of them lives. Each keeps its own default. Take a name that nobody else takes, such
-// as "com.example.request". T is the same type everywhere, and not one of an unnamed namespace:
-// where it is another one, get(), set() and unset() throw std::invalid_argument, find() returns
-// nullptr, and contexts don't have the variable.
-struct SharedName {
-  constexpr explicit SharedName(std::string_view name) : text(name) {}
-
-  std::string_view text;
-};
 
 // T may be move-only, lack a default constructor, be over-aligned, and throw when copied or moved.
 // It is compared with operator==, if it has one, when contexts are.
@@ -163,11 +150,10 @@ class ContextVar {
   // otherwise as get().
   template <std::convertible_to<T> U>
   [[nodiscard, gnu::always_inline]] T get(U&& otherwise, internal::ReadPlace place = {}) const {
-    if (const internal::Entry* entry = lookup()) [[likely]] {
+    if (const internal::Entry* entry = lookup_usable()) [[likely]] {
       return *internal::value_of<T>(*entry);
     }
     internal::note_miss(name(), place);
-    variable_.check_usable();
     return static_cast<T>(std::forward<U>(otherwise));
   }
 
@@ -270,11 +256,10 @@ class ContextVar {
 
   // Goes on where get() has found nothing at first sight.
   [[gnu::noinline]] get_type get_otherwise(internal::ReadPlace place) const {
-    if (const internal::Entry* entry = lookup()) {
+    if (const internal::Entry* entry = lookup_usable()) {
       return *internal::value_of<T>(*entry);
     }
     internal::note_miss(name(), place);
-    variable_.check_usable();
     if (const T* value = find_default()) {
       return *value;
     }
@@ -311,6 +296,11 @@ class ContextVar {
 
   [[nodiscard]] const internal::Entry* lookup() const noexcept {
     return internal::lookup<kBoxed>(internal::current_node(), variable_);
+  }
+  // Throws as Variable::check_usable() does.
+  [[nodiscard]] const internal::Entry* lookup_usable() const {
+    return internal::lookup<kBoxed, internal::find_usable_entry>(internal::current_node(),
+                                                                 variable_);
   }
 
   // The writes get the current activation, and leave it in `activation`: it may be another then.

@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string_view>
 
 #include "taskctx/version.h"
 
@@ -143,6 +144,18 @@ struct Change {
   const T* before;  // What was set; nullptr if nothing was.
   const T* after;   // What is set now; nullptr if nothing is.
   bool by_switch;   // Another context has become current; else the variable was set or reset.
+};
+
+// A name that all variables have which are one variable, wherever in the process they are defined:
+// they share what is set, the policy, on_change and merge, as the first of them has said it, for as
+// long as any of them lives. Each keeps its own default. Take a name that nobody else takes, such
+// as "com.example.request". T is the same type everywhere, and not one of an unnamed namespace:
+// where it is another one, get(), set() and unset() throw std::invalid_argument, find() returns
+// nullptr, and contexts don't have the variable.
+struct SharedName {
+  constexpr explicit SharedName(std::string_view name) : text(name) {}
+
+  std::string_view text;
 };
 
 // What can be said of a variable beside its name. All fields may be left out.

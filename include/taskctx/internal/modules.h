@@ -25,7 +25,9 @@ bool is_static(const void* object) noexcept;
 void keep_loaded(const void* code_or_data) noexcept;
 template <typename R, typename... Args>
 void keep_loaded(R (*function)(Args...)) noexcept {
-  keep_loaded(reinterpret_cast<const void*>(function));
+  if (function != nullptr) {
+    keep_loaded(reinterpret_cast<const void*>(function));
+  }
 }
 
 }  // namespace internal

@@ -171,15 +171,25 @@ template <bool kBoxed>
   return {leaf, at_position<Entry>(leaf, variable.leaf_position())};
 }
 
+// Do what find_entry() does for the key of a variable; the second one throws, if the variable was
+// refused, which has a deep key for that.
+inline const Entry* find_entry_of(const Node* node, const Variable& /*variable*/,
+                                  std::uint64_t key) noexcept {
+  return find_entry(node, key);
+}
+const Entry* find_usable_entry(const Node* node, const Variable& variable, std::uint64_t key);
+
 // Finds what is set in a context with any number of variables, or nullptr.
-template <bool kBoxed>
-inline const Entry* lookup(const Node* node, const Variable& variable) noexcept {
+template <bool kBoxed, auto kFindDeep = find_entry_of>
+inline const Entry* lookup(const Node* node,
+                           const Variable& variable) noexcept(noexcept(kFindDeep(node, variable,
+                                                                                 0))) {
   const std::uint64_t key = variable.key();
   const Entry* entry = place_of<kBoxed>(node, variable, key).entry;
   if (entry->key == key) [[likely]] {
     return entry;
   }
-  return is_deep(key) ? find_entry(node, key) : nullptr;
+  return is_deep(key) ? kFindDeep(node, variable, key) : nullptr;
 }
 
 // Owns one reference to a node. A copy takes a reference of its own.

@@ -38,7 +38,7 @@ inline constexpr std::uint32_t kLeafSlots = 62;   // A full leaf is as large as 
 inline constexpr std::uint32_t kWideLimit = 64 * kLeafSlots * kSlotSize;
 // The key of a variable that was never set: no entry has it, and a look-up needs no special case.
 inline constexpr std::uint64_t kUnassigned = kWideLimit - 1;
-// The key of a variable that can't be used; no entry has it either.
+// The key of a variable that can't be used; no entry has it either. (It is a deep one.)
 inline constexpr std::uint64_t kRefused = ~std::uint64_t{0};
 
 // Tells whether the slot has no place in a wide node's own leaves.
