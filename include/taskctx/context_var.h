@@ -28,8 +28,7 @@
 // symbols. A module with a copy of its own has contexts of its own, in which the others' variables
 // are not set, and knows the policies of its own variables only; a second copy is reported to the
 // misuse handler when it is loaded. What defines a variable that was set, its value's type, or the
-// functions in its options, stays loaded after dlclose(), as contexts may hold values for longer;
-// so does a module with a copy of taskctx.
+// functions in its options, stays loaded after dlclose(); so does a module with its own taskctx.
 
 #ifndef TASKCTX_CONTEXT_VAR_H_
 #define TASKCTX_CONTEXT_VAR_H_
