@@ -15,7 +15,7 @@
 # `only:` a pattern of the compilers (their name and version) that are asked; the default is all.
 # `error:` it does not compile, `warning:` it does, with that warning (-Wall), `silent:` nothing is said, under
 # all the warnings that we know. `lines:` how many there may be, of everything that is said (default:
-# 16). Every compiler at hand is asked: g++, clang++-16, and CC's.
+# 20). Every compiler at hand is asked: g++, clang++-16, and CC's.
 
 import concurrent.futures
 import os
@@ -30,7 +30,7 @@ SNIPPET = re.compile(r"((?:^//.*\n)+)^TEST\((\w+), (\w+)\)", re.MULTILINE)
 EXPECTED = re.compile(r"^// (error|warning|silent):[ ]?(.*)$", re.MULTILINE)
 LINES = re.compile(r"^// lines: (\d+)$", re.MULTILINE)
 ONLY = re.compile(r"^// only: (.+)$", re.MULTILINE)
-DEFAULT_LINES = 16
+DEFAULT_LINES = 20
 LANGUAGE = ["-std=c++20", "-Iinclude", "-I."]
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow"]
 

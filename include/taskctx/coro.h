@@ -45,13 +45,13 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/coroutine_job.h"
-#include "taskctx/internal/refused.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/flow.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/refused.h"
 #include "taskctx/internal/suspension.h"
 #include "taskctx/internal/unnamed.h"
 #include "taskctx/job.h"
@@ -95,6 +95,13 @@ Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T> task) {
   pool->enter(job, admission);
   return JobAccess::make<T>(std::move(handle));
 }
+
+template <typename T>
+struct Spawner<T, void> {  // Of JobPool::spawn().
+  static Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T>&& task) {
+    return internal::spawn(pool, options, std::move(task));
+  }
+};
 
 // Makes a job of a task, where the calling code runs; a job is one already.
 template <typename T>
@@ -194,15 +201,6 @@ requires(!std::is_lvalue_reference_v<Tasks>) auto when_all(Tasks&& tasks) {
 template <internal::RangeOfTasks Tasks>
 requires(!std::is_lvalue_reference_v<Tasks>) auto when_any(Tasks&& tasks) {
   return when_any(internal::as_jobs(std::forward<Tasks>(tasks)));
-}
-
-template <typename T>
-Job<T> JobPool::spawn(Task<T> task) {
-  return internal::spawn(core_, nullptr, std::move(task));
-}
-template <typename T>
-internal::Started<Job<T>, JobOptions> JobPool::spawn(const JobOptions& options, Task<T> task) {
-  return internal::spawn(core_, &options, std::move(task));
 }
 
 inline internal::Schedule JobPool::schedule() noexcept { return internal::Schedule(core_); }

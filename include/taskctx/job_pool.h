@@ -87,6 +87,15 @@ requires(sizeof...(Args) > 0) auto with_arguments(F&& function, Args&&... args) 
 template <typename F, typename... Args>
 using CallOf = std::decay_t<decltype(with_arguments(std::declval<F>(), std::declval<Args>()...))>;
 
+// Starts coroutines: coro.h has what does, and where that is not included it is asked for.
+template <typename T, typename = void>
+struct Spawner {
+  static Job<T> spawn(PoolCore* /*pool*/, const JobOptions* /*options*/, Task<T>&& /*task*/) {
+    static_assert(!std::is_same_v<T, T>, "include taskctx/coro.h, to spawn coroutines");
+    return {};
+  }
+};
+
 struct JobPoolAccess;
 
 }  // namespace internal
@@ -163,15 +172,19 @@ class JobPool : private internal::JobRefusals {
   using JobRefusals::submit_bulk;
 
   // Runs a coroutine in a snapshot of the current context, which it has for itself wherever it goes
-  // on (coro.h, which defines this, has the rest). Begins it on a thread of the pool. While it is
-  // suspended it keeps no thread; the pool's destructor waits for it. Options and errors are
+  // on (coro.h, to be included for this, has the rest). Begins it on a thread of the pool. While it
+  // is suspended it keeps no thread; the pool's destructor waits for it. Options and errors are
   // submit()'s; JobError if the task is empty or has been awaited.
   //
   //   taskctx::Job<int> answer = pool.spawn(compute());
   template <typename T>
-  Job<T> spawn(Task<T> task);
+  Job<T> spawn(Task<T> task) {
+    return internal::Spawner<T>::spawn(core_, nullptr, std::move(task));
+  }
   template <typename T>
-  internal::Started<Job<T>, JobOptions> spawn(const JobOptions& options, Task<T> task);
+  internal::Started<Job<T>, JobOptions> spawn(const JobOptions& options, Task<T> task) {
+    return internal::Spawner<T>::spawn(core_, &options, std::move(task));
+  }
 
   // Makes what a coroutine awaits to go on on a thread of this pool: any coroutine, also one that
   // was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().

@@ -30,6 +30,7 @@
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/job_task.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/refused.h"
 #include "taskctx/internal/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
@@ -224,6 +225,20 @@ requires(!std::is_lvalue_reference_v<Jobs>) auto when_any(Jobs&& jobs) {
         }
         return first;
       });
+}
+
+// Refused: handles that would be left behind empty.
+template <typename Jobs>
+requires internal::RangeOfJobs<Jobs&>
+__attribute__((unavailable("when_all() takes the handles over: std::move(jobs)"))) internal::Refused
+when_all(Jobs& /*jobs*/) {
+  return {};
+}
+template <typename Jobs>
+requires internal::RangeOfJobs<Jobs&>
+__attribute__((unavailable("when_any() takes the handles over: std::move(jobs)"))) internal::Refused
+when_any(Jobs& /*jobs*/) {
+  return {};
 }
 
 }  // namespace v1

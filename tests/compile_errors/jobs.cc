@@ -7,9 +7,11 @@
 #include <memory>
 #include <ranges>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/generator.h"
@@ -131,6 +133,33 @@ TEST(CoroutineErrors, ItIsNoContinuationOfAShared) {
 // lines: 24
 TEST(CoroutineErrors, ItIsNotExecuted) {
   pool().executor().execute([] { return compute(1); });
+}
+
+// J94
+// error: a Task runs in its awaiter's context: pool.spawn({.context = c}, task)
+TEST(CoroutineErrors, ItIsNotBound) {
+  std::thread thread(taskctx::bind([]() -> taskctx::Task<> { co_return; }));
+}
+
+// J94
+// error: a Task runs in its awaiter's context: pool.spawn({.context = c}, task)
+TEST(CoroutineErrors, ItIsNotBoundToAContext) {
+  const taskctx::Context context;
+  std::thread thread(taskctx::bind(context, compute, 1));
+}
+
+// J94
+// error: a Task runs in its awaiter's context
+// lines: 26
+TEST(CoroutineErrors, ItIsNotBoundWithArgumentsToCome) {
+  std::thread thread(taskctx::bind(compute), 1);
+}
+
+// J94
+// error: a Task runs in its awaiter's context: pool.spawn({.context = c}, task)
+TEST(CoroutineErrors, ItIsNotRunInAContext) {
+  taskctx::Context context;
+  context.run(compute, 1);
 }
 
 // J95
@@ -300,6 +329,42 @@ TEST(SubmitErrors, ADroppedHandleOfACaptureIsWarnedOf) {
   const std::string s;
   pool().submit([s] { return s; });
 }
+
+// J95
+// error: a delay is a duration of absl or std::chrono: std::chrono::seconds(1)
+TEST(SubmitErrors, ANumberIsNoDelay) {
+  auto job = pool().submit_after(1, [] {});
+}
+
+// J95
+// error: a delay is a duration of absl or std::chrono: std::chrono::seconds(1)
+TEST(SubmitErrors, ANumberIsNoDelayWithOptions) {
+  auto job = pool().submit_after({.name = "x"}, 1, [] {});
+}
+
+// J95
+// error: a time is one of absl's or of a std::chrono clock: submit_after() takes a delay
+TEST(SubmitErrors, ADelayIsNoTime) {
+  auto job = pool().submit_at(std::chrono::seconds(1), [] {});
+}
+
+// J95
+// error: when_all() takes the handles over: std::move(jobs)
+TEST(SubmitErrors, HandlesAreMovedIntoWhenAll) {
+  std::vector<taskctx::Job<int>> jobs;
+  auto all = taskctx::when_all(jobs);
+}
+
+// J95
+// error: when_any() takes the handles over: std::move(jobs)
+TEST(SubmitErrors, HandlesAreMovedIntoWhenAny) {
+  std::vector<taskctx::Job<int>> jobs;
+  auto first = taskctx::when_any(jobs);
+}
+
+// J95
+// error: include taskctx/coro.h, to spawn coroutines
+TEST(SubmitErrors, SpawnNeedsItsHeader) { auto job = pool().spawn(compute(1)); }
 
 // J94, J95
 // silent:

@@ -8,6 +8,7 @@
 
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
+#include "taskctx/task.h"
 #include "taskctx/tbb.h"
 #include "taskctx/testing.h"
 
@@ -41,4 +42,12 @@ TEST(UnnamedGuards, NamedOnesOfTestsAreNot) {
   const taskctx::testing::IsolatedContext isolated;
   const taskctx::testing::IsolatedContext copied(taskctx::copy_context());
   const taskctx::testing::LeakCheck leaks;
+}
+
+// J94
+// error: no matching function for call to | no matching member function for call to 'run'
+// lines: 40
+TEST(CoroutineErrors, AGroupRunsNone) {
+  taskctx::tbb::task_group group;
+  group.run([]() -> taskctx::Task<> { co_return; });
 }

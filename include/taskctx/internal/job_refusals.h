@@ -238,6 +238,33 @@ struct JobRefusals {
   submit_after(const JobOptions& /*options*/, Timeout /*delay*/, Call&&... /*call*/) {
     return {};
   }
+  // A number, or a time of the wrong kind.
+  template <typename Time, typename... Call>
+  requires(!std::convertible_to<Time, Timeout> && !kIsOptions<Time>) __attribute__((unavailable(
+      "a delay is a duration of absl or std::chrono: std::chrono::seconds(1)"))) static Refused
+      submit_after(Time&& /*delay*/, Call&&... /*call*/) {
+    return {};
+  }
+  template <typename Time, typename... Call>
+  requires(!std::convertible_to<Time, Timeout>) __attribute__((unavailable(
+      "a delay is a duration of absl or std::chrono: std::chrono::seconds(1)"))) static Refused
+      submit_after(const JobOptions& /*options*/, Time&& /*delay*/, Call&&... /*call*/) {
+    return {};
+  }
+  template <typename Time, typename... Call>
+  requires(!std::convertible_to<Time, Deadline> && !kIsOptions<Time>)
+      __attribute__((unavailable("a time is one of absl's or of a std::chrono clock: "
+                                 "submit_after() takes a delay"))) static Refused
+      submit_at(Time&& /*due*/, Call&&... /*call*/) {
+    return {};
+  }
+  template <typename Time, typename... Call>
+  requires(!std::convertible_to<Time, Deadline>)
+      __attribute__((unavailable("a time is one of absl's or of a std::chrono clock: "
+                                 "submit_after() takes a delay"))) static Refused
+      submit_at(const JobOptions& /*options*/, Time&& /*due*/, Call&&... /*call*/) {
+    return {};
+  }
   template <typename Range, typename F>
   requires(!kIsOptions<Range> && !BulkRange<Range>)
       __attribute__((unavailable("a bulk takes a range with a size and random access: a vector, a "

@@ -24,6 +24,7 @@
 
 #include "taskctx/internal/blocking_call.h"
 #include "taskctx/internal/owned_task.h"
+#include "taskctx/internal/refused.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -46,10 +47,11 @@ using oneapi::tbb::task_completion_handle;
 
 namespace internal {
 
-// What can be run as a task: called once, without arguments, from a copy of its own.
+// What can be run as a task: called once, without arguments, from a copy of its own. Not a
+// coroutine, which would never run.
 template <typename F>
-concept TaskFunction = std::invocable < const std::decay_t<F>
-& > ;
+concept TaskFunction = std::is_invocable_v < const std::decay_t<F>
+& > &&!kCallMakesTask<const std::decay_t<F>&>;
 
 }  // namespace internal
 
