@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <ostream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -22,6 +21,7 @@
 #include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
+#include "tests/sanitizers.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
 
@@ -289,8 +289,6 @@ struct Door {
     return is_leaky || (at == At::split_of_range &&
                         (std::string_view(name).starts_with("deterministic") || name == kInAGroup));
   }
-
-  friend void PrintTo(const Door& door, std::ostream* out) { *out << door.name; }
 };
 
 const std::vector<At> kReduction{At::body,         At::split_of_body, At::join,
@@ -548,6 +546,9 @@ TEST_P(CallbackErrors, ComeOutOfTheCallAndNothingHangsOrIsLeftBehind) {
   StealingArena arena(GetParam());
   arena->execute([&] {
     for (const Door& door : kDoors) {
+      if (door.is_leaky && taskctx_test::kAddressSanitizer) {
+        continue;
+      }
       for (const At at : door.may_throw) {
         const std::string name =
             std::string(door.name) + " " + std::to_string(static_cast<int>(at));

@@ -17,7 +17,10 @@
 //            destructor of a filter's body; a filter may outlive the pipeline.
 // Cost:      oneTBB's pipeline, and for each token and filter a guard of two words, and an
 //            allocation of oneTBB's, which it does without for values no larger than a pointer.
-// Threads, blocking, errors: see taskctx/tbb.h.
+// Errors:    filters may throw, and moves of the values. After that oneTBB may lose a value that is
+// on
+//            its way, with its context, where several threads are at work: it is never destroyed.
+// Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_PIPELINE_H_
 #define TASKCTX_TBB_PARALLEL_PIPELINE_H_
