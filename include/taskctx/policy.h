@@ -181,13 +181,30 @@ struct ContextVarOptions {
   // both contexts.
   internal::PlainFunction<void(const Change<T>& change)> on_change = {};
 
-  // Makes one value of two, where what tasks have set comes back: to the caller of
-  // taskctx::tbb::parallel_reduce, from left to right in the order of the range, and to whoever
-  // takes a job's result with Job::get(). Must be associative. Without it, what a task sets ends
-  // with it. A task that has not set the variable, or has set the very value (or number) that it
-  // began with, takes no part. Let a policy give tasks a neutral value to begin with, where their
-  // results would count the creator's value once each:
+  // Makes one value of two, where what tasks have set comes back: merged, one after the other, on
+  // the right of what is set in the context to which it comes. Must be associative. Without it,
+  // what a task sets ends with it. A task that has not set the variable, or has set the very value
+  // (or number) that it began with, takes no part. Let a policy give tasks a neutral value to begin
+  // with, where their results would count the creator's value once each:
   // `.policy = policy::copy([](const int&) { return 0; })`.
+  //
+  //   from                                what comes back, to the code that
+  //   Job::get(), co_await job            what the job has set; takes the result
+  //   the same, of submit_bulk()          what all elements have set, in their order; takes it
+  //   the same, of when_all(), gather()   what all jobs have set, in the arguments' order; takes it
+  //   when_any()                          nothing; but its handles are Jobs
+  //   Job::then()                         what the job has set; the continuation, and from there,
+  //                                       with what that has set, whoever takes its result
+  //   SharedJob::get(), then(), co_await  nothing: everybody looks at the result, nobody takes it
+  //   co_await task, sync_wait(task)      everything, merge function or not: this is a call
+  //   tbb::parallel_reduce() and          what all bodies have set, in the order of the range;
+  //     parallel_deterministic_reduce()     calls it
+  //   all else of taskctx::tbb, bind()    nothing
+  //   what failed, was cancelled, posted  nothing
+  //     or dropped
+  //
+  // What the function throws while a job ends is that job's error, else it comes out of the call
+  // that takes the result.
   internal::PlainFunction<T(const T& left, const T& right)> merge = {};
 };
 

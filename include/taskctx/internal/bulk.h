@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <forward_list>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -29,6 +30,7 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/job_task.h"
+#include "taskctx/internal/merged.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/job_errors.h"
 
@@ -103,15 +105,20 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
                             extras != nullptr ? extras->queued_at : 0, /*is_first=*/begin == 0);
     Installed context(this->context_node(), Origin::job(this));
     oneapi::tbb::this_task_arena::isolate([&] {
+      Merged merged;
       for (std::size_t i = begin; i < end && !this->is_cancel_requested(); ++i) {
         try {
           call_for(i);
+          merged.add_written(this->context_node());
         } catch (...) {
           keep_error(i, {std::current_exception(), JobState::kind_of_handled_error(),
                          NodeRef::share(current_node())});
         }
         done_.fetch_add(1, std::memory_order_relaxed);
         context.renew(this->context_node());
+      }
+      if (!merged.is_empty()) [[unlikely]] {
+        keep_merged(begin, std::move(merged));
       }
     });
   }
@@ -153,9 +160,28 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
     }
   }
 
+  // Keeps what the elements of a visit have set of variables that have a merge function.
+  void keep_merged(std::size_t begin, Merged merged) noexcept {
+    try {
+      std::forward_list<Part> one;
+      one.push_front({begin, std::move(merged)});
+      this->pool()->locked(this, [&] { parts_.splice_after(parts_.before_begin(), one); });
+    } catch (...) {  // No memory.
+      keep_error(begin, {std::current_exception(), JobState::kind_of_handled_error(), {}});
+    }
+  }
+  void join_parts() {
+    std::forward_list<Part> parts = std::move(parts_);
+    parts.sort([](const Part& left, const Part& right) { return left.begin < right.begin; });
+    for (const Part& part : parts) {
+      this->add_merged(part.merged);
+    }
+  }
+
   void call() override {
     function_.reset();
     range_.reset();
+    join_parts();
     if constexpr (std::is_void_v<Element>) {
       this->store([] {});
     } else {
@@ -174,7 +200,13 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
     function_.reset();
     range_.reset();
     results_.reset();
+    parts_.clear();
   }
+
+  struct Part {
+    std::size_t begin;
+    Merged merged;
+  };
 
   std::optional<Range> range_;
   std::optional<F> function_;
@@ -188,6 +220,7 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
   bool has_begun_ = false;
   std::size_t failed_at_ = static_cast<std::size_t>(-1);
   Failure failure_;
+  std::forward_list<Part> parts_;
 };
 
 }  // namespace internal

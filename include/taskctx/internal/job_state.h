@@ -158,6 +158,8 @@ class JobState : public Workplace {
   void run_isolated(bool is_first, void (*function)(void*), void* argument);
   // Notes what the code that calls this has set, for those who merge it. May throw.
   void add_written() { merged_.add_written(context_.get()); }
+  // Adds what parts of the job have set, likewise, on the right.
+  void add_merged(const Merged& right) { merged_.add(right); }
   // Calls `function` and keeps what it throws. Returns how that ended, for finish().
   template <typename F>
   std::uint32_t guarded(F&& function) noexcept {

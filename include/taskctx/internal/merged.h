@@ -34,6 +34,8 @@ class Merged {
     }
   }
 
+  [[nodiscard]] bool is_empty() const noexcept { return values_.get() == &empty_node; }
+
   // Merges into what is set in the current context, on its right.
   void apply() const {
     if (values_.get() != &empty_node) [[unlikely]] {
