@@ -32,8 +32,8 @@ using internal::NodeRef;
 internal::RecordRef record_of(const Entry& entry) noexcept {
   internal::RecordRef record;
   if ((entry.key & internal::kBoxedBit) != 0) {
-    internal::add_ref(internal::box_of(entry)->record);
-    record.reset(internal::box_of(entry)->record);
+    internal::add_ref(internal::box_of(entry)->record());
+    record.reset(internal::box_of(entry)->record());
   } else {
     record.reset(internal::find_record(entry.key));
   }
