@@ -87,7 +87,8 @@ inline constexpr bool kMayHold<TypedDictValue<T>> = kMayHold<T>;
 
 // Text literals are kept as strings.
 template <typename T>
-using DictStored = std::conditional_t<std::is_convertible_v<std::decay_t<T>, const char*>,
+using DictStored = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> ||
+                                          std::is_same_v<std::decay_t<T>, char*>,
                                       std::string, std::decay_t<T>>;
 
 // Returns what is set under `key`, nullptr if nothing is. Throws LookupError if it is not of

@@ -26,6 +26,17 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+// Makes a T of a value that can be given for one, as an argument of that type is made. (Not by a
+// cast: that would make a number of a pointer's bits.) Numbers may be narrowed without a warning.
+template <typename T, std::convertible_to<T> V>
+[[gnu::always_inline]] constexpr T converted(V&& value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return static_cast<T>(std::forward<V>(value));
+  } else {
+    return std::forward<V>(value);
+  }
+}
+
 template <typename T>
 struct TypedBox : Box {
   // Counts the record last: moving the value may throw.
