@@ -32,8 +32,8 @@ using internal::NodeRef;
 internal::RecordRef record_of(const Entry& entry) noexcept {
   internal::RecordRef record;
   if ((entry.key & internal::kBoxedBit) != 0) {
-    internal::add_ref(internal::box_of(entry)->record);
-    record.reset(internal::box_of(entry)->record);
+    internal::add_ref(internal::box_of(entry)->record());
+    record.reset(internal::box_of(entry)->record());
   } else {
     record.reset(internal::find_record(entry.key));
   }
@@ -47,14 +47,27 @@ bool equal_entries(const internal::VariableRecord& record, const Entry& a, const
   return a == b || (record.ops->equal != nullptr && a.key == b.key && record.ops->equal(a, b));
 }
 
-// Tells whether all that is set in `a` is set in `b`, to equal values.
-bool covers(const internal::Node* a, const internal::Node* b) {
+// Tells whether all variables that are set in `a` are set in `b`.
+bool are_set(const internal::Node* a, const internal::Node* b) noexcept {
   std::uint32_t slot = 0;
   for (; const Entry* entry = internal::next_entry(a, slot); ++slot) {
-    const internal::RecordRef record = record_of(*entry);
-    if (record != nullptr &&
-        !equal_entries(*record, *entry, internal::entry_or_none(b, entry->key))) {
+    if (internal::find_entry(b, entry->key) == nullptr && record_of(*entry) != nullptr) {
       return false;
+    }
+  }
+  return true;
+}
+
+// Tells whether all variables that are set in both have equal values.
+bool agree(const internal::Node* a, const internal::Node* b) {
+  std::uint32_t slot = 0;
+  for (; const Entry* entry = internal::next_entry(a, slot); ++slot) {
+    const Entry* other = internal::find_entry(b, entry->key);
+    if (other != nullptr && *other != *entry) {
+      const internal::RecordRef record = record_of(*entry);
+      if (record != nullptr && !equal_entries(*record, *entry, *other)) {
+        return false;
+      }
     }
   }
   return true;
@@ -214,7 +227,8 @@ bool Context::equal(const Context& a, const Context& b) {
   const NodeRef left = NodeRef::share(a.self_.node);
   const NodeRef right = NodeRef::share(b.self_.node);
   return left.get() == right.get() ||
-         (covers(left.get(), right.get()) && covers(right.get(), left.get()));
+         (are_set(left.get(), right.get()) && are_set(right.get(), left.get()) &&
+          agree(left.get(), right.get()));
 }
 
 Context copy_context() noexcept {

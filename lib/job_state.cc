@@ -29,7 +29,7 @@ namespace internal {
 
 JobState::JobState(PoolCore* pool, NodeRef context, std::uint32_t references, bool is_bulk) noexcept
     : Workplace{pool},
-      refs_(references),
+      Mortal(references),
       context_(std::move(context)),
       is_bulk_(is_bulk),
       lane_(pool->lane_number(pool->add_ref())) {
@@ -206,7 +206,8 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
 void JobState::hand_over_error() noexcept {
   if (error_ != nullptr && (bits() & (kSeen | kCancelled)) == 0) {
     const Installed context(context_.get(), Origin(current_activation()));
-    pool()->apart([this] { pool()->handler()(std::exchange(error_, nullptr)); });
+    // The error ends with the job: what it holds may be another such job.
+    pool()->apart([this] { pool()->handler()(error_); });
   }
   context_ = NodeRef();
 }

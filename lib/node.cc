@@ -296,7 +296,7 @@ void destroy(Node* node) noexcept {
 
 void release(Box* box) noexcept {
   if (box->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-    box->record->ops->destroy(box);
+    box->record()->ops->end(box);
   }
 }
 

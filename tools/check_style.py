@@ -15,7 +15,7 @@ CAPS = {"include": 450, "lib": 450, "tools": 400, "benchmarks": 400, "tests": 60
 
 # What may stand only in these files, or folders, of the library.
 OWNERS = {
-    r"\bthread_local\b(?!\W*$)": ["lib/current.cc", "lib/node_memory.cc"],
+    r"\bthread_local\b(?!\W*$)": ["lib/current.cc", "lib/ending.cc", "lib/node_memory.cc"],
     r"#include <(?:oneapi/)?tbb": [
         "include/taskctx/tbb/",
         "include/taskctx/internal/blocking_call.h",

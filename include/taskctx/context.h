@@ -70,11 +70,39 @@ class ContextEntry {
   // what that throws.
   [[nodiscard]] std::string value() const;
 
+  // Returns ContextVar::id() of the variable, also if that is destroyed meanwhile: a key for tables
+  // of what is known of variables, such as codecs.
+  [[nodiscard]] std::uint64_t variable_id() const noexcept { return entry_.key; }
+
+  // Tells whether the binding is `variable`'s. (Names may be shared.)
+  template <typename T>
+  [[nodiscard]] bool is(const ContextVar<T>& variable) const noexcept {
+    return entry_.key == variable.variable_.key();
+  }
+
   // Borrows the value if the binding is `variable`'s; nullptr otherwise. Valid as long as this
   // entry.
   template <typename T>
   [[nodiscard]] const T* find(const ContextVar<T>& variable) const noexcept {
-    return entry_.key == variable.variable_.key() ? internal::value_of<T>(entry_) : nullptr;
+    return is(variable) ? internal::value_of<T>(entry_) : nullptr;
+  }
+
+  // Borrows the value if the variable is a ContextVar<T>; nullptr otherwise. Likewise.
+  template <typename T>
+  [[nodiscard]] const T* value_as() const noexcept {
+    return record_->ops == &internal::kTypeOps<T> ? internal::value_of<T>(entry_) : nullptr;
+  }
+
+  // Calls `visitor(value)` with the value as what it is, if that is one of these types. Returns
+  // whether it is.
+  //
+  //   entry.visit<int, std::string>([&](const auto& value) { write(out, value); });
+  template <typename... Ts, typename Visitor>
+  bool visit(Visitor&& visitor) const {
+    const auto visit_as = [&]<typename T>(const T* value) {
+      return value != nullptr && (std::invoke(visitor, *value), true);
+    };
+    return (visit_as(value_as<Ts>()) || ...);
   }
 
  private:
@@ -252,8 +280,8 @@ class Context {
   friend std::ostream& operator<<(std::ostream& out, const Context& context);
 
   // Compares by content: the same variables are set, to equal values. Values without operator== are
-  // equal if they are the same object, or the same bytes. What operator== throws is passed on.
-  // O(n).
+  // equal if they are the same object, or the same bytes. Values are compared only where the same
+  // variables are set; what operator== throws is passed on. O(n).
   [[nodiscard]] friend bool operator==(const Context& a, const Context& b) { return equal(a, b); }
 
  private:

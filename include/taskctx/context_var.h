@@ -153,7 +153,7 @@ class ContextVar {
       return *internal::value_of<T>(*entry);
     }
     internal::note_miss(name(), place);
-    return static_cast<T>(std::forward<U>(otherwise));
+    return internal::converted<T>(std::forward<U>(otherwise));
   }
 
   // Refused: one that is no T.
@@ -178,6 +178,19 @@ class ContextVar {
     } catch (...) {
       return nullptr;
     }
+  }
+
+  // Borrows the declared default, nullptr if there is none: what get() returns where nothing is
+  // set. One that is to be computed is computed first, if that has not been done yet: throws what
+  // that throws then, and LookupError inside that very computation. Valid as long as the variable.
+  // O(1).
+  [[nodiscard]] const T* declared_default() const { return find_default(); }
+
+  // Returns a number that no other variable of this process has, or has had. Drawn by the first
+  // set(), or by the first call: throws std::bad_alloc then. O(1). See ContextEntry::variable_id().
+  [[nodiscard]] std::uint64_t id() const {
+    const std::uint64_t key = variable_.key();
+    return key != internal::kUnassigned ? key : variable_.assign_key(rules());
   }
 
   // Tells where what is set here comes from. O(1).

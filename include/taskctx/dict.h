@@ -39,6 +39,7 @@
 #include <vector>
 
 #include "taskctx/context.h"
+#include "taskctx/internal/ending.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -73,7 +74,7 @@ class TypedDictValue final : public DictValue {
 
   [[nodiscard]] std::shared_ptr<const DictValue> copied() const override {
     if constexpr (std::is_copy_constructible_v<T>) {
-      return std::make_shared<const TypedDictValue>(value);
+      return make_mortal<const TypedDictValue>(value);
     } else {
       return nullptr;
     }
@@ -81,10 +82,13 @@ class TypedDictValue final : public DictValue {
 
   const T value;
 };
+template <typename T>
+inline constexpr bool kMayHold<TypedDictValue<T>> = kMayHold<T>;
 
 // Text literals are kept as strings.
 template <typename T>
-using DictStored = std::conditional_t<std::is_convertible_v<std::decay_t<T>, const char*>,
+using DictStored = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> ||
+                                          std::is_same_v<std::decay_t<T>, char*>,
                                       std::string, std::decay_t<T>>;
 
 // Returns what is set under `key`, nullptr if nothing is. Throws LookupError if it is not of
@@ -138,7 +142,7 @@ template <typename T>
 template <typename T>
 void set(std::string_view key, T&& value) {
   using Stored = internal::DictStored<T>;
-  internal::set_in_dict(key, std::make_shared<const internal::TypedDictValue<Stored>>(
+  internal::set_in_dict(key, internal::make_mortal<const internal::TypedDictValue<Stored>>(
                                  Stored(std::forward<T>(value))));
 }
 

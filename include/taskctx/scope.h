@@ -17,6 +17,7 @@
 #ifndef TASKCTX_SCOPE_H_
 #define TASKCTX_SCOPE_H_
 
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -28,6 +29,9 @@
 
 namespace taskctx {
 inline namespace v1 {
+
+template <typename T, typename Rest = void>
+class Scope;
 
 // Stands for "no value" in a Scope.
 struct Unset {};
@@ -62,7 +66,7 @@ class Binding {
                                  Activation* activation = current_activation())
       : variable_(named.variable),
         place_(named.place),
-        undo_(variable_.set_undoably(T(std::forward<V>(value)), activation)),
+        undo_(variable_.set_undoably(converted<T>(std::forward<V>(value)), activation)),
         depth_(++activation->scopes) {}
   Binding(Token<T>&& token, SourcePlace place) noexcept
       : variable_(token.var()),
@@ -156,6 +160,29 @@ inline constexpr bool kAreForScope = sizeof...(Args) != 0 && kArePairs<Args...>;
 template <typename T>
 inline constexpr bool kAreForScope<Token<T>> = true;
 
+// Tell whether V is what set() takes for a T, or unset; and whether all values of a scope are.
+template <typename V, typename T>
+concept ValueOf = std::same_as<std::remove_cvref_t<V>, Unset> || std::convertible_to<V, T>;
+template <typename... More>
+inline constexpr bool kAreValues = true;
+template <AVariable W, typename V, typename... More>
+inline constexpr bool kAreValues<W, V, More...> =
+    ValueOf<V, typename std::remove_cvref_t<W>::value_type>&& kAreValues<More...>;
+template <typename W, typename V, typename... More>
+concept HaveAnotherType = kArePairs<More...> && !kAreValues<W, V, More...>;
+
+// Is the type of the Scope of these pairs.
+template <typename... Pairs>
+struct ScopeOf {
+  using type = void;  // NOLINT(readability-identifier-naming): a trait
+};
+template <typename W, typename V, typename... More>
+requires requires { typename std::remove_cvref_t<W>::value_type; }
+struct ScopeOf<W, V, More...> {
+  using type = Scope<typename std::remove_cvref_t<W>::value_type,  // NOLINT: likewise
+                     typename ScopeOf<More...>::type>;
+};
+
 // Stands for the type of a scope's variable where there is none.
 struct NoVariable {};
 
@@ -163,15 +190,15 @@ struct NoVariable {};
 
 // Sets variables for as long as it lives. The template arguments are deduced: T is the type of the
 // first variable, Rest the Scope of the others. As a member of a class it is written Scope<T>.
-template <typename T, typename Rest = void>
+template <typename T, typename Rest>
 class [[nodiscard]] Scope {
  public:
   // Sets `variable` to `value`, or removes it if that is taskctx::unset, then goes on with `more`
-  // pairs of variable and value. Costs as much as ContextVar::set() for each.
+  // pairs of variable and value. Takes what set() takes. Costs as much as that for each.
   template <typename V, typename... More>
-  requires internal::kArePairs<More...>
-  [[nodiscard("give it a name: without one it ends at once")]] [[gnu::always_inline]] explicit Scope(
-      internal::Named<T> variable, V&& value, More&&... more)
+  requires(internal::kArePairs<More...>&& internal::kAreValues<ContextVar<T>, V, More...>)
+      [[nodiscard("give it a name: without one it ends at once")]] [[gnu::always_inline]] explicit Scope(
+          internal::Named<T> variable, V&& value, More&&... more)
       : binding_(variable, std::forward<V>(value)),
         rest_(internal::ScopePlace{variable.place}, std::forward<More>(more)...) {}
 
@@ -187,6 +214,9 @@ class [[nodiscard]] Scope {
       __attribute__((unavailable("write a value after each variable: Scope scope{a, 1, b, 2};")));
   explicit Scope(const Token<T>& token)
       __attribute__((unavailable("a token is used up: Scope scope{std::move(token)};")));
+  template <typename V, typename... More>
+  requires internal::HaveAnotherType<ContextVar<T>, V, More...>
+  explicit Scope(internal::Named<T> variable, V&& value_of_another_type, More&&... more) = delete;
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
@@ -225,7 +255,7 @@ template <typename T, typename V>
 Scope(const ContextVar<T>&, V&&) -> Scope<T>;
 template <typename T, typename V, typename W, typename... More>
 requires internal::kArePairs<W, More...> Scope(const ContextVar<T>&, V&&, W&&, More&&...)
-->Scope<T, decltype(Scope{std::declval<W>(), std::declval<More>()...})>;
+->Scope<T, typename internal::ScopeOf<W, More...>::type>;
 template <typename... Args>
 requires(!internal::kAreForScope<std::remove_cvref_t<Args>...>) Scope(Args&&...)
 ->Scope<internal::NoVariable>;

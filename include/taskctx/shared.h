@@ -28,6 +28,7 @@
 #include <mutex>
 #include <utility>
 
+#include "taskctx/internal/ending.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -45,12 +46,6 @@ class Cell {
   explicit Cell(std::shared_ptr<Cell> below) : mutex_(below->mutex_), below_(std::move(below)) {}
   Cell(const Cell&) = delete;
   Cell& operator=(const Cell&) = delete;
-  ~Cell() {
-    // A long chain whose last owner this is comes apart here, and not by recursion.
-    while (below_ != nullptr && below_.use_count() == 1) {
-      below_ = std::move(below_->below_);
-    }
-  }
 
   [[nodiscard]] Value find() const {
     const std::lock_guard lock(*mutex_);
@@ -90,7 +85,7 @@ class Cell {
   T update(F& function) {
     while (true) {
       const Value before = find();
-      auto after = std::make_shared<T>(*before);
+      auto after = make_mortal<T>(*before);
       std::invoke(function, *after);
       T result = *after;
       if (store_if(before, std::move(after))) {
@@ -128,7 +123,7 @@ class CellHandle {
   [[nodiscard]] std::shared_ptr<const T> snapshot() const { return cell_->find(); }
 
   // Puts `value` in the place of the value.
-  void store(T value) const { cell_->store(std::make_shared<const T>(std::move(value))); }
+  void store(T value) const { cell_->store(internal::make_mortal<const T>(std::move(value))); }
 
   // Calls `function(T&)` on a copy of the value, stores the copy, and returns a copy of that. If
   // another thread has stored something meanwhile the function is called again, on a copy of that.
@@ -151,7 +146,8 @@ class CellHandle {
 
  protected:
   explicit CellHandle(T value)
-      : cell_(std::make_shared<internal::Cell<T>>(std::make_shared<const T>(std::move(value)))) {}
+      : cell_(internal::make_mortal<internal::Cell<T>>(
+            internal::make_mortal<const T>(std::move(value)))) {}
   explicit CellHandle(std::shared_ptr<internal::Cell<T>> cell) : cell_(std::move(cell)) {}
 
   std::shared_ptr<internal::Cell<T>> cell_;
@@ -180,7 +176,7 @@ class Overlay : public CellHandle<T> {
 
   // Makes an empty layer over this one: what a task gets of its parent's.
   [[nodiscard]] static Overlay inherited(const Overlay& parents) {
-    return Overlay(std::make_shared<internal::Cell<T>>(parents.cell_));
+    return Overlay(internal::make_mortal<internal::Cell<T>>(parents.cell_));
   }
 
   // Tells whether this layer has a value of its own.

@@ -36,6 +36,7 @@
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/owned_coroutine.h"
 #include "taskctx/internal/refused.h"
+#include "taskctx/internal/value.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {
@@ -123,8 +124,14 @@ class TaskPromise : public TaskPromiseBase {
  public:
   Task<T> get_return_object() noexcept;
   template <typename U = T>
-  requires std::is_constructible_v<T, U&&>
-  void return_value(U&& value) { result_.emplace(std::forward<U>(value)); }
+  requires std::is_convertible_v<U, T>
+  void return_value(U&& value) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<U>, T>) {
+      result_.emplace(std::forward<U>(value));
+    } else {
+      result_.emplace(converted<T>(std::forward<U>(value)));
+    }
+  }
   T take() {
     rethrow();
     return std::move(*result_);
@@ -139,6 +146,7 @@ class TaskPromise<T&> : public TaskPromiseBase {
  public:
   Task<T&> get_return_object() noexcept;
   void return_value(T& value) noexcept { result_ = std::addressof(value); }
+  void return_value(const std::remove_const_t<T>&& value) = delete;  // It ends with the coroutine.
   T& take() {
     rethrow();
     return *result_;

@@ -66,7 +66,8 @@ class Token {
   [[nodiscard]] const ContextVar<T>& var() const noexcept { return *variable_; }
 
   // Borrows the value that was set before, or returns nullptr if there was none or the token is
-  // used. Valid until the token is used, moved or destroyed.
+  // used. Valid until the token is used, moved or destroyed. (Python's token keeps it. Here reset()
+  // moves it back: each would have to count a reference more for it to stay, for nearly nobody.)
   [[nodiscard]] const T* old_value() const noexcept {
     return used_ || undo_.old.key == 0 ? nullptr : internal::value_of<T>(undo_.old);
   }

@@ -38,6 +38,16 @@ struct Service {
 // warning: give it a name: without one it ends at once
 TEST(UnnamedGuards, AScopeIsWarnedOf) { taskctx::Scope{user, "ann"}; }
 
+// M35
+// error: use of deleted function | call to deleted constructor
+TEST(ScopeErrors, AValueOfAnotherTypeIsRefused) { taskctx::Scope scope{depth, "soon"}; }
+
+// M35
+// error: use of deleted function | call to deleted constructor
+TEST(ScopeErrors, ALaterValueOfAnotherTypeIsRefused) {
+  taskctx::Scope scope{user, "ann", depth, "soon"};
+}
+
 // J90
 // warning: give it a name: without one it ends at once
 TEST(UnnamedGuards, AScopeWithItsTypeIsWarnedOf) { taskctx::Scope<std::string>(user, "ann"); }

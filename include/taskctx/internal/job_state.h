@@ -22,6 +22,7 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/current.h"
+#include "taskctx/internal/ending.h"
 #include "taskctx/internal/merged.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/job_errors.h"
@@ -68,7 +69,7 @@ class Missing {
   ~Missing() = default;
 };
 
-class JobState : public Workplace {
+class JobState : public Workplace, private Mortal {
  public:
   // Begins with `references`; takes one of the pool for its lifetime.
   JobState(PoolCore* pool, NodeRef context, std::uint32_t references,
@@ -129,10 +130,15 @@ class JobState : public Workplace {
   // Says that the error, if there is one, has been seen.
   void mark_seen() noexcept { bits_.fetch_or(kSeen, std::memory_order_relaxed); }
 
-  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void add_ref() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      delete this;
+    if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      if (may_hold_ || error_ != nullptr) {
+        rule = &kEnd;
+        end(this);
+      } else {
+        delete this;
+      }
     }
   }
 
@@ -197,6 +203,9 @@ class JobState : public Workplace {
   static constexpr std::uint32_t kRemoving = 1024;     // Somebody has the continuations.
   static constexpr std::uint32_t kInterrupted = 2048;  // Is to end where it next waits.
 
+  // Says that the end of this job ends no other one, unless it has an error.
+  void holds_nothing() noexcept { may_hold_ = false; }
+
   [[nodiscard]] std::uint32_t bits() const noexcept {
     return bits_.load(std::memory_order_acquire);
   }
@@ -209,6 +218,9 @@ class JobState : public Workplace {
   }
 
  private:
+  static void destroy(Mortal* job) noexcept { delete static_cast<JobState*>(job); }
+  static inline constinit EndRule kEnd{&destroy};
+
   std::uint32_t keep_error() noexcept;  // For guarded(), while it handles the exception.
   [[nodiscard]] JobCancelled cancellation() const;
 
@@ -244,7 +256,6 @@ class JobState : public Workplace {
   void hand_over_error() noexcept;
   void let_go_of_context() noexcept;
 
-  std::atomic<std::uint32_t> refs_;
   std::atomic<std::uint32_t> bits_{0};
   NodeRef context_;
   Merged merged_;
@@ -254,7 +265,8 @@ class JobState : public Workplace {
   Stage stage_ = Stage::made;
   bool is_woken_ = false;  // What the job is about to wait for has come already.
   bool has_context_ = true;
-  const bool is_bulk_;  // Many threads may perform it.
+  bool may_hold_ = true;  // Other jobs and contexts, in what the derived class adds.
+  const bool is_bulk_;    // Many threads may perform it.
   const std::uint16_t lane_;
   std::atomic<Continuation*> continuations_{nullptr};
   std::atomic<std::uint64_t> id_{0};

@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/ending.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/node.h"
 
@@ -93,7 +94,11 @@ class JobTask final : public JobResult<R> {
   template <typename G>
   JobTask(PoolCore* pool, NodeRef context, std::uint32_t references, G&& function)
       : JobResult<R>(pool, std::move(context), references),
-        function_(std::in_place, std::forward<G>(function)) {}
+        function_(std::in_place, std::forward<G>(function)) {
+    if constexpr (!kMayHold<R>) {  // The callable is gone before the job.
+      this->holds_nothing();
+    }
+  }
 
  private:
   void call() override {

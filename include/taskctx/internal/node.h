@@ -30,6 +30,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "taskctx/internal/ending.h"
 #include "taskctx/internal/variable.h"
 
 namespace taskctx {
@@ -48,11 +49,13 @@ struct Entry {
 static_assert(sizeof(Entry) == kSlotSize);
 
 // The part of a boxed value that is the same for all types; the value follows in TypedBox.
-struct Box {
-  explicit Box(VariableRecord* owner) noexcept : record(owner) {}
+struct Box : Mortal {
+  explicit Box(VariableRecord* owner) noexcept : Mortal(owner) {}
 
-  std::atomic<std::uint32_t> refs{1};
-  VariableRecord* const record;  // Counted. Keeps the name, and knows how to destroy the value.
+  // Is counted. Keeps the name, and knows how to destroy the value.
+  [[nodiscard]] VariableRecord* record() const noexcept {
+    return static_cast<VariableRecord*>(rule);
+  }
 };
 
 inline void add_ref(Box* box) noexcept { box->refs.fetch_add(1, std::memory_order_relaxed); }

@@ -17,6 +17,7 @@
 #include <utility>
 #include <variant>
 
+#include "taskctx/internal/ending.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/variable.h"
 #include "taskctx/policy.h"
@@ -25,11 +26,22 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+// Makes a T of a value that can be given for one, as an argument of that type is made. (Not by a
+// cast: that would make a number of a pointer's bits.) Numbers may be narrowed without a warning.
+template <typename T, std::convertible_to<T> V>
+[[gnu::always_inline]] constexpr T converted(V&& value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return static_cast<T>(std::forward<V>(value));
+  } else {
+    return std::forward<V>(value);
+  }
+}
+
 template <typename T>
 struct TypedBox : Box {
   // Counts the record last: moving the value may throw.
   TypedBox(VariableRecord* owner, T&& initial) : Box(owner), value(std::move(initial)) {
-    add_ref(record);
+    add_ref(record());
   }
 
   const T value;
@@ -60,9 +72,10 @@ inline std::uint64_t make_word([[maybe_unused]] VariableRecord* record, T&& valu
 }
 
 template <typename T>
-void destroy_box(Box* box) noexcept {
-  VariableRecord* record = box->record;
-  delete static_cast<TypedBox<T>*>(box);
+void destroy_box(Mortal* box) noexcept {
+  auto* const typed = static_cast<TypedBox<T>*>(box);
+  VariableRecord* const record = typed->record();
+  delete typed;
   release(record);
 }
 
@@ -157,7 +170,8 @@ const char* type_name() noexcept {
 
 template <typename T>
 constexpr TypeOps make_type_ops() {
-  TypeOps ops{.destroy = nullptr,
+  TypeOps ops{.end = nullptr,
+              .destroy = nullptr,
               .equal = nullptr,
               .print = nullptr,
               .copy = &copy_value<T>,
@@ -168,6 +182,7 @@ constexpr TypeOps make_type_ops() {
               .alignment = alignof(T)};
   if constexpr (!kInline<T>) {
     ops.destroy = &destroy_box<T>;
+    ops.end = kMayHold<T> ? &end : ops.destroy;
   }
   if constexpr (Comparable<T>::value) {
     ops.equal = &equal_values<T>;

@@ -19,6 +19,7 @@
 #include <type_traits>
 
 #include "taskctx/internal/copies.h"
+#include "taskctx/internal/ending.h"
 #include "taskctx/internal/modules.h"
 #include "taskctx/version.h"
 
@@ -58,7 +59,8 @@ inline constexpr bool kInline =
 
 // What the library does to values whose type it no longer knows.
 struct TypeOps {
-  void (*destroy)(Box* box) noexcept;             // nullptr for inline values
+  void (*end)(Mortal* box) noexcept;      // Destroys it, at once where it can't hold others;
+  void (*destroy)(Mortal* box) noexcept;  // here always. Both are nullptr for inline values.
   bool (*equal)(const Entry& a, const Entry& b);  // operator==, or nullptr when there is none
   void (*print)(std::ostream& out, const Entry& entry);  // operator<<, or nullptr
   // Makes the value that a task gets by VariableRules::copy. The caller owns what is in it.
@@ -100,9 +102,9 @@ void compute_default(const class Variable& variable, void (*compute)(const void*
 // named and destroyed after its variable's death. The records of constant-initialised variables are
 // permanent and not counted: boxes made by many threads at once share no counter then. Variables
 // with one shared name have one record.
-struct VariableRecord {
+struct VariableRecord : EndRule {
   VariableRecord(std::string_view variable_name, const TypeOps& type_ops, bool is_permanent)
-      : permanent(is_permanent), ops(&type_ops), name(variable_name) {}
+      : EndRule{type_ops.destroy}, permanent(is_permanent), ops(&type_ops), name(variable_name) {}
 
   std::atomic<std::uint32_t> refs{1};
   const bool permanent;
