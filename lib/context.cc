@@ -145,9 +145,9 @@ void Context::enter() {
   if (self_.id == 0) {
     self_.id = internal::draw_id();
   }
-  outer_node_ = internal::current_node();
-  outer_activation_ = internal::current_activation();
-  self_.origin = internal::Origin(outer_activation_);
+  self_.outer_node = internal::current_node();
+  self_.outer = internal::current_activation();
+  self_.origin = internal::Origin(self_.outer);
   internal::switch_to(self_.node, &self_);
 }
 
@@ -162,27 +162,12 @@ void Context::leave() {
 }
 
 void Context::leave_run() noexcept {
-  const internal::Activation* current = internal::current_activation();
-  if (current == &self_) [[likely]] {
-    restore();
-    return;
-  }
-  internal::report_misuse("cannot leave context: it is not the innermost one that was entered here",
-                          {});
-  // This ends those that were entered inside and not left. If one around has ended this, the thread
-  // goes on where that has put it.
-  while (current != nullptr && current != &self_) {
-    current = current->origin.outer();
-  }
-  if (current == &self_) {
-    restore();
-  } else {
-    entered_.store(false, std::memory_order_release);
-  }
+  internal::leave(self_, "context");
+  entered_.store(false, std::memory_order_release);
 }
 
 void Context::restore() noexcept {
-  internal::switch_to(outer_node_, outer_activation_);
+  internal::switch_to(self_.outer_node, self_.outer);
   entered_.store(false, std::memory_order_release);
 }
 

@@ -12,9 +12,13 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "taskctx/errors.h"
 #include "taskctx/internal/copies.h"
+#include "taskctx/internal/flow.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
@@ -26,8 +30,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-constinit Activation no_activation{.base = nullptr, .scopes = 0};
-constinit Activation hidden_activation{.base = nullptr, .scopes = 0};
+constinit Activation no_activation = outermost_activation();
+constinit Activation hidden_activation = outermost_activation();
 constinit std::atomic<std::uint32_t> switch_watchers{0};
 constinit std::atomic<MissCheck> miss_check{nullptr};
 
@@ -74,7 +78,7 @@ constinit thread_local std::uint64_t last_id = 0;
 constinit thread_local bool is_notifying = false;
 
 // Owns what the thread writes outside any guard.
-constinit thread_local Activation root{.base = nullptr, .scopes = 0};
+constinit thread_local Activation root = outermost_activation();
 
 // Owns what the thread writes outside any guard while another context is hidden below it on the
 // stack: the root may be that. Rare, so each has memory of its own.
@@ -86,7 +90,7 @@ constinit thread_local bool is_registered = false;
 
 void release_activation(Activation* activation) noexcept {
   Node* node = activation->node;
-  *activation = Activation{.base = nullptr, .scopes = 0};
+  *activation = outermost_activation();
   if (node != nullptr) {
     release(node);
   }
@@ -108,7 +112,7 @@ void release_thread(void* /*unused*/) {
 [[gnu::noinline]] Activation* enter_unguarded(const Activation* current) {
   Activation* fresh = &root;
   if (current == &hidden_activation || root.id != 0) [[unlikely]] {
-    foreign = new Foreign{{.base = nullptr, .scopes = 0}, foreign};
+    foreign = new Foreign{outermost_activation(), foreign};
     fresh = foreign;
   }
   // A thread_local object with a destructor would not do: it can't be used again once it has been
@@ -146,16 +150,129 @@ std::uint64_t draw_id() noexcept {
   return next_id++;
 }
 
-void drop_foreign(Activation* activation) noexcept {
-  // Elsewhere than in the list it is not ours: this thread has left the stack that it was on.
+namespace {
+
+// Drops what code of no task of ours has written on this thread while a context was hidden. Returns
+// false if that is not what `activation` is for.
+bool drop_foreign(const Activation* activation) noexcept {
   for (Foreign** link = &foreign; *link != nullptr; link = &(*link)->next) {
     if (*link == activation) {
       set_current(&empty_node, &hidden_activation);  // For destructors of values.
       Foreign* last = std::exchange(*link, (*link)->next);
       release_activation(last);
       delete last;
-      return;
+      return true;
     }
+  }
+  return false;
+}
+
+// Tells whether the thread is in no guard, or waits.
+bool is_unguarded(const Activation* activation) noexcept {
+  bool is_foreign = false;
+  for (const Foreign* known = foreign; known != nullptr; known = known->next) {
+    is_foreign = is_foreign || known == activation;
+  }
+  return is_foreign || activation == &root || activation == &no_activation ||
+         activation == &hidden_activation;
+}
+
+// Tells whether this is a Context's. Those of other kinds know what they have begun with, once they
+// have a node.
+bool is_context(const Activation* activation) noexcept {
+  return activation->node != nullptr && activation->base == nullptr;
+}
+
+// Returns what `inner` has begun in, or nullptr. Where that waits, its leaves know where.
+template <typename A>
+A* around(A* inner) noexcept {
+  return inner->outer == &hidden_activation ? const_cast<A*>(inner->origin.outer()) : inner->outer;
+}
+
+// Lets those from `inner` up to `outer`, which is around them, know nothing of what is around them:
+// it does not become current again.
+void cut_off(Activation* inner, const Activation* outer) noexcept {
+  while (inner != outer) {
+    Activation* const next = around(inner);
+    inner->origin = Origin();
+    inner->outer_node = &empty_node;
+    inner->outer = &no_activation;
+    inner = next;
+  }
+}
+
+// Whether a task has ended elsewhere than it began: oneTBB's own suspend leaves a thread with what
+// was current there, and that may have ended elsewhere. From then on nobody looks at it in a pool.
+constinit std::atomic<bool> has_moved{false};
+
+constexpr std::string_view kCrossed =
+    "it is not the innermost one that was entered here: one around it has ended, or one inside has "
+    "not, or a fiber, or a coroutine of another library, was switched inside it";
+
+}  // namespace
+
+const void* this_thread() noexcept { return &current; }
+
+bool is_within(const Activation* inner, const Activation* outer) noexcept {
+  while (inner != outer && inner != nullptr) {
+    inner = around(inner);
+  }
+  return inner == outer;
+}
+
+void end_inner(Activation& outer) noexcept {
+  if (Activation* const inner = current_activation(); inner != &outer) {
+    if (is_within(inner, &outer)) {
+      cut_off(inner, &outer);
+    }
+    set_current(current_node(), &outer);
+  }
+}
+
+void leave_crossed(Activation& ending, std::string_view what) noexcept {
+  Activation* const inner = current_activation();
+  if (ending.origin.is_none()) {
+    // Cut off: the thread goes on where the one around has put it.
+  } else if (ending.origin.outer() != ending.outer) {
+    // A task's. What was current before is on the same stack, or immortal.
+    has_moved.store(true, std::memory_order_seq_cst);
+    if (!is_unguarded(inner) || !is_unguarded(ending.outer)) {
+      switch_to(ending.outer_node, ending.outer);
+    }
+  } else if ((!has_moved.load(std::memory_order_seq_cst) || ending.origin.executor() == nullptr) &&
+             is_within(inner, &ending)) {
+    cut_off(inner, &ending);
+    switch_to(ending.outer_node, ending.outer);
+  }
+  std::string leaving("leave ");
+  report_misuse(leaving.append(what), kCrossed, {}, {});
+}
+
+void drop_written(Activation& ended) noexcept {
+  Node* const node = current_node();
+  Activation* const activation = current_activation();
+  Node* written = std::exchange(ended.node, nullptr);
+  ended.id = 0;
+  set_current(node, &ended);
+  release(written);
+  set_current(node, activation);
+  if (ended.node != nullptr) {  // Set by destructors.
+    release(ended.node);
+  }
+}
+
+void Hidden::end_elsewhere() noexcept {
+  Activation* const now = current_activation();
+  if (drop_foreign(now)) {
+    switch_to(caller_.outer_node, caller_.outer);
+    return;
+  }
+  const bool is_elsewhere = this_thread() != thread_;
+  if (is_elsewhere || !is_unguarded(now)) {
+    switch_to(caller_.outer_node, caller_.outer);
+  }
+  if (!is_elsewhere) {
+    report_misuse("come back to context after waiting", kCrossed, {}, {});
   }
 }
 
@@ -195,8 +312,8 @@ bool is_inherited(const Entry& entry) noexcept {
   if (activation->node == nullptr) {
     return true;  // Nothing has been written here.
   }
-  if (activation->base == nullptr) {
-    return false;  // A Context, whose bindings are its own.
+  if (is_context(activation)) {
+    return false;  // Its bindings are its own.
   }
   const Entry* inherited = find_entry(activation->base, entry.key);
   return inherited != nullptr && inherited->word == entry.word;
@@ -215,6 +332,26 @@ void bind_all(Node* bindings) {
   const NodeRef before = owned ? NodeRef::adopt(node) : NodeRef::share(node);
   const NodeRef after = NodeRef::share(activation->node);  // Whatever on_change does.
   notify_of_changes(node, after.get(), /*by_switch=*/false);
+}
+
+bool Flow::has_switched() noexcept {
+  Activation* const now = current_activation();
+  const Activation* inner = now;
+  while (inner != root_ && is_context(inner)) {
+    inner = inner->outer;
+  }
+  if (inner != root_ && (root_ == &own_ || !is_within(root_, now))) {
+    return false;
+  }
+  activation_ = now;
+  return true;
+}
+
+void Flow::leave_crossed() noexcept {
+  if (activation_->node != nullptr) {
+    node_ = activation_->node;  // What it has written.
+  }
+  internal::leave_crossed(own_, "coroutine");
 }
 
 bool set_notifying(bool notifying) noexcept { return std::exchange(is_notifying, notifying); }

@@ -301,10 +301,8 @@ class Context {
   void restore() noexcept;
 
   // Is the current activation of whoever runs in this context, so its node is always up to date.
-  internal::Activation self_{.node = &internal::empty_node, .base = nullptr, .scopes = 0};
+  internal::Activation self_ = internal::outermost_activation(&internal::empty_node);
   std::atomic<bool> entered_{false};
-  internal::Node* outer_node_ = nullptr;  // What was current at enter().
-  internal::Activation* outer_activation_ = nullptr;
 };
 
 // Takes a snapshot of the current context. O(1): one atomic increment, whatever is set; no

@@ -80,7 +80,7 @@ class [[nodiscard]] IsolatedContext {
   IsolatedContext& operator=(const IsolatedContext&) = delete;
 
   // Puts back what was current, whatever has been entered and not left meanwhile.
-  ~IsolatedContext() = default;
+  ~IsolatedContext() { installed_.end_inner(); }
 
  private:
   internal::NodeRef node_;

@@ -37,16 +37,13 @@ namespace onetbb = ::oneapi::tbb;
 // exception and on another thread, too.
 class BlockingCall {
  public:
-  BlockingCall()
-      : outer_{.origin = current_activation()->origin.innermost(), .base = nullptr, .scopes = 0},
-        node_(capture()) {}
+  BlockingCall() : node_(capture()) {}
 
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
-  // Says that its leaves are at work where the caller is, for the same pool and job, on any thread.
-  [[nodiscard]] Origin origin() const noexcept { return Origin(&outer_); }
+  // Says that its leaves are at work where the caller is.
+  [[nodiscard]] Origin origin() const noexcept { return hidden_.origin(); }
 
  private:
-  const Activation outer_;  // Stands for the caller's, which other threads can't look at.
   const NodeRef node_;
   // Last: the caller's context is back before its node is unpinned.
   const Hidden hidden_;
@@ -58,33 +55,34 @@ class BlockingCall {
 class Leaf {
  public:
   explicit Leaf(const BlockingCall& call) noexcept : Leaf(call.node(), call.origin()) {}
-  Leaf(Node* node, Origin origin) noexcept
-      : outer_node_(current_node()), outer_activation_(current_activation()) {
+  Leaf(Node* node, Origin origin) noexcept {
     mine_.origin = origin;
+    mine_.outer_node = current_node();
+    mine_.outer = current_activation();
     set_current(node, &mine_);
     if (switch_watchers.load(std::memory_order_relaxed) != 0) [[unlikely]] {
       be_watched();
-      notify_switch(outer_node_, node);
+      notify_switch(mine_.outer_node, node);
     }
   }
   Leaf(const Leaf&) = delete;
   Leaf& operator=(const Leaf&) = delete;
   ~Leaf() {
-    if (mine_.id == 0) [[likely]] {
-      set_current(outer_node_, outer_activation_);
+    if (mine_.id == 0 && is_current(&mine_)) [[likely]] {
+      set_current(mine_.outer_node, mine_.outer);
     } else {
-      end_written(outer_node_, outer_activation_);
+      end_slowly();
     }
   }
 
   // Goes on in the empty context, with what has been written dropped: lets go of the node.
-  void leave_node() noexcept { end_written(&empty_node, &mine_); }
+  void leave_node() noexcept { begin_anew(&empty_node); }
 
   // Begins anew, as another Leaf would after this one's end. Costs a load and a test if nothing has
   // been written.
   void renew(const BlockingCall& call) noexcept {
     if (mine_.id != 0) [[unlikely]] {
-      end_written(call.node(), &mine_);
+      begin_anew(call.node());
       if (switch_watchers.load(std::memory_order_relaxed) != 0) {
         be_watched();
       }
@@ -98,20 +96,25 @@ class Leaf {
       mine_.scopes = 0;
     }
   }
-  // Makes other words current, and drops what has been written.
-  void end_written(Node* node, Activation* activation) noexcept;
+  void begin_anew(Node* node) noexcept;
+  void end_slowly() noexcept;
 
   Activation mine_;
-  Node* const outer_node_;
-  Activation* const outer_activation_;
 };
 
-[[gnu::noinline]] inline void Leaf::end_written(Node* node, Activation* activation) noexcept {
+[[gnu::noinline]] inline void Leaf::begin_anew(Node* node) noexcept {
   Node* written = std::exchange(mine_.node, nullptr);
   mine_.id = 0;
-  switch_to(node, activation);
+  switch_to(node, &mine_);
   if (written != nullptr) {
     release(written);
+  }
+}
+
+[[gnu::noinline]] inline void Leaf::end_slowly() noexcept {
+  leave(mine_, "task or loop's body");
+  if (mine_.node != nullptr) {
+    drop_written(mine_);
   }
 }
 
@@ -159,7 +162,6 @@ class FirstError {
   std::atomic<bool> is_taken_{false};
   std::exception_ptr error_;
 };
-
 // A callable of the caller's, to be called in the caller's context. Copies are cheap, and borrow
 // the same callable.
 template <typename F>

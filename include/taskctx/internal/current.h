@@ -42,7 +42,15 @@ struct Activation {
   // Not set before they are needed, because a switch shall set little.
   Node* base;            // Where there is a node of a guard's: what the guard has installed.
   std::uint32_t scopes;  // Where there is an id: how many scopes are open here.
+  // What was current before, and is to be so again, of all that end; nullptr of the others.
+  Node* outer_node;
+  Activation* outer;
 };
+
+// Returns an activation that is around no other, all of it set.
+constexpr Activation outermost_activation(Node* node = nullptr) noexcept {
+  return {.node = node, .base = nullptr, .scopes = 0, .outer_node = nullptr, .outer = nullptr};
+}
 
 // Is the activation of a thread that no guard has touched and that has written nothing yet.
 extern Activation no_activation;
@@ -66,6 +74,11 @@ inline Activation* current_activation() noexcept {
   asm volatile("movq %%fs:8(%1), %0" : "=r"(activation) : "r"(current_offset()));
   return activation;
 }
+inline bool is_current(const Activation* activation) noexcept {
+  bool is_it;
+  asm volatile("cmpq %%fs:8(%1), %2" : "=@cce"(is_it) : "r"(current_offset()), "r"(activation));
+  return is_it;
+}
 inline void set_current(Node* node, Activation* activation) noexcept {
   const std::uintptr_t offset = current_offset();
   asm volatile("movq %1, %%fs:(%0)" : : "r"(offset), "r"(node));
@@ -76,9 +89,15 @@ inline void set_current(Node* node, Activation* activation) noexcept {
 
 Node* current_node() noexcept;
 Activation* current_activation() noexcept;
+inline bool is_current(const Activation* activation) noexcept {
+  return activation == current_activation();
+}
 void set_current(Node* node, Activation* activation) noexcept;
 
 #endif
+
+// Returns what no two threads have in common at the same time.
+const void* this_thread() noexcept;
 
 // Returns a number that no activation and no version has had before; not 0.
 std::uint64_t draw_id() noexcept;
@@ -124,6 +143,32 @@ void notify_of_changes(Node* from, Node* to, bool by_switch) noexcept;
   }
 }
 
+// Guards end in the opposite order of their beginnings, as what is on one stack does. If the thread
+// has switched to another stack in between (a fiber, a coroutine that knows nothing of contexts)
+// two of them may cross: the one that ends is not the current one. That is reported as a misuse,
+// and nothing that has ended becomes current again: the guards inside the one that ends are cut off
+// from it, and leave what is current alone when they end.
+
+// Puts back what was current before `ending`, which is not current. `what` says what it is, for
+// "cannot leave <what>".
+void leave_crossed(Activation& ending, std::string_view what) noexcept;
+// Puts back what was current before `ending`, and tells who wants to know.
+[[gnu::always_inline]] inline void leave(Activation& ending, std::string_view what) noexcept {
+  if (is_current(&ending)) [[likely]] {
+    switch_to(ending.outer_node, ending.outer);
+  } else {
+    leave_crossed(ending, what);
+  }
+}
+// Tells whether `inner` is `outer`, or has begun inside it and not ended.
+bool is_within(const Activation* inner, const Activation* outer) noexcept;
+// Cuts off what has begun inside `outer`, and not ended: `outer` is current then.
+void end_inner(Activation& outer) noexcept;
+
+// Destroys what a guard's activation has written, once that was left: the values' destructors are
+// at work where it was, and see what is current.
+void drop_written(Activation& ended) noexcept;
+
 // Captures what a task that is created here starts with: the current bindings, but for those that
 // have another policy. Throws what copying a value throws, and std::bad_alloc.
 NodeRef capture_by_policy();
@@ -137,19 +182,23 @@ class Installed {
  public:
   // Goes on where the enclosing code runs.
   explicit Installed(Node* node) noexcept : Installed(node, Origin(current_activation())) {}
-  Installed(Node* node, Origin origin) noexcept
-      : outer_node_(current_node()), outer_activation_(current_activation()) {
+  Installed(Node* node, Origin origin) noexcept {
     mine_.origin = origin;
+    mine_.outer_node = current_node();
+    mine_.outer = current_activation();
     switch_to(node, &mine_);
   }
   Installed(const Installed&) = delete;
   Installed& operator=(const Installed&) = delete;
   ~Installed() {
-    switch_to(outer_node_, outer_activation_);
+    leave(mine_, "task or bound call");
     if (mine_.node != nullptr) [[unlikely]] {
-      release(mine_.node);
+      drop_written(mine_);
     }
   }
+
+  // Ends, without a word, what has begun inside and not ended.
+  void end_inner() noexcept { internal::end_inner(mine_); }
 
   // Begins anew in `node`, as another Installed would after this one's end. Costs a load and a test
   // if nothing has been written.
@@ -167,8 +216,6 @@ class Installed {
 
  private:
   Activation mine_;
-  Node* const outer_node_;
-  Activation* const outer_activation_;
 };
 
 // Has the enclosing block count as at work in a pool, which it holds, in no job and in no context:
@@ -188,29 +235,40 @@ class AtWork {
 // next must not find a pointer into that stack.
 extern Activation hidden_activation;
 
-// Drops what code of no task of ours has written on this thread while a context was hidden.
-void drop_foreign(Activation* activation) noexcept;
-
 // Hides the current context for the enclosing block, which waits: tasks that are not ours see an
 // empty one. The block's end puts the context back, on whichever thread that is. The context must
 // outlive the block.
 class Hidden {
  public:
-  Hidden() noexcept : node_(current_node()), activation_(current_activation()) {
+  Hidden() noexcept
+      : caller_{.origin = current_activation()->origin.innermost(),
+                .base = nullptr,
+                .scopes = 0,
+                .outer_node = current_node(),
+                .outer = current_activation()},
+        thread_(this_thread()) {
     switch_to(&empty_node, &hidden_activation);
   }
   Hidden(const Hidden&) = delete;
   Hidden& operator=(const Hidden&) = delete;
   ~Hidden() {
-    if (Activation* last = current_activation(); last != &hidden_activation) [[unlikely]] {
-      drop_foreign(last);
+    if (is_current(&hidden_activation)) [[likely]] {
+      switch_to(caller_.outer_node, caller_.outer);
+    } else {
+      end_elsewhere();
     }
-    switch_to(node_, activation_);
   }
 
+  // Says that tasks are at work where the block is, for the same pool and job, on any thread.
+  [[nodiscard]] Origin origin() const noexcept { return Origin(&caller_); }
+
  private:
-  Node* const node_;
-  Activation* const activation_;
+  // Where something else is current: what code of no task of ours has written meanwhile, or what
+  // there is on the thread that the block has come to.
+  void end_elsewhere() noexcept;
+
+  Activation caller_;  // Stands for the caller's, which other threads can't look at.
+  const void* const thread_;
 };
 
 // Puts `fresh` in the place of what is set under `key` in the current context, and returns that. An

@@ -36,19 +36,22 @@ class Flow {
 
   // Makes the flow's context current.
   void enter() noexcept {
-    update(outer_node_, current_node());
-    if (update(outer_activation_, current_activation())) [[unlikely]] {
-      root_->origin = origin_within(outer_activation_);
+    update(own_.outer_node, current_node());
+    if (update(own_.outer, current_activation())) [[unlikely]] {
+      root_->origin = Origin(own_.outer);
     }
     loop_ = &no_loop;
     switch_to(node_, activation_);
   }
   // Puts back what was current at enter(). From now on another thread may enter, if it is told to.
   void leave() noexcept {
-    update(node_, current_node());
-    update(activation_, current_activation());
     loop_ = nullptr;
-    switch_to(outer_node_, outer_activation_);
+    if (is_current(activation_) || has_switched()) [[likely]] {
+      update(node_, current_node());
+      switch_to(own_.outer_node, own_.outer);
+    } else {
+      leave_crossed();
+    }
   }
   [[nodiscard]] bool is_entered() const noexcept { return loop_ != nullptr; }
 
@@ -129,7 +132,7 @@ class Flow {
 
   Flow* home_ = nullptr;
   JobState* job_ = nullptr;
-  Activation own_{.base = nullptr, .scopes = 0};
+  Activation own_ = outermost_activation();  // Keeps what is around, in any case.
   Node* node_;  // What is current in the flow, while it is not entered.
   Activation* activation_;
 
@@ -154,10 +157,13 @@ class Flow {
     return false;
   }
 
+  // Where another activation is current than at enter(): notes that, if the flow has entered
+  // contexts, or left some.
+  bool has_switched() noexcept;
+  void leave_crossed() noexcept;
+
   Activation* const root_;  // What all other activations of the flow are within.
-  Node* outer_node_ = nullptr;
-  Activation* outer_activation_ = nullptr;
-  Loop* loop_ = nullptr;  // nullptr while the flow is not entered.
+  Loop* loop_ = nullptr;    // nullptr while the flow is not entered.
   Flow* next_flow_ = nullptr;
   std::coroutine_handle<> next_;
   Suspension* suspension_ = nullptr;

@@ -94,6 +94,9 @@ class Origin {
     return Origin(reinterpret_cast<std::uintptr_t>(job) | kJob);
   }
 
+  // Tells whether nothing is known.
+  [[nodiscard]] bool is_none() const noexcept { return bits_ == 0; }
+
   // Returns the origin without the guards around: good on any thread, for code that ends before the
   // caller's does. O(guards around the code within the pool's task).
   [[nodiscard]] Origin innermost() const noexcept;

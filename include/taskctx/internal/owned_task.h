@@ -42,10 +42,7 @@ class OwnedTask {
   OwnedTask& operator=(OwnedTask&&) = delete;
   ~OwnedTask() {
     if (!std::is_trivially_destructible_v<F> || executor_.get() != nullptr) {
-      Leaf context(node_.get(), origin());
-      function_.~F();
-      context.leave_node();
-      node_ = NodeRef();  // The values in it are destroyed at work in the pool.
+      destroy();
     }
   }
 
@@ -56,6 +53,13 @@ class OwnedTask {
 
  private:
   [[nodiscard]] Origin origin() const noexcept { return Origin::pool(executor_.get()); }
+  // Destroys the callable, and the values of the context, at work in the pool.
+  [[gnu::noinline]] void destroy() noexcept {
+    Leaf context(node_.get(), origin());
+    function_.~F();
+    context.leave_node();
+    node_ = NodeRef();
+  }
 
   ExecutorRef executor_;
   NodeRef node_;
