@@ -60,9 +60,11 @@ std::string_view reason(internal::ScopeFault fault) {
     case internal::ScopeFault::other_variable:
       return kOtherVariable;
     case internal::ScopeFault::other_context:
-      return kOtherContext;
+      return "it was opened in a different context (was it open across a co_await of another "
+             "library, or a switch of fibers?)";
     case internal::ScopeFault::out_of_order:
-      return "a scope that was opened later is still open";
+      return "a scope that was opened later is still open, and may put back what this one had "
+             "set (were they open across a co_await of another library, or a switch of fibers?)";
     case internal::ScopeFault::no_memory:
       break;
   }

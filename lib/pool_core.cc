@@ -176,9 +176,33 @@ void PoolCore::enter(JobState* job, Admission& admission) {
 }
 
 void PoolCore::refuse_entered(JobState* job) {
-  const std::string name(job->name());
+  const HeldJob held(job);  // For its name, also if there is no memory for the words.
   job->release();
-  refuse("submit job", name);
+  refuse("submit job", job->name());
+}
+
+void PoolCore::enter_or_end(JobState* job) noexcept {
+  const HeldJob held(job);
+  bool is_entering = false;
+  try {
+    Admission admission(*this, nullptr);
+    is_entering = true;
+    enter(job, admission);
+  } catch (...) {
+    if (is_entering) {
+      job->add_ref();  // In the place of the one that enter() has dropped.
+    }
+    Lane& lane = lane_of(job);
+    {
+      const Lock lock(lane.mutex);
+      lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_release);
+      push_running(lane, job);
+    }
+    job->mark_seen();  // Its handle tells of it, and nobody else.
+    job->end_without_result(JobState::kFailed, std::current_exception());
+    job->retire();
+  }
 }
 
 void PoolCore::enter_waiting(JobState* job) {

@@ -6,10 +6,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -21,6 +25,7 @@
 #include <vector>
 
 #include "taskctx/bind.h"
+#include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
@@ -76,6 +81,30 @@ TEST(ForeignExecutors, AsioRunsEachHandlerInTheContextOfItsRegistration) {
   loop.join();
   EXPECT_THAT(seen, testing::ElementsAre("r-1", "r-2", "unbound changed", "timer"))
       << "the thread_local was left to whoever came next";
+}
+
+asio::awaitable<void> waits_in_a_scope(std::string id) {
+  const Scope scope{request_id, std::move(id)};
+  co_await asio::post(asio::use_awaitable);
+}
+
+// J86: each coroutine leaves what it has set to whatever the thread runs next (//tools/recipes:
+// asio_coroutines mends that). The first one to end is not the last one that has opened a scope.
+TEST(ForeignExecutors, AScopeAcrossTheWaitingOfAnotherLibraryIsReportedWithTheCause) {
+  const taskctx_test::MisuseRecorder recorder;
+  taskctx::Context().run([] {
+    asio::io_context io;
+    for (const char* id : {"r-1", "r-2"}) {
+      asio::co_spawn(io, waits_in_a_scope(id), asio::detached);
+    }
+    io.run();
+  });
+  ASSERT_FALSE(recorder.messages().empty());
+  EXPECT_THAT(
+      recorder.messages()[0],
+      testing::HasSubstr("cannot close scope of variable 'request_id': a scope that was opened "
+                         "later is still open, and may put back what this one had set (were they "
+                         "open across a co_await of another library, or a switch of fibers?)"));
 }
 
 // A C API: a function, and a pointer for it; once with the end of its life.

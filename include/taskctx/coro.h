@@ -37,6 +37,7 @@
 #define TASKCTX_CORO_H_
 
 #include <coroutine>
+#include <functional>
 #include <ranges>
 #include <tuple>
 #include <type_traits>
@@ -72,6 +73,13 @@ inline namespace v1 {
 //   int main() { return taskctx::sync_wait(run()); }
 template <typename T>
 T sync_wait(Task<T> task);
+// Likewise, with the task that `function` makes.
+//
+//   taskctx::sync_wait([&]() -> taskctx::Task<> { co_await server.run(); });
+template <internal::CoroutineFunction F>
+decltype(auto) sync_wait(F&& function) {
+  return sync_wait(std::invoke(function));
+}
 
 namespace internal {
 
@@ -103,30 +111,96 @@ struct Spawner<T, void> {  // Of JobPool::spawn().
   }
 };
 
-// Makes a job of a task, where the calling code runs; a job is one already.
+// Keeps a function and its arguments as long as the coroutine that it makes of them.
+template <typename F, typename... Args>
+auto keep(F function, Args... args) -> TaskOf<F, Args...> {
+  co_return co_await std::invoke(function, std::move(args)...);
+}
+
+// A job that was made of a task, where the calling code runs, but is not in its pool yet: so that
+// several begin only when nothing can fail any more.
 template <typename T>
-Job<T> as_job(Task<T>&& task) {
-  return spawn(pool_here(), nullptr, std::move(task));
+class MadeJob {
+ public:
+  explicit MadeJob(Task<T> task) : pool_(pool_here()) {
+    TaskAccess::check(task, "spawn");
+    auto extras = pool_->extras(nullptr);
+    job_ = new CoroutineJob<T>(pool_, pool_->context(nullptr), task);
+    job_->describe(std::move(extras));
+    handle_ = JobAccess::make<T>(JobRef<JobResult<T>>(job_));
+  }
+  MadeJob(MadeJob&& other) noexcept
+      : pool_(other.pool_),
+        job_(std::exchange(other.job_, nullptr)),
+        handle_(std::move(other.handle_)) {}
+  MadeJob& operator=(MadeJob&&) = delete;
+  ~MadeJob() {
+    if (job_ != nullptr) {
+      job_->release();  // The list's.
+    }
+  }
+
+  Job<T> take_handle() noexcept { return std::move(handle_); }
+  // If the pool refuses the job, that is its end.
+  void enter() noexcept { pool_->enter_or_end(std::exchange(job_, nullptr)); }
+
+ private:
+  PoolCore* const pool_;
+  CoroutineJob<T>* job_ = nullptr;
+  Job<T> handle_;
+};
+
+// A job that has entered its pool already.
+template <typename T>
+struct EnteredJob {
+  Job<T> take_handle() noexcept { return std::move(handle); }
+  void enter() noexcept {}
+
+  Job<T> handle;
+};
+
+template <typename T>
+MadeJob<T> make_job(Task<T>&& task) {
+  return MadeJob<T>(std::move(task));
 }
 template <typename T>
-Job<T> as_job(Job<T>&& job) {
-  return std::move(job);
+EnteredJob<T> make_job(Job<T>&& job) {
+  return {std::move(job)};
 }
-template <RangeOfTasks Tasks>
-auto as_jobs(Tasks&& tasks) {
+template <CoroutineFunction F>
+auto make_job(F&& function) {
+  return make_job(keep<std::decay_t<F>>(std::forward<F>(function)));
+}
+
+// Makes one job of those of several tasks, by `combine`, and lets them begin.
+template <RangeOfTasks Tasks, typename Combine>
+auto combine_tasks(Tasks&& tasks, Combine combine) {
   using T = std::ranges::range_value_t<Tasks>;
   for (const T& task : tasks) {
     TaskAccess::check(task, "spawn");
   }
-  std::vector<decltype(as_job(std::declval<T>()))> jobs;
+  std::vector<decltype(make_job(std::declval<T>()))> made;
+  std::vector<decltype(made.front().take_handle())> handles;
   if constexpr (std::ranges::sized_range<Tasks>) {
-    jobs.reserve(std::ranges::size(tasks));
+    made.reserve(std::ranges::size(tasks));
   }
   for (T& task : tasks) {
-    jobs.push_back(as_job(std::move(task)));
+    made.push_back(make_job(std::move(task)));
   }
-  return jobs;
+  handles.reserve(made.size());
+  for (auto& job : made) {
+    handles.push_back(job.take_handle());
+  }
+  auto combined = combine(std::move(handles));
+  for (auto& job : made) {
+    job.enter();
+  }
+  return combined;
 }
+
+// What when_all() takes, beside jobs.
+template <typename T>
+concept MakesTask = kIsTask<T> || CoroutineFunction<T>;
 
 }  // namespace internal
 
@@ -177,22 +251,27 @@ internal::JobAwaiter<const SharedJob<T>&> operator co_await(const SharedJob<T>& 
 
 // Spawns each task on the pool that runs this code, or the process's own, in a snapshot of its own
 // that is taken now; and returns one job for all, as when_all() of jobs does (when_all.h): to be
-// awaited, or waited for. Jobs may be among them.
+// awaited, or waited for. Jobs may be among them, and functions that make a task, which live as
+// long as that: mostly lambdas that have captured something. If it throws, nothing has begun. A
+// task that its pool refuses, because the queue is full, ends with that error.
 //
 //   auto [user, cart] = co_await taskctx::when_all(load_user(), load_cart());
 template <typename... Tasks>
-requires((internal::kIsTask<Tasks> || ...) &&
-         ((internal::kIsTask<Tasks> ||
+requires((internal::MakesTask<Tasks> || ...) &&
+         ((internal::MakesTask<Tasks> ||
            internal::kIsJob<Tasks>)&&...)) auto when_all(Tasks... tasks) {
-  std::tuple jobs{internal::as_job(std::move(tasks))...};  // Braces: from left to right.
-  return std::apply([](auto&... job) { return when_all(std::move(job)...); }, jobs);
+  std::tuple made{internal::make_job(std::move(tasks))...};  // Braces: from left to right.
+  auto all = std::apply([](auto&... job) { return when_all(job.take_handle()...); }, made);
+  std::apply([](auto&... job) { (job.enter(), ...); }, made);
+  return internal::Started<decltype(all), Tasks...>(std::move(all));
 }
 // Likewise for a range, with a vector of the results, or nothing for void.
 //
 //   std::vector<int> sizes = co_await taskctx::when_all(std::move(tasks));
 template <internal::RangeOfTasks Tasks>
 requires(!std::is_lvalue_reference_v<Tasks>) auto when_all(Tasks&& tasks) {
-  return when_all(internal::as_jobs(std::forward<Tasks>(tasks)));
+  return internal::combine_tasks(std::forward<Tasks>(tasks),
+                                 [](auto jobs) { return when_all(std::move(jobs)); });
 }
 // Likewise for the first that ends; the others go on.
 //
@@ -200,7 +279,23 @@ requires(!std::is_lvalue_reference_v<Tasks>) auto when_all(Tasks&& tasks) {
 //   Reply reply = co_await first.jobs[first.index];
 template <internal::RangeOfTasks Tasks>
 requires(!std::is_lvalue_reference_v<Tasks>) auto when_any(Tasks&& tasks) {
-  return when_any(internal::as_jobs(std::forward<Tasks>(tasks)));
+  return internal::combine_tasks(std::forward<Tasks>(tasks),
+                                 [](auto jobs) { return when_any(std::move(jobs)); });
+}
+
+template <typename F, typename... Args>
+requires internal::CoroutineFunction<F, Args...>
+    internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> JobPool::spawn(
+        F&& function, Args&&... args) {
+  return spawn(internal::keep<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(function),
+                                                                      std::forward<Args>(args)...));
+}
+template <typename F, typename... Args>
+requires internal::CoroutineFunction<F, Args...>
+    internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> JobPool::spawn(
+        const JobOptions& options, F&& function, Args&&... args) {
+  return spawn(options, internal::keep<std::decay_t<F>, std::decay_t<Args>...>(
+                            std::forward<F>(function), std::forward<Args>(args)...));
 }
 
 inline internal::Schedule JobPool::schedule() noexcept { return internal::Schedule(core_); }

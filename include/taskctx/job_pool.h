@@ -71,6 +71,9 @@ using JobOf = Started<Job<JobResultOf<F, Args...>>, F, Args...>;
 template <typename F, typename... Args>
 using JobWithOptionsOf = Started<Job<JobResultOf<F, Args...>>, F, Args..., JobOptions>;
 
+template <typename F, typename... Args>
+using SpawnedJobOf = Job<typename TaskOf<F, Args...>::Result>;
+
 // Makes one callable of a function and its arguments.
 template <typename F>
 F&& with_arguments(F&& function) noexcept {
@@ -185,6 +188,23 @@ class JobPool : private internal::JobRefusals {
   internal::Started<Job<T>, JobOptions> spawn(const JobOptions& options, Task<T> task) {
     return internal::Spawner<T>::spawn(core_, &options, std::move(task));
   }
+
+  // Runs the coroutine that `function(args...)` makes, likewise. Function and arguments are copied
+  // or moved, and live as long as the coroutine: what a lambda has captured, too, which is gone
+  // after the line if the lambda is called there. It is called in the job, in its context.
+  //
+  //   auto length = pool.spawn([text]() -> taskctx::Task<std::size_t> {
+  //     co_await taskctx::sleep_for(absl::Seconds(1));
+  //     co_return text.size();
+  //   });
+  template <typename F, typename... Args>
+  requires internal::CoroutineFunction<F, Args...>
+      internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> spawn(F&& function,
+                                                                              Args&&... args);
+  template <typename F, typename... Args>
+  requires internal::CoroutineFunction<F, Args...>
+      internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> spawn(
+          const JobOptions& options, F&& function, Args&&... args);
 
   // Makes what a coroutine awaits to go on on a thread of this pool: any coroutine, also one that
   // was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().

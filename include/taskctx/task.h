@@ -15,7 +15,9 @@
 //           context is put in place at each resumption, and the thread gets back its own at each
 //           suspension.
 // Lifetime: a task owns its coroutine: destroying it destroys what the coroutine holds, within the
-//           context that the coroutine has. Arguments by reference must outlive the task.
+//           context that the coroutine has. Arguments by reference must outlive the task. So must
+//           a lambda that is a coroutine: what it has captured is in the lambda, not in the task.
+//           JobPool::spawn(lambda) and when_all(lambda, ...) keep it; spawn(lambda()) does not.
 // Errors:   what the coroutine throws comes out of co_await. JobError where there is nothing to
 //           await: the task is empty, or has been awaited.
 
@@ -171,6 +173,7 @@ template <typename T = void>
 class [[nodiscard]] Task {
  public:
   using promise_type = internal::TaskPromise<T>;
+  using Result = T;
   using KnowsFlow = void;  // Not for users.
 
   // Makes a task without a coroutine.

@@ -34,6 +34,13 @@ template <typename F, typename... Args>
 concept PostedFunction =
     JobFunction<F, Args...> && !kCallMakesCoroutine<std::decay_t<F>, std::decay_t<Args>...>;
 
+// What can be spawned, beside a Task: called once to make one, and as an lvalue, since it lives on.
+template <typename F, typename... Args>
+concept CoroutineFunction =
+    Storable<F> &&(Storable<Args>&&...) && kCallMakesTask<std::decay_t<F>&, std::decay_t<Args>...>;
+template <typename F, typename... Args>
+using TaskOf = std::remove_cvref_t<std::invoke_result_t<std::decay_t<F>&, std::decay_t<Args>...>>;
+
 // A range that a bulk can keep, and begin anywhere.
 template <typename Range>
 concept BulkRange = std::ranges::random_access_range<std::decay_t<Range>> &&

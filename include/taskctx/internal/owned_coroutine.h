@@ -92,7 +92,9 @@ class OwnedCoroutine : public OwnedFrame {
   using Handle = std::coroutine_handle<Promise>;
 
   OwnedCoroutine() noexcept : OwnedFrame(nullptr) {}
-  explicit OwnedCoroutine(std::coroutine_handle<> handle) noexcept : OwnedFrame(handle) { own(); }
+  explicit OwnedCoroutine(Handle handle) noexcept : OwnedFrame(handle) {
+    handle.promise().set_owner(this);
+  }
   OwnedCoroutine(OwnedCoroutine&& other) noexcept
       : OwnedFrame(std::exchange(other.handle_, nullptr)) {
     own();
@@ -104,19 +106,18 @@ class OwnedCoroutine : public OwnedFrame {
     moved.own();
     return *this;
   }
-  ~OwnedCoroutine() { reset(); }
-
-  // Destroys the coroutine, if there is one.
-  void reset() noexcept {
-    if (handle_ == nullptr) {
-      return;
-    }
-    if (handle_.done() && handle().promise().is_plain()) [[likely]] {
-      std::exchange(handle_, nullptr).destroy();
-    } else {
-      handle().promise().destroy();
+  ~OwnedCoroutine() {
+    if (handle_ != nullptr) {
+      if (handle_.done() && handle().promise().is_plain()) [[likely]] {
+        handle_.destroy();
+      } else {
+        handle().promise().destroy();
+      }
     }
   }
+
+  // Destroys the coroutine, if there is one.
+  void reset() noexcept { const OwnedCoroutine taken(std::move(*this)); }
 
   [[nodiscard]] Handle handle() const noexcept { return Handle::from_address(handle_.address()); }
   [[nodiscard]] Promise* promise() const noexcept {

@@ -170,6 +170,8 @@ class PoolCore final
   // Queues `job`, of which the queue has a reference, or runs it. Throws JobError after shutdown,
   // and drops the reference.
   void enter(JobState* job, Admission& admission);
+  // Queues `job` as a call without options does; what that throws is the job's end.
+  void enter_or_end(JobState* job) noexcept;
   // Takes a job that waits for others, or for its time. Throws likewise.
   void enter_waiting(JobState* job);
   // Takes a job that its caller runs. Throws likewise.

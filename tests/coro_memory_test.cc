@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Coroutines without memory: each call is made with its first, second, third ... allocation
+// failing, until it succeeds. It throws std::bad_alloc, and nothing is lost, left behind, or begun.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <coroutine>
+#include <exception>
+#include <functional>
+#include <latch>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "taskctx/context_var.h"
+#include "taskctx/coro.h"
+#include "taskctx/generator.h"
+#include "taskctx/job.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
+#include "taskctx/job_pool.h"
+#include "taskctx/scope.h"
+#include "tests/fuse.h"
+#include "tests/manual.h"
+#include "tests/support.h"
+
+namespace {
+
+using taskctx::ContextVar;
+using taskctx::Job;
+using taskctx::JobPool;
+using taskctx::Scope;
+using taskctx::sync_wait;
+using taskctx::Task;
+using taskctx_test::allocations;
+using taskctx_test::Manual;
+using taskctx_test::Tracked;
+using taskctx_test::Watchdog;
+
+const ContextVar<std::string> text{"text", "none"};
+const ContextVar<int> number{"number", 0};
+
+std::atomic<int> begun = 0;
+
+Task<int> counts(Tracked tracked) {
+  ++begun;
+  co_await taskctx::yield();
+  co_return tracked.value();
+}
+
+// Calls `attempt` with the n-th allocation of this thread failing, n = 0, 1, ..., until none does.
+// Returns how many failed. `expected`: how many coroutines one success begins.
+int fail_each(int expected, const std::function<void()>& attempt) {
+  for (int n = 0;; ++n) {
+    begun = 0;
+    bool has_thrown = false;
+    allocations.arm(n);
+    try {
+      attempt();
+    } catch (const std::bad_alloc&) {
+      has_thrown = true;
+    }
+    const bool has_failed = allocations.disarm() || has_thrown;
+    taskctx::default_pool().drain();
+    EXPECT_EQ(Tracked::alive(), 0) << "after failure " << n;
+    EXPECT_EQ(begun, has_thrown ? 0 : expected) << "after failure " << n;
+    EXPECT_EQ(text.get(), "none");
+    if (!has_failed || testing::Test::HasFailure()) {
+      return n;
+    }
+  }
+}
+
+// What is started is waited for when memory is there again.
+template <typename T>
+void finish(Job<T> job) {
+  allocations.disarm();
+  job.wait();
+}
+
+class WithoutMemory : public testing::Test {
+ protected:
+  // So that oneTBB has its threads, and the timer its own.
+  WithoutMemory() {
+    pool.submit_after(absl::ZeroDuration(), [] {}).get();
+  }
+
+  Watchdog watchdog{"WithoutMemory"};
+  JobPool& pool = taskctx::default_pool();
+};
+
+// J84
+TEST_F(WithoutMemory, SpawningHappensOrDoesNot) {
+  const std::string name(100, 'n');
+  EXPECT_GE(fail_each(1, [&] { finish(pool.spawn(counts(Tracked(1)))); }), 2);
+  EXPECT_GE(fail_each(1,
+                      [&] {
+                        Job<int> job = pool.spawn({.name = name}, counts(Tracked(1)));
+                        finish(std::move(job));
+                      }),
+            3);
+  EXPECT_GE(fail_each(1,
+                      [&] {
+                        Job<int> job = pool.spawn(
+                            [tracked = Tracked(1)]() -> Task<int> { return counts(tracked); });
+                        finish(std::move(job));
+                      }),
+            2);
+}
+
+// J85: what is refused by a full queue ends with that error, all others go on.
+TEST_F(WithoutMemory, WhatAFullQueueRefusesEndsWithThatError) {
+  std::latch busy(1);
+  JobPool small{{.concurrency = 1, .queue_capacity = 1, .when_full = taskctx::WhenFull::reject}};
+  begun = 0;
+  auto first = small.submit([&busy] {
+    auto all = taskctx::when_all(counts(Tracked(1)), counts(Tracked(2)), counts(Tracked(3)));
+    busy.wait();
+    try {
+      all.get();
+      return false;
+    } catch (const taskctx::JobRejected&) {
+      return true;
+    }
+  });
+  busy.count_down();
+  EXPECT_TRUE(first.get());
+  small.drain();
+  EXPECT_EQ(begun, 1);
+  EXPECT_EQ(Tracked::alive(), 0);
+}
+
+// J84
+TEST_F(WithoutMemory, SyncWaitReturnsWhenTheTaskHasEndedNotBefore) {
+  EXPECT_GE(fail_each(1, [] { EXPECT_EQ(sync_wait(counts(Tracked(1))), 1); }), 2);
+  // In a job it helps, which needs memory, too.
+  for (int n = 0; n < 40; ++n) {
+    JobPool one{{.concurrency = 1}};
+    EXPECT_TRUE(one.submit([n] {
+                     const Scope scope{text, "the job's"};
+                     try {
+                       allocations.arm(n);
+                       sync_wait(counts(Tracked(1)));
+                     } catch (const std::bad_alloc&) {
+                     }
+                     allocations.disarm();
+                     return text.get() == "the job's" && Tracked::alive() == 0;
+                   })
+                    .get())
+        << "failure " << n;
+  }
+}
+
+template <typename Awaitable>
+Manual awaits(Awaitable make, std::exception_ptr& error) {
+  const Scope scope{text, "mine"};
+  try {
+    co_await make();
+  } catch (...) {
+    error = std::current_exception();
+  }
+}
+
+// J84: a coroutine of another kind can go on, in its context, where it could not be suspended.
+TEST_F(WithoutMemory, AwaitingHappensOrThrows) {
+  const auto await = [](auto make) {
+    return [make] {
+      std::exception_ptr error;
+      Manual coroutine = awaits(make, error);
+      coroutine.resume();
+      allocations.disarm();
+      taskctx::default_pool().drain();
+      EXPECT_TRUE(coroutine.done());
+      if (error != nullptr) {
+        std::rethrow_exception(error);
+      }
+    };
+  };
+  EXPECT_GE(fail_each(0, await([] { return taskctx::yield(); })), 2);
+  EXPECT_GE(fail_each(0, await([] { return taskctx::sleep_for(absl::Microseconds(1)); })), 2);
+  EXPECT_GE(fail_each(0, await([this] { return pool.schedule(); })), 2);
+  EXPECT_GE(fail_each(1, await([] { return counts(Tracked(1)); })), 2);
+}
+
+taskctx::Generator<int> generates() {
+  const Scope scope{number, 1, text, "the generator's"};
+  co_yield number.get();
+  co_yield number.get();
+}
+
+// J84
+TEST_F(WithoutMemory, GeneratorsThrowAndCanBeDestroyed) {
+  EXPECT_GE(fail_each(0,
+                      [] {
+                        const Scope scope{number, 5};
+                        for (const int value : generates()) {
+                          EXPECT_EQ(value, 1);
+                        }
+                      }),
+            3);
+}
+
+}  // namespace
