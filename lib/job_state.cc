@@ -183,7 +183,7 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   if (Node* const last = gone.detach(); drop_ref(last)) [[unlikely]] {
     // Values end here that nobody else has: their destructors are still the job's code.
     const Installed context(&empty_node, Origin::job(this));
-    core->apart([last] { destroy(last); });
+    core->apart([last] { internal::destroy(last); });
   }
   // Releases the result to those who acquire it in is_done() and wait().
   const std::uint32_t before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
