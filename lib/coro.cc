@@ -71,10 +71,13 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
                          PoolCore* elsewhere) {
   Flow* const home = flow != nullptr ? flow->home() : nullptr;
   JobState* const job = home != nullptr ? home->job() : nullptr;
-  if (job != nullptr && job->take_interrupt()) {
-    to_wake_ = job;
-    is_interrupted_ = true;
-    return false;
+  if (job != nullptr && job->is_interrupted()) [[unlikely]] {
+    job->pool()->check_not_forked("suspend job", job->name());
+    if (job->take_interrupt()) {
+      to_wake_ = job;
+      is_interrupted_ = true;
+      return false;
+    }
   }
   try {
     if (job == nullptr || (pool != nullptr && pool != job->pool())) {
@@ -86,6 +89,9 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
       return true;
     }
     const bool has_awaited = awaited() != nullptr;
+    if (awaited() == job) [[unlikely]] {
+      job->throw_waits_for_itself();
+    }
     to_wake_ = job;
     home->set_next(*flow, handle, this);
     start();
@@ -110,14 +116,13 @@ void Suspension::throw_interrupted() {
 
 // Only a ResumeTask can be meant: a job ends its coroutine itself.
 void Suspension::give_up_slowly() noexcept {
-  (void)withdraw();
+  to_wake_->pool()->locked(to_wake_, [this] { (void)withdraw(); });  // As cancel() does: see fork.
   static_cast<ResumeTask*>(std::exchange(to_wake_, nullptr))->give_up();
 }
 
 void Sleep::start() {
-  if (!Timer::get().add(*this)) {
-    throw std::bad_alloc();
-  }
+  prepare();
+  Timer::get().add(*this);
 }
 
 }  // namespace internal

@@ -19,6 +19,7 @@
 #include "taskctx/internal/parking.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/internal/pool_registry.h"
+#include "taskctx/job_errors.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -29,21 +30,27 @@ struct Spot {
   std::mutex mutex;
   std::condition_variable changed;
 };
-
-// Never destroyed: threads may wait until the very end of the program.
-Spot& spot_of(const JobState* job) {
-  static auto& spots = *new std::array<Spot, 64>;
-  return spots[(reinterpret_cast<std::uintptr_t>(job) >> 6) % spots.size()];
-}
-
 struct HelpersSpot : Spot {
   std::uint64_t news = 0;  // Guarded by mutex: counts what may have given somebody work.
 };
+struct Spots {
+  std::array<Spot, 64> of_jobs;
+  HelpersSpot of_helpers;
+};
 
-HelpersSpot& helpers_spot() {
-  static auto& spot = *new HelpersSpot;
-  return spot;
+// Never destroyed: threads may wait until the very end of the program. Needs no memory.
+Spots& all_spots() noexcept {
+  alignas(Spots) static std::byte place[sizeof(Spots)];
+  static auto* const spots = ::new (static_cast<void*>(place)) Spots;
+  return *spots;
 }
+
+Spot& spot_of(const JobState* job) noexcept {
+  auto& spots = all_spots().of_jobs;
+  return spots[(reinterpret_cast<std::uintptr_t>(job) >> 6) % spots.size()];
+}
+
+HelpersSpot& helpers_spot() noexcept { return all_spots().of_helpers; }
 
 }  // namespace
 
@@ -76,6 +83,31 @@ void unpark_all_helpers() noexcept {
   spot.changed.notify_all();
 }
 
+void lock_spots() noexcept {
+  Spots& spots = all_spots();
+  spots.of_helpers.mutex.lock();
+  for (Spot& spot : spots.of_jobs) {
+    spot.mutex.lock();
+  }
+}
+
+void unlock_spots(bool is_child) noexcept {
+  Spots& spots = all_spots();
+  const auto unlock = [is_child](Spot& spot) {
+    if (is_child) {
+      renew(spot.changed);
+    }
+    spot.mutex.unlock();
+  };
+  for (Spot& spot : spots.of_jobs) {
+    unlock(spot);
+  }
+  unlock(spots.of_helpers);
+  if (is_child) {
+    parked_helpers.store(0, std::memory_order_relaxed);
+  }
+}
+
 bool JobState::block(Deadline deadline) {
   const BlockedThread blocked;
   if (!deadline.is_never()) {
@@ -94,17 +126,29 @@ bool JobState::block(Deadline deadline) {
 
 bool JobState::wait_slowly(Deadline deadline) {
   pool()->check_not_forked("wait for job", name());
+  if (current_activation()->origin.job() == this) {
+    throw_waits_for_itself();
+  }
   if (Executor* const here = current_activation()->origin.executor(); here != nullptr) {
     help(*this, static_cast<PoolCore*>(here), deadline);
+    if (is_done()) {
+      return true;
+    }
+    pool()->check_not_forked("wait for job", name());  // What we have run may have forked.
   }
   return block(deadline);
+}
+
+void JobState::throw_waits_for_itself() const {
+  throw JobError("cannot wait for job" + quoted_name() + ": it would wait for itself");
 }
 
 // Helps one waiting thread. Needs memory to look behind the target; where there is none, it looks
 // again a little later.
 class Helper final : private Missing {
  public:
-  Helper(JobState& target, PoolCore* here) noexcept : target_(target), here_(here) {}
+  Helper(JobState& target, PoolCore* here, const Workplace* waiter) noexcept
+      : target_(target), here_(here), waiter_(waiter) {}
   Helper(const Helper&) = delete;
   Helper& operator=(const Helper&) = delete;
   ~Helper() {
@@ -122,6 +166,9 @@ class Helper final : private Missing {
       }
       if (found == PoolCore::Found::begun) {
         PoolCore::perform_apart(&target_);  // Once more if it is a bulk.
+        if (target_.pool()->is_forked()) [[unlikely]] {
+          return;
+        }
       } else {
         return help_what_it_waits_for(deadline);
       }
@@ -132,6 +179,7 @@ class Helper final : private Missing {
   struct Step {
     HeldJob job;
     bool is_expanded = false;
+    bool is_needed = true;  // The target can't go on without its end.
   };
 
   void help_what_it_waits_for(Deadline deadline) {
@@ -145,9 +193,15 @@ class Helper final : private Missing {
         const std::lock_guard lock(spot.mutex);
         news = spot.news;
       }
+      if (target_.pool()->is_forked()) {
+        return;
+      }
       lacks_memory_ = false;
       if (run_something()) {
         continue;
+      }
+      if (is_circle_) {
+        target_.throw_waits_for_itself();
       }
       if (!is_waiting_ && !lacks_memory_) {
         return;  // Done, or somebody else runs it.
@@ -174,16 +228,21 @@ class Helper final : private Missing {
   // of continuations may be long.
   bool run_something() noexcept {
     bool has_run = false;
+    is_circle_ = false;
     try {
       std::unordered_set<const JobState*> seen{&target_};
       std::vector<Step> path;
       path.push_back({HeldJob(&target_)});
       while (!path.empty()) {
         JobState* const job = path.back().job.get();
+        is_needed_ = path.back().is_needed;
         const PoolCore::Found found = look(job);
         if (found == PoolCore::Found::begun) {
           PoolCore::perform_apart(job);
           has_run = true;
+          if (target_.pool()->is_forked()) {
+            break;
+          }
           continue;  // Once more, if it is a bulk.
         }
         is_waiting_ = found == PoolCore::Found::missing;
@@ -191,7 +250,7 @@ class Helper final : private Missing {
           path.back().is_expanded = true;
           for (HeldJob& other : missing_) {
             if (!other->is_done() && seen.insert(other.get()).second) {
-              path.push_back({std::move(other)});
+              path.push_back({std::move(other), false, is_needed_});
             }
           }
           missing_.clear();
@@ -217,7 +276,9 @@ class Helper final : private Missing {
       missing_.reserve(missing_.size() + left_out_);  // Not with the lock.
     }
   }
-  void add(JobState* job, bool /*is_choice*/) noexcept override {
+  void add(JobState* job, bool is_choice) noexcept override {
+    is_needed_ = is_needed_ && !is_choice;
+    is_circle_ = is_circle_ || (is_needed_ && job == waiter_);
     if (missing_.size() < missing_.capacity()) {
       missing_.emplace_back(job);
     } else {
@@ -225,6 +286,8 @@ class Helper final : private Missing {
     }
   }
 
+  bool is_needed_ = true;   // While a job is looked at: the target can't go on without that.
+  bool is_circle_ = false;  // The target waits for the waiter.
   bool is_parked_ = false;
   bool is_waiting_ = false;    // After run_something(): the target, which it looked at last.
   bool lacks_memory_ = false;  // It did not look at all.
@@ -232,12 +295,14 @@ class Helper final : private Missing {
   std::size_t left_out_ = 0;
   JobState& target_;
   PoolCore* const here_;
+  const Workplace* const waiter_;  // The job that waits, if it is known.
 };
 
 void help(JobState& target, PoolCore* here, Deadline deadline) {
+  const Workplace* const waiter = current_activation()->origin.job();
   // The ends of other jobs see nothing of the one that waits here.
   const Installed at_work(&empty_node, Origin::pool(here));
-  Helper(target, here).help(deadline);
+  Helper(target, here, waiter).help(deadline);
 }
 
 }  // namespace internal

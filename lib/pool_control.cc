@@ -82,12 +82,6 @@ void PoolCore::refuse(const char* verb, std::string_view name) const {
                             : ": the pool was shut down"));
 }
 
-void PoolCore::check_not_forked(const char* what, std::string_view name) const {
-  if ((flags_.load(std::memory_order_relaxed) & kForked) != 0) [[unlikely]] {
-    refuse(what, name);
-  }
-}
-
 bool PoolCore::take_room() noexcept {
   if (counted_.fetch_add(1, std::memory_order_seq_cst) < capacity_) {
     return true;
@@ -147,10 +141,12 @@ void PoolCore::admit(Admission& admission, const JobOptions* options) {
 
 JobPoolStats PoolCore::stats() const {
   JobPoolStats stats;
-  using Control = oneapi::tbb::global_control;
-  const std::size_t allowed = Control::active_value(Control::max_allowed_parallelism);
-  stats.threads = static_cast<int>(
-      std::min(static_cast<std::size_t>(concurrency_), std::max<std::size_t>(allowed, 2) - 1));
+  if (!is_forked()) {  // Or else another thread may have had oneTBB's lock, and there is none.
+    using Control = oneapi::tbb::global_control;
+    const std::size_t allowed = Control::active_value(Control::max_allowed_parallelism);
+    stats.threads = static_cast<int>(
+        std::min(static_cast<std::size_t>(concurrency_), std::max<std::size_t>(allowed, 2) - 1));
+  }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[i];
     const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
@@ -239,17 +235,46 @@ std::vector<UnfinishedJob> PoolCore::shutdown(Deadline deadline) {
   flags_.fetch_or(kClosed, std::memory_order_seq_cst);
   { const std::lock_guard lock(mutex_); }
   changed_.notify_all();  // Who waits for room gets an error.
-  std::vector<UnfinishedJob> unfinished;
   if (wait_until_quiet(deadline)) {
-    return unfinished;
+    return {};
   }
-  for (HeldJob& job : unended_jobs()) {
-    const bool was_queued = job->cancel();
-    if (was_queued || !job->is_done()) {
-      unfinished.push_back({job->id(), std::string(job->name()), !was_queued});
+  const std::vector<HeldJob> jobs = unended_jobs();
+  std::vector<UnfinishedJob> unfinished;
+  unfinished.reserve(jobs.size());
+  for (const HeldJob& job : jobs) {  // What needs memory comes before the first is cancelled.
+    unfinished.push_back({job->id(), std::string(job->name()), /*has_begun=*/true});
+  }
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    unfinished[i].has_begun = !jobs[i]->cancel();
+    if (!unfinished[i].has_begun || !jobs[i]->is_done()) {
+      std::swap(unfinished[kept++], unfinished[i]);
     }
   }
+  unfinished.resize(kept);
   return unfinished;
+}
+
+void PoolCore::refuse_entered(JobState* job) {
+  struct Release {
+    ~Release() { job->release(); }
+    JobState* job;
+  };
+  const Release release{job};  // Behind the name's last use, whether there is memory for it or not.
+  refuse("submit job", job->name());
+}
+
+void PoolCore::enter_waiting(JobState* job) {
+  Lane& lane = lane_of(job);
+  {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    if (count_submitted(lane)) {
+      job->stage_ = Stage::waiting;
+      lane.waiting.push_back(job);
+      return;
+    }
+  }
+  refuse_entered(job);
 }
 
 void PoolCore::enter_running(JobState* job) {
@@ -257,6 +282,7 @@ void PoolCore::enter_running(JobState* job) {
   {
     const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
     if (count_submitted(lane)) {
+      job->bits_.fetch_or(JobState::kCall, std::memory_order_relaxed);
       push_running(lane, job);
       return;
     }
@@ -317,7 +343,8 @@ void PoolCore::close() noexcept {
     return;  // Nothing of it can end here, nor be freed.
   }
   if (is_at_work_here()) {
-    report_misuse("cannot destroy pool: one of its own jobs would wait for itself", {});
+    // Not as a mistake that aborts: it may be that the job ends the program.
+    report_loss("cannot destroy pool: one of its own jobs would wait for itself");
     quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
     {
       const std::lock_guard lock(mutex_);
@@ -333,9 +360,13 @@ void PoolCore::close() noexcept {
 }
 
 void PoolCore::finalize() noexcept {
+  if (is_forked()) {
+    return;  // As close() says.
+  }
   while (enqueuing_.load(std::memory_order_seq_cst) != 0) {
     std::this_thread::yield();
   }
+  own_arena_.terminate();  // Not with the last handle: that may be dropped in a forked process.
   PoolRegistry::get().remove(this, users_arena_ == nullptr ? concurrency_ : 0);
   release();
 }

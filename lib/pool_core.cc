@@ -80,12 +80,22 @@ oneapi::tbb::task_arena::priority priority_of(JobPriority priority) {
 
 int threads_of(const JobPoolOptions& options, oneapi::tbb::task_arena* arena) {
   if (arena != nullptr) {
-    return arena->max_concurrency();
+    return workers_of(*arena);
   }
   return options.concurrency != 0 ? options.concurrency : oneapi::tbb::info::default_concurrency();
 }
 
 }  // namespace
+
+int workers_of(const oneapi::tbb::task_arena& arena) noexcept {
+  struct Arena : oneapi::tbb::task_arena {
+    static int reserved(const oneapi::tbb::task_arena& arena) noexcept {
+      return static_cast<int>(arena.*(&Arena::my_num_reserved_slots));
+    }
+  };
+  const int slots = arena.max_concurrency();
+  return slots == 1 ? 1 : slots - Arena::reserved(arena);  // Of one slot oneTBB makes two.
+}
 
 PoolCore::PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena)
     : flags_(options.queue_capacity != 0 ? kBounded : 0),
@@ -103,8 +113,14 @@ PoolCore::PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena)
       name_(std::move(options.name)),
       when_full_(options.when_full),
       capacity_(options.queue_capacity) {
-  PoolRegistry::get().add(this, users_arena_ == nullptr ? concurrency_ : 0);
-  PoolCore::arena().initialize();
+  const int threads = users_arena_ == nullptr ? concurrency_ : 0;
+  PoolRegistry::get().add(this, threads);
+  try {
+    PoolCore::arena().initialize();
+  } catch (...) {
+    PoolRegistry::get().remove(this, threads);
+    throw;
+  }
 }
 
 PoolCore::~PoolCore() = default;
@@ -175,12 +191,6 @@ void PoolCore::enter(JobState* job, Admission& admission) {
   }
 }
 
-void PoolCore::refuse_entered(JobState* job) {
-  const HeldJob held(job);  // For its name, also if there is no memory for the words.
-  job->release();
-  refuse("submit job", job->name());
-}
-
 void PoolCore::enter_or_end(JobState* job) noexcept {
   const HeldJob held(job);
   bool is_entering = false;
@@ -203,19 +213,6 @@ void PoolCore::enter_or_end(JobState* job) noexcept {
     job->end_without_result(JobState::kFailed, std::current_exception());
     job->retire();
   }
-}
-
-void PoolCore::enter_waiting(JobState* job) {
-  Lane& lane = lane_of(job);
-  {
-    const Lock lock(lane.mutex);
-    if (count_submitted(lane)) {
-      job->stage_ = Stage::waiting;
-      lane.waiting.push_back(job);
-      return;
-    }
-  }
-  refuse_entered(job);
 }
 
 void PoolCore::make_ready(JobState* job) noexcept {
@@ -341,8 +338,8 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
   bool runs_here = false;
   if (!enqueue_shell(*turn)) {
     // No memory. Another shell runs what is queued, if there is one; or else we do.
-    runs_here =
-        shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && has_queued() && count_shell();
+    runs_here = shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !is_forked() &&
+                has_queued() && count_shell();
     if (!runs_here) {
       release();
     }
@@ -356,7 +353,7 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
 // The arena may be gone as soon as the pool is closed, so finalize() waits for those who are
 // counted in enqueuing_: either it sees us there, or we see that the pool is closed.
 bool PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
-  if ((flags_.load(std::memory_order_seq_cst) & kFinal) != 0) {
+  if ((flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) != 0) {
     return false;
   }
   try {
@@ -447,6 +444,9 @@ bool PoolCore::run_jobs(std::uint32_t turn) noexcept {
   while (true) {
     JobState* const job = pop(turn);
     if (job == nullptr) {
+      if (is_forked()) [[unlikely]] {
+        leave_child();
+      }
       shells_.fetch_sub(1, std::memory_order_acq_rel);
       if (!has_queued() || !count_shell()) {
         return true;

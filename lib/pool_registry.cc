@@ -2,20 +2,28 @@
 
 #include "taskctx/internal/pool_registry.h"
 
+#include <dlfcn.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/info.h>
 #include <oneapi/tbb/task.h>
+#include <oneapi/tbb/task_arena.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
 
-#include "taskctx/errors.h"
+#include "taskctx/internal/accountant.h"
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/parking.h"
 #include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/timer.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_pool.h"
 
@@ -31,12 +39,50 @@ PoolRegistry& PoolRegistry::get() {
 // The handlers come with the first pool: so pools with static storage are destroyed before the one
 // for the program's end runs.
 PoolRegistry::PoolRegistry() {
-  pthread_atfork([] { get().mutex_.lock(); }, [] { get().mutex_.unlock(); },
-                 [] {
-                   get().mark_forked();
-                   get().mutex_.unlock();
-                 });
-  (void)std::atexit([] { get().report_what_is_lost(); });
+  pthread_atfork([] { get().lock_all(); }, [] { get().unlock_all(/*is_child=*/false); },
+                 [] { get().unlock_all(/*is_child=*/true); });
+  on_exit([](int status, void*) { get().end_program(status); }, nullptr);
+}
+
+// Takes all locks of the pools, so that a child finds nothing half done. The order is that in which
+// they are nested elsewhere: accounts and the pools' own, helpers', lanes (of one pool at a time),
+// timer; and no code of the user's runs with any of them. Locks of the context's own are never held
+// by who takes one of these.
+void PoolRegistry::lock_all() noexcept {
+  mutex_.lock();
+  for_each_account([](Accountant& account) { account.lock(); });
+  for (PoolCore* core : cores_) {
+    core->lock();
+  }
+  for (PoolCore* core : cores_) {
+    core->lock_lanes();
+  }
+  Timer::get().lock();
+  lock_spots();
+}
+
+void PoolRegistry::unlock_all(bool is_child) noexcept {
+  unlock_spots(is_child);
+  Timer::get().unlock(is_child);
+  for (PoolCore* core : cores_) {
+    core->unlock(is_child);
+  }
+  for_each_account([](Accountant& account) { account.unlock(); });
+  is_forked_ = is_forked_ || (is_child && has_had_pools_);
+  mutex_.unlock();
+}
+
+// Several pools may share one.
+template <typename F>
+void PoolRegistry::for_each_account(F visit) noexcept {
+  for (auto core = cores_.begin(); core != cores_.end(); ++core) {
+    Accountant* const account = (*core)->accountant();
+    if (account != nullptr && std::none_of(cores_.begin(), core, [account](PoolCore* other) {
+          return other->accountant() == account;
+        })) {
+      visit(*account);
+    }
+  }
 }
 
 void PoolRegistry::add(PoolCore* core, int threads) {
@@ -47,13 +93,19 @@ void PoolRegistry::add(PoolCore* core, int threads) {
         "threads here; call exec after fork");
   }
   cores_.push_back(core);
-  change_limit(threads, 0);
+  has_had_pools_ = true;
+  try {
+    change_limit(threads, 0);
+  } catch (...) {
+    cores_.pop_back();
+    throw;
+  }
 }
 
 void PoolRegistry::remove(PoolCore* core, int threads) noexcept {
   const std::lock_guard lock(mutex_);
   cores_.erase(std::find(cores_.begin(), cores_.end(), core));
-  change_limit(-threads, 0);
+  change_limit_if_possible(-threads, 0);
 }
 
 // oneTBB has one limit of threads for the whole process, by default the number of cores, and takes
@@ -78,10 +130,15 @@ void PoolRegistry::change_limit(int threads, int blocked) {
 
 void PoolRegistry::count_blocked(int threads) noexcept {
   const std::lock_guard lock(mutex_);
+  change_limit_if_possible(0, threads);
+}
+
+void PoolRegistry::change_limit_if_possible(int threads, int blocked) noexcept {
   try {
-    change_limit(0, threads);
+    change_limit(threads, blocked);
   } catch (...) {  // No memory: the limit stays as it is.
-    blocked_ += threads;
+    threads_ += threads;
+    blocked_ += blocked;
   }
 }
 
@@ -98,29 +155,79 @@ BlockedThread::~BlockedThread() {
   }
 }
 
-void PoolRegistry::mark_forked() noexcept {
-  is_forked_ = !cores_.empty() || is_forked_;
-  for (PoolCore* core : cores_) {
-    core->flags_.fetch_or(PoolCore::kForked, std::memory_order_relaxed);
+namespace {
+
+// Tells whether this thread is at work for a pool, or is one of oneTBB's.
+bool is_at_work() noexcept {
+  return current_activation()->origin.executor() != nullptr ||
+         (gettid() != getpid() && oneapi::tbb::this_task_arena::current_thread_index() !=
+                                      oneapi::tbb::task_arena::not_initialized);
+}
+
+// oneTBB crashes where one of its threads ends the program, and may hang in a forked process, as
+// soon as its own static objects are destroyed. If it is a library of its own, that is after ours,
+// which is after all of the program's.
+std::atomic<int> status_before_onetbbs_end{-1};
+
+void end_at_once(int status) noexcept {
+  (void)std::fflush(nullptr);
+  _exit(status);
+}
+
+[[gnu::destructor]] void end_before_onetbb() {
+  if (const int status = status_before_onetbbs_end.load(); status >= 0) {
+    end_at_once(status);
   }
 }
 
-void PoolRegistry::report_what_is_lost() noexcept {
+bool is_onetbb_a_library_of_its_own() noexcept {
+  Dl_info onetbb;
+  Dl_info ours;
+  const void* const symbol = dlsym(RTLD_DEFAULT, "TBB_runtime_version");
+  return symbol != nullptr && dladdr(symbol, &onetbb) != 0 &&
+         dladdr(&status_before_onetbbs_end, &ours) != 0 && onetbb.dli_fbase != ours.dli_fbase;
+}
+
+void end_without_onetbb(int status) noexcept {
+  if (!is_onetbb_a_library_of_its_own()) {
+    end_at_once(status);
+  }
+  status_before_onetbbs_end = status & 0xff;
+}
+
+}  // namespace
+
+// What waits for this thread never ends: so only a thread that is at work nowhere waits for the
+// default pool.
+void PoolRegistry::end_program(int status) noexcept {
   if (is_forked_) {
+    end_without_onetbb(status);
     return;
   }
-  if (JobPool* pool = existing_default_pool(); pool != nullptr) {
-    (void)pool->drain();
+  const bool is_busy = is_at_work();
+  if (JobPool* pool = existing_default_pool(); pool != nullptr && !is_busy) {
+    JobPoolAccess::core(*pool)->drain_at_exit();
   }
-  const std::lock_guard lock(mutex_);
-  for (const PoolCore* core : cores_) {
-    const JobPoolStats stats = core->stats();
-    const std::size_t lost = stats.queued + stats.waiting + stats.running;
-    if (lost != 0) {
-      report_misuse("cannot finish " + std::to_string(lost) + " jobs of pool '" + core->name() +
-                        "': the program ends, and nobody has destroyed the pool",
-                    {});
+  report_what_is_lost();
+  if (is_busy && gettid() != getpid()) {
+    end_without_onetbb(status);
+  }
+}
+
+// Nobody's code runs with the mutex.
+void PoolRegistry::report_what_is_lost() noexcept {
+  for (std::size_t i = 0;; ++i) {
+    PoolCore* core = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      if (i >= cores_.size()) {
+        return;
+      }
+      core = cores_[i];
+      (void)core->add_ref();
     }
+    core->report_what_is_lost();
+    core->release();
   }
 }
 
@@ -141,12 +248,16 @@ JobPool* existing_default_pool() noexcept {
 }  // namespace internal
 
 // Never destroyed, as code that runs at the program's end may use it: the registry waits for it.
+// Several threads may make one, and all but the first to be ready is dropped: without a lock that
+// would be held for long, and for ever in a process that is forked meanwhile.
 JobPool& default_pool() {
-  static auto* const pool = [] {
-    auto* const made = new JobPool(JobPoolOptions{.name = "default"});
-    the_default_pool.store(made, std::memory_order_release);
-    return made;
-  }();
+  JobPool* pool = the_default_pool.load(std::memory_order_acquire);
+  if (pool == nullptr) {
+    auto made = std::make_unique<JobPool>(JobPoolOptions{.name = "default"});
+    if (the_default_pool.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel)) {
+      pool = made.release();
+    }
+  }
   return *pool;
 }
 

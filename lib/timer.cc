@@ -5,52 +5,84 @@
 #include <pthread.h>
 
 #include <csignal>
+#include <cstddef>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/parking.h"
+#include "taskctx/job_errors.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
 // Never destroyed: the thread uses it until the very end of the program.
-Timer& Timer::get() {
-  static auto* const timer = new Timer;
+Timer& Timer::get() noexcept {
+  alignas(Timer) static std::byte place[sizeof(Timer)];
+  static auto* const timer = ::new (static_cast<void*>(place)) Timer;
   return *timer;
 }
 
-bool Timer::add(TimerEntry& entry) noexcept {
-  try {
-    const std::lock_guard lock(mutex_);
-    if (!has_thread_) {
-      // The program's signals are not for this thread: it inherits that they are blocked.
-      sigset_t all;
-      sigset_t before;
-      sigfillset(&all);
-      pthread_sigmask(SIG_SETMASK, &all, &before);
-      try {
-        std::thread([this] { run(); }).detach();
-        has_thread_ = true;
-      } catch (...) {
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-      }
-      pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    }
-    if (entry.is_settled_) {
-      return true;
-    }
-    TimerEntry::Entries& entries = entries_of(entry.due_.clock());
-    entry.place_ = entries.emplace(entry.due_.nanoseconds(), &entry);
-    entry.is_set_ = true;
-    if (entry.place_ == entries.begin()) {
-      changed_.notify_one();
-    }
-    return true;
-  } catch (...) {
-    return false;
+void TimerEntry::prepare() {
+  Entries entries;
+  entries.emplace(due_.nanoseconds(), this);
+  node_ = entries.extract(entries.begin());
+  Timer::get().start();
+}
+
+void Timer::start() {
+  const std::lock_guard lock(mutex_);
+  if (is_forked_) {
+    throw JobError("cannot wait for a time: this process was forked; call exec after fork");
+  }
+  if (has_thread_) {
+    return;
+  }
+  // The program's signals are not for this thread: it inherits that they are blocked.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  const int error = pthread_create(
+      &thread, nullptr,
+      [](void* timer) -> void* {
+        static_cast<Timer*>(timer)->run();
+        return nullptr;
+      },
+      this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    throw std::system_error(error, std::generic_category(), "cannot start thread of timer");
+  }
+  pthread_detach(thread);
+  has_thread_ = true;
+}
+
+void Timer::unlock(bool is_child) noexcept {
+  if (is_child) {
+    renew(changed_);
+    renew(has_fired_);
+    firing_ = nullptr;
+    is_forked_ = has_thread_;
+  }
+  mutex_.unlock();
+}
+
+void Timer::add(TimerEntry& entry) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (entry.is_settled_) {
+    return;
+  }
+  TimerEntry::Entries& entries = entries_of(entry.due_.clock());
+  entry.place_ = entries.insert(std::move(entry.node_));
+  entry.is_set_ = true;
+  if (entry.place_ == entries.begin()) {
+    changed_.notify_one();
   }
 }
 
@@ -59,7 +91,7 @@ bool Timer::remove(TimerEntry& entry) noexcept {
   if (!entry.is_set_) {
     return false;
   }
-  entries_of(entry.due_.clock()).erase(entry.place_);
+  entry.node_ = entries_of(entry.due_.clock()).extract(entry.place_);
   entry.is_set_ = false;
   return true;
 }
@@ -68,7 +100,7 @@ void Timer::settle(TimerEntry& entry) noexcept {
   std::unique_lock lock(mutex_);
   entry.is_settled_ = true;
   if (entry.is_set_) {
-    entries_of(entry.due_.clock()).erase(entry.place_);
+    entry.node_ = entries_of(entry.due_.clock()).extract(entry.place_);
     entry.is_set_ = false;
   }
   // Without memory for a shell, the timer's thread runs a job within fire(); see PoolCore.
@@ -89,7 +121,7 @@ void Timer::run() noexcept {
       }
       TimerEntry& entry = *entries.begin()->second;
       if (entry.due_.has_passed()) {
-        entries.erase(entries.begin());
+        entry.node_ = entries.extract(entries.begin());
         entry.is_set_ = false;
         firing_ = &entry;
         lock.unlock();

@@ -93,6 +93,9 @@ class Attribution {
       }
     }
 
+    void lock() noexcept override { mutex.lock(); }
+    void unlock() noexcept override { mutex.unlock(); }
+
     const ContextVar<T>& variable;
     std::mutex mutex;
     Totals totals;

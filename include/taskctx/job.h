@@ -16,7 +16,8 @@
 //           was handled. (So a failed job whose only handle is in what its context holds is kept by
 //           that, and its error with it.)
 // Errors:   JobError where there is no job: the handle is empty, or its result was taken; and where
-//           waiting would never end, in a forked process. JobCancelled out of get().
+//           waiting would never end: in a forked process, and in the job itself, for itself or, if
+//           the thread is blocked, for what waits for it. JobCancelled out of get().
 
 #ifndef TASKCTX_JOB_H_
 #define TASKCTX_JOB_H_
@@ -95,11 +96,10 @@ auto then(Parent& parent, const JobOptions* options, F&& function) {
   using Next = std::invoke_result_t<Call, std::decay_t<F>, Parent>;
   using Task = ThenTask<Next, Parent, std::decay_t<F>, Call>;
   PoolCore* const core = state_of(parent)->pool();
-  core->check_not_forked("continue job", state_of(parent)->name());
+  core->check_open("continue job", state_of(parent)->name());
   NodeRef context = core->context(options);
   auto extras = core->extras(options);
-  auto* const task =
-      new Task(core, std::move(context), std::move(parent), std::forward<F>(function));
+  auto* const task = new Task(core, std::move(context), std::forward<F>(function));
   JobRef<JobResult<Next>> handle(task);
   task->describe(std::move(extras));
   task->start(parent);

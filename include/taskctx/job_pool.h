@@ -106,14 +106,17 @@ struct JobPoolAccess;
 class JobPool : private internal::JobRefusals {
  public:
   // Starts a pool. Its threads are oneTBB's and come with the first jobs. Throws
-  // std::invalid_argument if `concurrency` is negative.
+  // std::invalid_argument, which names the option, if `concurrency` is negative or above 65,535,
+  // which is oneTBB's limit; std::bad_alloc; JobError in a forked process.
   //
   //   taskctx::JobPool pool{{.concurrency = 8, .queue_capacity = 10'000}};
   explicit JobPool(JobPoolOptions options = {});
 
   // Starts a pool over an arena of yours, with its threads, constraints and priority; the pool does
-  // not change oneTBB's limit of threads. The arena must outlive the pool. Throws
-  // std::invalid_argument if `concurrency` or `priority` is given as well.
+  // not change oneTBB's limit of threads. The arena must outlive the pool. It is initialised, if it
+  // was not; slots that are reserved for threads which enter it run no jobs. Throws
+  // std::invalid_argument if all are reserved (but of an arena of one slot, which has a thread all
+  // the same), and if `concurrency` or `priority` is given as well.
   //
   //   oneapi::tbb::task_arena arena{oneapi::tbb::task_arena::constraints{}.set_numa_id(0)};
   //   taskctx::JobPool pool{arena};
@@ -341,8 +344,8 @@ class JobPool : private internal::JobRefusals {
   auto start_delayed(Deadline due, const JobOptions* options, F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
     using Task = internal::DelayedTask<R, internal::CallOf<F, Args...>>;
-    core_->check_not_forked(
-        "submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
+    core_->check_open("submit job",
+                      options != nullptr ? std::string_view(options->name) : std::string_view());
     auto extras = core_->extras(options);
     auto* const task =
         new Task(core_, core_->context(options), due,
@@ -357,7 +360,10 @@ class JobPool : private internal::JobRefusals {
 };
 
 // Returns the process's own pool, with one thread per core; the first call makes it. It is never
-// destroyed: at the program's end it is drained. Thread-safe.
+// destroyed: at the program's end it is drained, if the thread that ends the program is at work in
+// no job, and as long as jobs go on to end: after five seconds without, what is left is reported to
+// the misuse handler, and lost. What other threads run by sync_wait() is not waited for.
+// Thread-safe.
 //
 //   taskctx::default_pool().post([] { refresh_cache(); });
 JobPool& default_pool();

@@ -11,7 +11,9 @@
 //           new one has that of the call.
 // Errors:   the first in the order of the arguments comes out of get(), when all have ended, or
 //           goes to the exception handler with the context of the job that threw it; the others are
-//           dropped. JobError where a handle is empty, or after the pool's shutdown.
+//           dropped. JobError where a handle is empty, or after the pool's shutdown;
+//           std::bad_alloc. The caller has all handles then, as they were, unless they came from a
+//           range that can be passed but once.
 
 #ifndef TASKCTX_WHEN_ALL_H_
 #define TASKCTX_WHEN_ALL_H_
@@ -91,21 +93,24 @@ struct JobVector {
   std::vector<Job<R>> jobs;
 };
 
-// Starts the job that waits for `count` children, or for one of them.
+// Starts the job that waits for `count` children, or for one of them. If that throws, the
+// children are still there.
 template <typename R, typename Children, typename F>
-Job<R> start_gather(PoolCore* core, Children children, std::size_t count, bool needs_all,
+Job<R> start_gather(PoolCore* core, Children& children, std::size_t count, bool needs_all,
                     F function) {
   using Task = GatherTask<R, Children, F>;
-  core->check_not_forked("wait for jobs", "");
+  core->check_open("wait for jobs", "");
   NodeRef context = core->context(nullptr);
   auto extras = core->extras(nullptr);
-  auto* const task = new Task(core, std::move(context), std::move(children), count, needs_all,
-                              std::move(function));
+  auto* const task = new Task(core, std::move(context), count, needs_all, std::move(function));
   JobRef<JobResult<R>> handle(task);
   task->describe(std::move(extras));
-  task->start();
+  task->start(children);
   return JobAccess::make<R>(std::move(handle));
 }
+
+template <typename Handle>
+using JobResultIn = decltype(std::declval<Handle&>().get());
 
 template <typename Jobs>
 concept RangeOfJobs = std::ranges::input_range<Jobs> &&
@@ -113,42 +118,69 @@ concept RangeOfJobs = std::ranges::input_range<Jobs> &&
   job.valid();
 };
 
-// Moves jobs out of a range. Throws JobError if one is empty; all handles are lost then.
-template <RangeOfJobs Jobs>
-auto take_jobs(Jobs&& jobs) {
-  std::vector<std::decay_t<decltype(plain(std::declval<std::ranges::range_value_t<Jobs>>()))>>
-      taken;
+// Calls `start` with the jobs of a range, and puts them back if that throws. Throws JobError if one
+// is empty. Of a range that can be passed but once, all handles are lost then.
+template <RangeOfJobs Jobs, typename Start>
+auto with_jobs(Jobs&& jobs, Start start) {
+  using R = JobResultIn<std::ranges::range_value_t<Jobs>>;
+  std::vector<Job<R>> taken;
+  if constexpr (std::ranges::forward_range<Jobs>) {
+    std::size_t count = 0;
+    for (auto& job : jobs) {
+      (void)JobAccess::state(job, "wait for");
+      ++count;
+    }
+    taken.reserve(count);
+  }
   for (auto& job : jobs) {
-    (void)JobAccess::state(job, "wait for");
+    if constexpr (!std::ranges::forward_range<Jobs>) {
+      (void)JobAccess::state(job, "wait for");
+    }
     taken.push_back(std::move(job));
   }
-  return taken;
+  JobVector<R> children{std::move(taken)};
+  try {
+    return start(children);
+  } catch (...) {
+    if constexpr (std::ranges::forward_range<Jobs>) {
+      auto back = children.jobs.begin();
+      for (auto& job : jobs) {
+        job = std::move(*back++);
+      }
+    }
+    throw;
+  }
 }
 
 }  // namespace internal
 
 // Returns a job that ends when all of `jobs` have ended, with a tuple of their results in order;
-// std::monostate stands for void. It runs in the pool of the first one. O(n), allocates twice.
+// std::monostate stands for void. It runs in the pool of the first one. O(n), allocates thrice.
 //
 //   auto both = taskctx::when_all(pool.submit(load_user), pool.submit(load_cart));
 //   auto page = both.then([](std::tuple<User, Cart> loaded) { return render(loaded); });
 template <typename First, typename... More>
 Job<std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>> when_all(
-    Job<First> first, Job<More>... more) {
+    Job<First>&& first, Job<More>&&... more) {
   using Result = std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>;
   using Children = internal::JobTuple<First, More...>;
   internal::PoolCore* const core = internal::JobAccess::state(first, "wait for").pool();
   ((void)internal::JobAccess::state(more, "wait for"), ...);
   constexpr std::size_t kCount = 1 + sizeof...(More);
-  return internal::start_gather<Result>(
-      core, Children{{std::move(first), std::move(more)...}}, kCount, /*needs_all=*/true,
-      [](Children children) {
-        return std::apply(
-            [](auto&... job) {
-              return Result{internal::take_element(job)...};  // Braces: from left to right.
-            },
-            children.jobs);
-      });
+  Children children{{std::move(first), std::move(more)...}};
+  try {
+    return internal::start_gather<Result>(
+        core, children, kCount, /*needs_all=*/true, [](Children ended) {
+          return std::apply(
+              [](auto&... job) {
+                return Result{internal::take_element(job)...};  // Braces: from left to right.
+              },
+              ended.jobs);
+        });
+  } catch (...) {
+    std::tie(first, more...) = std::move(children.jobs);
+    throw;
+  }
 }
 
 // Is that for jobs that must get a name before they are awaited (internal/unnamed.h), as this must.
@@ -165,31 +197,32 @@ requires(internal::kIsUnnamed<Jobs> || ...) auto when_all(Jobs&&... jobs) {
 //   std::vector<int> results = taskctx::when_all(std::move(jobs)).get();
 template <internal::RangeOfJobs Jobs>
 requires(!std::is_lvalue_reference_v<Jobs>) auto when_all(Jobs&& jobs) {
-  auto taken = internal::take_jobs(std::forward<Jobs>(jobs));
-  using R = decltype(taken.front().get());
+  using R = internal::JobResultIn<std::ranges::range_value_t<Jobs>>;
   static_assert(!std::is_reference_v<R>, "a vector can't hold references");
   using Result =
       std::conditional_t<std::is_void_v<R>, void, std::vector<internal::TupleElement<R>>>;
   using Children = internal::JobVector<R>;
-  const std::size_t count = taken.size();
-  internal::PoolCore* const core =
-      taken.empty() ? internal::JobPoolAccess::core(default_pool())
-                    : internal::JobAccess::state(taken.front(), "wait for").pool();
-  return internal::start_gather<Result>(core, Children{std::move(taken)}, count, /*needs_all=*/true,
-                                        [](Children children) -> Result {
-                                          if constexpr (std::is_void_v<R>) {
-                                            for (Job<R>& job : children.jobs) {
-                                              job.get();
+  return internal::with_jobs(std::forward<Jobs>(jobs), [](Children& children) {
+    const std::size_t count = children.jobs.size();
+    internal::PoolCore* const core =
+        count == 0 ? internal::JobPoolAccess::core(default_pool())
+                   : internal::JobAccess::state(children.jobs.front(), "wait for").pool();
+    return internal::start_gather<Result>(core, children, count, /*needs_all=*/true,
+                                          [](Children ended) -> Result {
+                                            if constexpr (std::is_void_v<R>) {
+                                              for (Job<R>& job : ended.jobs) {
+                                                job.get();
+                                              }
+                                            } else {
+                                              Result results;
+                                              results.reserve(ended.jobs.size());
+                                              for (Job<R>& job : ended.jobs) {
+                                                results.push_back(job.get());
+                                              }
+                                              return results;
                                             }
-                                          } else {
-                                            Result results;
-                                            results.reserve(children.jobs.size());
-                                            for (Job<R>& job : children.jobs) {
-                                              results.push_back(job.get());
-                                            }
-                                            return results;
-                                          }
-                                        });
+                                          });
+  });
 }
 
 // Waits for all jobs and returns their results: when_all(...).get(). In a job of the same pool what
@@ -209,22 +242,23 @@ decltype(auto) gather(Jobs&&... jobs) {
 //   for (const auto& job : first.jobs) if (job.valid()) job.cancel();
 template <internal::RangeOfJobs Jobs>
 requires(!std::is_lvalue_reference_v<Jobs>) auto when_any(Jobs&& jobs) {
-  auto taken = internal::take_jobs(std::forward<Jobs>(jobs));
-  using R = decltype(taken.front().get());
+  using R = internal::JobResultIn<std::ranges::range_value_t<Jobs>>;
   using Children = internal::JobVector<R>;
-  if (taken.empty()) {
-    internal::throw_no_job("wait for first of no");
-  }
-  const std::size_t count = taken.size();
-  internal::PoolCore* const core = internal::JobAccess::state(taken.front(), "wait for").pool();
-  return internal::start_gather<FirstJob<R>>(
-      core, Children{std::move(taken)}, count, /*needs_all=*/false, [](Children children) {
-        FirstJob<R> first{.index = 0, .jobs = std::move(children.jobs)};
-        while (!first.jobs[first.index].ready()) {
-          ++first.index;
-        }
-        return first;
-      });
+  return internal::with_jobs(std::forward<Jobs>(jobs), [](Children& children) {
+    if (children.jobs.empty()) {
+      internal::throw_no_job("wait for first of no");
+    }
+    internal::PoolCore* const core =
+        internal::JobAccess::state(children.jobs.front(), "wait for").pool();
+    return internal::start_gather<FirstJob<R>>(
+        core, children, children.jobs.size(), /*needs_all=*/false, [](Children ended) {
+          FirstJob<R> first{.index = 0, .jobs = std::move(ended.jobs)};
+          while (!first.jobs[first.index].ready()) {
+            ++first.index;
+          }
+          return first;
+        });
+  });
 }
 
 // Refused: handles that would be left behind empty.

@@ -27,6 +27,9 @@ class Accountant {
   // with `is_first` in the first. Called by any thread.
   virtual void record(Node* context, bool is_first, std::int64_t waited,
                       std::int64_t used) noexcept = 0;
+  // For a fork: so that the child finds nothing half done.
+  virtual void lock() noexcept = 0;
+  virtual void unlock() noexcept = 0;
 };
 
 // Returns the time now, in ns, for differences.

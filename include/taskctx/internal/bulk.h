@@ -55,11 +55,17 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
   template <typename TheRange, typename G>
   BulkTask(PoolCore* pool, NodeRef context, TheRange&& range, G&& function)
       : JobResult<Result>(pool, std::move(context), /*references=*/2, /*is_bulk=*/true),
-        range_(std::in_place, std::forward<TheRange>(range)),
-        function_(std::in_place, std::forward<G>(function)),
-        size_(static_cast<std::size_t>(std::ranges::size(*range_))) {
+        size_(static_cast<std::size_t>(std::ranges::size(range))) {
     if constexpr (!std::is_void_v<Element>) {
       results_ = std::make_unique<std::optional<Element>[]>(size_);
+    }
+    // What is copied comes first: that may throw, and must not find the other one moved.
+    if constexpr (std::is_lvalue_reference_v<TheRange>) {
+      range_.emplace(range);
+      function_.emplace(std::forward<G>(function));
+    } else {
+      function_.emplace(std::forward<G>(function));
+      range_.emplace(std::forward<TheRange>(range));
     }
     // A few visits for each thread, so that the last ones end together, but no more of them than
     // pay.

@@ -57,19 +57,20 @@ template <typename R, typename Parent, typename F, typename Call>
 class ThenTask final : public JobResult<R> {
  public:
   template <typename G>
-  ThenTask(PoolCore* pool, NodeRef context, Parent parent, G&& function)
+  ThenTask(PoolCore* pool, NodeRef context, G&& function)
       : JobResult<R>(pool, std::move(context), /*references=*/3),  // Handle, list, continuation.
-        parent_(std::move(parent)),
         function_(std::in_place, std::forward<G>(function)) {}
 
-  // Gives the job to its pool. Throws JobError if that was shut down; the caller still has the
-  // parent then.
+  // Takes the parent, and gives the job to its pool. Throws JobError if that was shut down; the
+  // caller still has the parent then.
   void start(Parent& parent) {
-    const HeldJob held(state_of(*parent_));  // Once we wait, shutdown() may cancel us.
+    const HeldJob held(state_of(parent));  // Once we wait, shutdown() may cancel us.
+    parent_.emplace(std::move(parent));
     try {
       this->pool()->enter_waiting(this);
     } catch (...) {
       parent = std::move(*parent_);
+      parent_.reset();
       this->release();  // The continuation's.
       throw;
     }
@@ -118,28 +119,31 @@ class ThenTask final : public JobResult<R> {
 template <typename R, typename Children, typename F>
 class GatherTask final : public JobResult<R> {
  public:
-  GatherTask(PoolCore* pool, NodeRef context, Children children, std::size_t count, bool needs_all,
-             F function)
+  GatherTask(PoolCore* pool, NodeRef context, std::size_t count, bool needs_all, F function)
       : JobResult<R>(pool, std::move(context), static_cast<std::uint32_t>(2 + count)),
-        children_(std::move(children)),
         function_(std::in_place, std::move(function)),
         missing_(needs_all ? count : 1),
         needs_all_(needs_all) {
     wakes_.reserve(count);
+    held_.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       wakes_.emplace_back(this);
     }
   }
 
-  void start() {
+  // Takes the children, and gives the job to its pool. Throws JobError if that was shut down; the
+  // caller still has the children then.
+  void start(Children& children) {
     // Once we wait, shutdown() may cancel us, and each continuation that fires may be the last: so
     // the children are held for the while.
-    std::vector<HeldJob> held;
-    held.reserve(wakes_.size());
-    for_each([&](JobState* child) { held.emplace_back(child); });
+    std::vector<HeldJob> held = std::move(held_);
+    children.visit([&](JobState* child) { held.emplace_back(child); });
+    children_.emplace(std::move(children));
     try {
       this->pool()->enter_waiting(this);
     } catch (...) {
+      children = std::move(*children_);
+      children_.reset();
       for (std::size_t i = 0; i < wakes_.size(); ++i) {
         this->release();
       }
@@ -223,6 +227,7 @@ class GatherTask final : public JobResult<R> {
       children_;  // Changed only while the job is not in the list of the waiting.
   std::optional<F> function_;
   std::vector<Counted> wakes_;
+  std::vector<HeldJob> held_;  // Room for start().
   std::atomic<std::size_t> missing_;
   const bool needs_all_;
 };
@@ -239,12 +244,15 @@ class DelayedTask final : public JobResult<R>, private TimerEntry {
         function_(std::in_place, std::forward<G>(function)) {}
 
   void start() {
+    try {
+      prepare();
+    } catch (...) {
+      this->release();  // The list's.
+      throw;
+    }
     const HeldJob held(this);
     this->pool()->enter_waiting(this);
-    if (!Timer::get().add(*this)) {  // No memory: there is no job.
-      this->cancel();
-      throw std::bad_alloc();
-    }
+    Timer::get().add(*this);
   }
 
  private:

@@ -108,6 +108,9 @@ class JobState : public Workplace, private Mortal {
   void wait() { (void)(is_done() || wait_slowly(Deadline())); }
   bool wait_until(Deadline deadline) { return is_done() || wait_slowly(deadline); }
 
+  // Throws the JobError that says so.
+  [[noreturn]] void throw_waits_for_itself() const;
+
   // Asks the job to end. Returns true if it was not begun, and never will be.
   bool cancel() noexcept;
 
@@ -202,6 +205,7 @@ class JobState : public Workplace, private Mortal {
   static constexpr std::uint32_t kBlocked = 512;       // Somebody waits on bits_.
   static constexpr std::uint32_t kRemoving = 1024;     // Somebody has the continuations.
   static constexpr std::uint32_t kInterrupted = 2048;  // Is to end where it next waits.
+  static constexpr std::uint32_t kCall = 4096;         // Its caller waits for it: sync_wait().
 
   // Says that the end of this job ends no other one, unless it has an error.
   void holds_nothing() noexcept { may_hold_ = false; }

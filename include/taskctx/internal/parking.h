@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
+#include <new>
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/job_state.h"
@@ -42,6 +44,15 @@ inline void unpark_helpers() noexcept {
     unpark_all_helpers();
   }
 }
+
+// Makes a condition variable anew: in a forked process, where those who wait on it are not.
+inline void renew(std::condition_variable& changed) noexcept {
+  ::new (static_cast<void*>(std::addressof(changed))) std::condition_variable;
+}
+
+// For a fork: so that the child finds nothing half done.
+void lock_spots() noexcept;
+void unlock_spots(bool is_child) noexcept;
 
 // Runs, on this thread, which is at work in the pool `here`, what nobody has begun of `target` and
 // of what it waits for. Returns when it is done, when somebody else runs it, or at `deadline`.

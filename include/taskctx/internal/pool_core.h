@@ -74,6 +74,13 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+// Tells the misuse handler of something that could not be helped, and shall not abort.
+void report_loss(const std::string& message) noexcept;
+
+// Returns how many threads of oneTBB's an arena that is initialised can have: what is reserved is
+// for threads that enter it, and what is enqueued gets none of those.
+int workers_of(const oneapi::tbb::task_arena& arena) noexcept;
+
 // Jobs in one stage, in the order of their coming.
 class JobList {
  public:
@@ -230,8 +237,23 @@ class PoolCore final
   // Counts a job of this lane as over.
   void count_ended(std::uint16_t lane) noexcept;
 
+  // For a fork, first this, then lock_lanes(); likewise to unlock. In the child nothing of the pool
+  // goes on, and whoever asks it to hears so.
+  void lock() noexcept { mutex_.lock(); }
+  void lock_lanes() noexcept;
+  void unlock(bool is_child) noexcept;
+  [[nodiscard]] bool is_forked() const noexcept {
+    return (flags_.load(std::memory_order_relaxed) & kForked) != 0;
+  }
+
   // Throws JobError in a forked process, where no job will ever end.
-  void check_not_forked(const char* what, std::string_view name) const;
+  void check_not_forked(const char* what, std::string_view name) const {
+    check_flags(kForked, what, name);
+  }
+  // Likewise, and after shutdown().
+  void check_open(const char* what, std::string_view name) const {
+    check_flags(kForked | kClosed, what, name);
+  }
 
   // Returns when nothing is left, or at `deadline` with false. Throws JobError where the pool is at
   // work on this thread.
@@ -269,6 +291,11 @@ class PoolCore final
   void admit(Admission& admission, const JobOptions* options);
   void give_room() noexcept;
   [[noreturn]] void refuse(const char* verb, std::string_view name) const;
+  void check_flags(std::uint32_t wrong, const char* what, std::string_view name) const {
+    if ((flags_.load(std::memory_order_relaxed) & wrong) != 0) [[unlikely]] {
+      refuse(what, name);
+    }
+  }
   Lane& lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
   [[nodiscard]] bool take_room() noexcept;
   void give_room_of(JobState* job) noexcept {
@@ -311,6 +338,13 @@ class PoolCore final
   bool end_if_quiet() noexcept;
   void tell_quiet_waiters() noexcept;
   bool wait_until_quiet(Deadline deadline);
+  // For the program's end: waits as long as jobs go on to end. Calls (sync_wait) of other threads
+  // are not waited for: they may wait for this one.
+  void drain_at_exit() noexcept;
+  [[nodiscard]] bool has_only_calls() noexcept;
+  [[noreturn]] void leave_child() noexcept;
+  // Tells the misuse handler how many jobs are left, if any.
+  void report_what_is_lost() const noexcept;
   void finalize() noexcept;
   std::vector<HeldJob> unended_jobs();
 

@@ -33,12 +33,18 @@ class PoolRegistry {
   PoolRegistry();
   // With the mutex. Throws std::bad_alloc, changing nothing.
   void change_limit(int threads, int blocked);
+  void change_limit_if_possible(int threads, int blocked) noexcept;
   void count_blocked(int threads) noexcept;
+  void end_program(int status) noexcept;
   void report_what_is_lost() noexcept;
-  void mark_forked() noexcept;
+  void lock_all() noexcept;
+  void unlock_all(bool is_child) noexcept;
+  template <typename F>
+  void for_each_account(F visit) noexcept;
 
   std::mutex mutex_;
   std::vector<PoolCore*> cores_;
+  bool has_had_pools_ = false;  // oneTBB keeps its threads.
   bool is_forked_ = false;
   int threads_ = 0;  // Of all pools.
   int blocked_ = 0;  // Threads in oneTBB's tasks that block for a pool.

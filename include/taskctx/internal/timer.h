@@ -31,6 +31,10 @@ class TimerEntry {
 
   [[nodiscard]] Deadline due() const noexcept { return due_; }
 
+  // Gets what Timer::add() needs. Throws std::bad_alloc, and std::system_error if there can be no
+  // thread.
+  void prepare();
+
  protected:
   ~TimerEntry() = default;
 
@@ -40,27 +44,33 @@ class TimerEntry {
 
   const Deadline due_;
   void (*const fire_)(TimerEntry&) noexcept;
-  bool is_set_ = false;  // These three are guarded by the timer's mutex.
+  bool is_set_ = false;  // These are guarded by the timer's mutex.
   bool is_settled_ = false;
   Entries::iterator place_{};
+  Entries::node_type node_;  // Is here while the entry is not set: so no memory is freed there.
 };
 
 class Timer {
  public:
   // The thread comes with the first entry, and stays.
-  static Timer& get();
+  static Timer& get() noexcept;
 
-  // Lets `entry` fire when its time has come, soon if that is past. O(log n). False: no memory, or
-  // no thread.
-  bool add(TimerEntry& entry) noexcept;
+  // Lets `entry`, which is prepared, fire when its time has come, soon if that is past. O(log n).
+  void add(TimerEntry& entry) noexcept;
   // Returns whether the entry was there: it will not fire then. O(1).
   bool remove(TimerEntry& entry) noexcept;
   // Returns when the timer is done with the entry, for good: it was removed, or fire() has
   // returned, or add() won't take it any more. Waits for no more than fire(). O(1).
   void settle(TimerEntry& entry) noexcept;
 
+  // For a fork: likewise.
+  void lock() noexcept { mutex_.lock(); }
+  void unlock(bool is_child) noexcept;
+
  private:
-  Timer() = default;
+  friend class TimerEntry;
+
+  void start();
   void run() noexcept;
   TimerEntry::Entries& entries_of(Deadline::Clock clock) noexcept {
     return entries_[static_cast<std::size_t>(clock)];
@@ -72,6 +82,7 @@ class Timer {
   const TimerEntry* firing_ = nullptr;
   bool has_thread_ = false;
   std::thread::id thread_;
+  bool is_forked_ = false;                      // The thread is not here.
   std::array<TimerEntry::Entries, 2> entries_;  // By clock.
 };
 
