@@ -186,11 +186,13 @@ class ContextVar {
   // O(1).
   [[nodiscard]] const T* declared_default() const { return find_default(); }
 
-  // Returns a number that no other variable of this process has, or has had. Drawn by the first
-  // set(), or by the first call: throws std::bad_alloc then. O(1). See ContextEntry::variable_id().
+  // Returns a number that no other variable of this process has, or has had, but for those with
+  // which it shares its name. Drawn by the first set(), or by the first call: throws what set()
+  // throws then. O(1). See ContextEntry::variable_id().
   [[nodiscard]] std::uint64_t id() const {
     const std::uint64_t key = variable_.key();
-    return key != internal::kUnassigned ? key : variable_.assign_key(rules());
+    return key < internal::kRefused && key != internal::kUnassigned ? key
+                                                                    : variable_.assign_key(rules());
   }
 
   // Tells where what is set here comes from. O(1).

@@ -30,6 +30,7 @@
 #define TASKCTX_DICT_H_
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -95,6 +96,8 @@ using DictStored = std::conditional_t<std::is_same_v<std::decay_t<T>, const char
 // `type`.
 std::shared_ptr<const DictValue> find_in_dict(std::string_view key, const void* type);
 void set_in_dict(std::string_view key, std::shared_ptr<const DictValue> value);
+// Counts the layers that a look-up here may pass; for tests.
+std::size_t layers_of_dict();
 
 }  // namespace internal
 

@@ -222,8 +222,8 @@ class JobState : public Workplace, private Mortal {
   }
 
  private:
-  static void destroy(Mortal* job) noexcept { delete static_cast<JobState*>(job); }
-  static inline constinit EndRule kEnd{&destroy};
+  static void delete_job(Mortal* job) noexcept { delete static_cast<JobState*>(job); }
+  static inline constinit EndRule kEnd{&delete_job};
 
   std::uint32_t keep_error() noexcept;  // For guarded(), while it handles the exception.
   [[nodiscard]] JobCancelled cancellation() const;
