@@ -152,19 +152,18 @@ std::uint64_t draw_id() noexcept {
 
 namespace {
 
-// Drops what code of no task of ours has written on this thread while a context was hidden. Returns
-// false if that is not what `activation` is for.
-bool drop_foreign(const Activation* activation) noexcept {
+// Drops what code of no task of ours has written on this thread while a context was hidden.
+void drop_foreign(const Activation* activation) noexcept {
+  // Elsewhere than in the list it is not ours: this thread has left the stack that it was on.
   for (Foreign** link = &foreign; *link != nullptr; link = &(*link)->next) {
     if (*link == activation) {
       set_current(&empty_node, &hidden_activation);  // For destructors of values.
       Foreign* last = std::exchange(*link, (*link)->next);
       release_activation(last);
       delete last;
-      return true;
+      return;
     }
   }
-  return false;
 }
 
 // Tells whether the thread is in no guard, or waits.
@@ -261,19 +260,16 @@ void drop_written(Activation& ended) noexcept {
   }
 }
 
+// A thread that waits may have done tasks that were suspended elsewhere, and has then what was
+// current there. But its own root comes back only if somebody else has left what is hidden here.
 void Hidden::end_elsewhere() noexcept {
   Activation* const now = current_activation();
-  if (drop_foreign(now)) {
-    switch_to(caller_.outer_node, caller_.outer);
+  if (now == &root && this_thread() == thread_) {
+    report_misuse("come back to context after waiting", kCrossed, {}, {});
     return;
   }
-  const bool is_elsewhere = this_thread() != thread_;
-  if (is_elsewhere || !is_unguarded(now)) {
-    switch_to(caller_.outer_node, caller_.outer);
-  }
-  if (!is_elsewhere) {
-    report_misuse("come back to context after waiting", kCrossed, {}, {});
-  }
+  drop_foreign(now);
+  switch_to(caller_.outer_node, caller_.outer);
 }
 
 Entry exchange(std::uint64_t key, Entry fresh) {
