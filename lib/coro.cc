@@ -62,6 +62,26 @@ void throw_no_task(const char* verb, bool has_begun) {
 }
 
 // What a job has left behind may run when its pool is gone.
+bool Flow::has_switched() noexcept {
+  Activation* const now = current_activation();
+  const Activation* inner = now;
+  while (inner != root_ && is_context(inner)) {
+    inner = inner->outer;
+  }
+  if (inner != root_ && (root_ == &own_ || !is_within(root_, now))) {
+    return false;
+  }
+  activation_ = now;
+  return true;
+}
+
+void Flow::leave_crossed() noexcept {
+  if (activation_->node != nullptr) {
+    node_ = activation_->node;  // What it has written.
+  }
+  internal::leave_crossed(own_, "coroutine");
+}
+
 PoolCore* pool_here() {
   auto* const here = static_cast<PoolCore*>(current_activation()->origin.executor());
   return here != nullptr && !here->is_over() ? here : JobPoolAccess::core(default_pool());

@@ -18,7 +18,6 @@
 
 #include "taskctx/errors.h"
 #include "taskctx/internal/copies.h"
-#include "taskctx/internal/flow.h"
 #include "taskctx/internal/node.h"
 #include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
@@ -176,12 +175,6 @@ bool is_unguarded(const Activation* activation) noexcept {
          activation == &hidden_activation;
 }
 
-// Tells whether this is a Context's. Those of other kinds know what they have begun with, once they
-// have a node.
-bool is_context(const Activation* activation) noexcept {
-  return activation->node != nullptr && activation->base == nullptr;
-}
-
 // Returns what `inner` has begun in, or nullptr. Where that waits, its leaves know where.
 template <typename A>
 A* around(A* inner) noexcept {
@@ -209,6 +202,10 @@ constexpr std::string_view kCrossed =
     "not, or a fiber, or a coroutine of another library, was switched inside it";
 
 }  // namespace
+
+bool is_context(const Activation* activation) noexcept {
+  return activation->node != nullptr && activation->base == nullptr;
+}
 
 const void* this_thread() noexcept { return &current; }
 
@@ -328,26 +325,6 @@ void bind_all(Node* bindings) {
   const NodeRef before = owned ? NodeRef::adopt(node) : NodeRef::share(node);
   const NodeRef after = NodeRef::share(activation->node);  // Whatever on_change does.
   notify_of_changes(node, after.get(), /*by_switch=*/false);
-}
-
-bool Flow::has_switched() noexcept {
-  Activation* const now = current_activation();
-  const Activation* inner = now;
-  while (inner != root_ && is_context(inner)) {
-    inner = inner->outer;
-  }
-  if (inner != root_ && (root_ == &own_ || !is_within(root_, now))) {
-    return false;
-  }
-  activation_ = now;
-  return true;
-}
-
-void Flow::leave_crossed() noexcept {
-  if (activation_->node != nullptr) {
-    node_ = activation_->node;  // What it has written.
-  }
-  internal::leave_crossed(own_, "coroutine");
 }
 
 bool set_notifying(bool notifying) noexcept { return std::exchange(is_notifying, notifying); }

@@ -162,6 +162,9 @@ void leave_crossed(Activation& ending, std::string_view what) noexcept;
 }
 // Tells whether `inner` is `outer`, or has begun inside it and not ended.
 bool is_within(const Activation* inner, const Activation* outer) noexcept;
+// Tells whether this is a Context's. Those of other kinds know what they have begun with, once they
+// have a node.
+bool is_context(const Activation* activation) noexcept;
 // Cuts off what has begun inside `outer`, and not ended: `outer` is current then.
 void end_inner(Activation& outer) noexcept;
 
