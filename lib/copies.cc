@@ -59,7 +59,8 @@ asm(R"(
 )");
 
 constexpr std::uint32_t kNoteType = 1;
-constexpr std::string_view kNoteName("taskctx", 8);  // With its 0.
+// With its 0.
+constexpr std::string_view kNoteName("taskctx", 8);  // NOLINT(bugprone-string-constructor)
 
 // Returns the anchor that this segment of notes tells of, or nullptr.
 const std::atomic<const Copy*>* find_anchor(const unsigned char* at, std::size_t size,

@@ -219,6 +219,7 @@ void JobState::abandon() noexcept {
 }
 
 JobCancelled JobState::cancellation() const {
+  // NOLINTNEXTLINE(modernize-return-braced-init-list): the constructor is explicit.
   return JobCancelled("cannot get result of job" + quoted_name() + ": it was cancelled");
 }
 

@@ -25,7 +25,7 @@ struct alignas(64) Lock {
 constinit std::array<Lock, 64> locks;
 
 std::mutex& lock_of(const Layer* layer) noexcept {
-  const std::uint64_t address = reinterpret_cast<std::uintptr_t>(layer);
+  const auto address = reinterpret_cast<std::uintptr_t>(layer);
   return locks[(address * 0x9e37'79b9'7f4a'7c15) >> 58].mutex;  // Fibonacci hashing
 }
 

@@ -260,7 +260,8 @@ void PoolCore::refuse_entered(JobState* job) {
     ~Release() { job->release(); }
     JobState* job;
   };
-  const Release release{job};  // Behind the name's last use, whether there is memory for it or not.
+  // Behind the name's last use, whether there is memory for it or not.
+  const Release release{job};  // NOLINT(clang-analyzer-deadcode.DeadStores)
   refuse("submit job", job->name());
 }
 

@@ -25,7 +25,6 @@
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "tests/fuse.h"
-#include "tests/manual.h"
 #include "tests/support.h"
 
 namespace {
@@ -37,7 +36,6 @@ using taskctx::Scope;
 using taskctx::sync_wait;
 using taskctx::Task;
 using taskctx_test::allocations;
-using taskctx_test::Manual;
 using taskctx_test::Tracked;
 using taskctx_test::Watchdog;
 
@@ -153,37 +151,6 @@ TEST_F(WithoutMemory, SyncWaitReturnsWhenTheTaskHasEndedNotBefore) {
                     .get())
         << "failure " << n;
   }
-}
-
-template <typename Awaitable>
-Manual awaits(Awaitable make, std::exception_ptr& error) {
-  const Scope scope{text, "mine"};
-  try {
-    co_await make();
-  } catch (...) {
-    error = std::current_exception();
-  }
-}
-
-// J84: a coroutine of another kind can go on, in its context, where it could not be suspended.
-TEST_F(WithoutMemory, AwaitingHappensOrThrows) {
-  const auto await = [](auto make) {
-    return [make] {
-      std::exception_ptr error;
-      Manual coroutine = awaits(make, error);
-      coroutine.resume();
-      allocations.disarm();
-      taskctx::default_pool().drain();
-      EXPECT_TRUE(coroutine.done());
-      if (error != nullptr) {
-        std::rethrow_exception(error);
-      }
-    };
-  };
-  EXPECT_GE(fail_each(0, await([] { return taskctx::yield(); })), 2);
-  EXPECT_GE(fail_each(0, await([] { return taskctx::sleep_for(absl::Microseconds(1)); })), 2);
-  EXPECT_GE(fail_each(0, await([this] { return pool.schedule(); })), 2);
-  EXPECT_GE(fail_each(1, await([] { return counts(Tracked(1)); })), 2);
 }
 
 taskctx::Generator<int> generates() {

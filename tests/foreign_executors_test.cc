@@ -88,8 +88,9 @@ asio::awaitable<void> waits_in_a_scope(std::string id) {
   co_await asio::post(asio::use_awaitable);
 }
 
-// J86: each coroutine leaves what it has set to whatever the thread runs next (//tools/recipes:
-// asio_coroutines mends that). The first one to end is not the last one that has opened a scope.
+// J86: each coroutine leaves what it has set to whatever the thread runs next; an executor that
+// runs each step in one Context mends that. The first one to end is not the last one that has
+// opened a scope.
 TEST(ForeignExecutors, AScopeAcrossTheWaitingOfAnotherLibraryIsReportedWithTheCause) {
   const taskctx_test::MisuseRecorder recorder;
   taskctx::Context().run([] {

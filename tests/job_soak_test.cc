@@ -233,7 +233,7 @@ class Soak {
           break;
         }
         case 14: {
-          Job<int> one = pool_.submit(job(random, depth));
+          Job<int> one = pool_.submit(JobOptions{.keep_context = true}, job(random, depth));
           (void)one.wait_for(absl::Microseconds(random() % 100));
           one.cancel();
           (void)one.id();

@@ -427,6 +427,7 @@ class ContextVar {
 
   // Destroyed by the variable only.
   union LastingOptions {
+    constexpr LastingOptions() : value{} {}
     constexpr explicit LastingOptions(ContextVarOptions<T> options) : value(std::move(options)) {}
     constexpr ~LastingOptions() {}  // NOLINT(modernize-use-equals-default): that would be deleted
 
@@ -434,7 +435,7 @@ class ContextVar {
   };
 
   internal::Variable variable_;
-  const LastingOptions options_{{}};
+  const LastingOptions options_;
   mutable std::atomic<const T*> computed_default_{nullptr};
 };
 

@@ -95,7 +95,6 @@ TEST(AwaitErrors, WhatIsSafeIsAllowed) {
   co_await named;
   co_await pool.submit([&text] { text += "."; });
   co_await pool.submit([](const std::string&) {}, text);
-  co_await pool.submit(task).then([](taskctx::Task<int>) {});
   co_await pool.spawn(task());
   const auto sum = co_await taskctx::when_all(task(), task());
   co_await job;
