@@ -70,8 +70,8 @@ namespace testing {
 class [[nodiscard]] IsolatedContext {
  public:
   // Enters an empty context. O(1), no allocation. (Not "= default": g++ would not warn.)
-  [[nodiscard("give it a name: without one it ends at once")]] IsolatedContext() noexcept {
-  }  // NOLINT
+  // NOLINTNEXTLINE(modernize-use-equals-default)
+  [[nodiscard("give it a name: without one it ends at once")]] IsolatedContext() noexcept {}
 
   // Enters a copy of `context`. O(1), no allocation.
   [[nodiscard("give it a name: without one it ends at once")]] explicit IsolatedContext(
