@@ -28,7 +28,8 @@ inline taskctx::ContextVar<std::string> user{"user", "nobody"};
 class Fiber {
  public:
   // Begins with a snapshot of the context that is current here.
-  explicit Fiber(std::function<void()> code) : code_(std::move(code)), stack_(std::size_t{64} * 1024) {
+  explicit Fiber(std::function<void()> code)
+      : code_(std::move(code)), stack_(std::size_t{64} * 1024) {
     getcontext(&self_);
     self_.uc_stack = {.ss_sp = stack_.data(), .ss_flags = 0, .ss_size = stack_.size()};
     self_.uc_link = &resumer_;
