@@ -96,7 +96,9 @@ auto then(Parent& parent, const JobOptions* options, F&& function) {
   using Next = std::invoke_result_t<Call, std::decay_t<F>, Parent>;
   using Task = ThenTask<Next, Parent, std::decay_t<F>, Call>;
   PoolCore* const core = state_of(parent)->pool();
-  core->check_open("continue job", state_of(parent)->name());
+  core->check_not_forked("continue job", state_of(parent)->name());
+  core->check_open("submit job",
+                   options != nullptr ? std::string_view(options->name) : std::string_view());
   NodeRef context = core->context(options);
   auto extras = core->extras(options);
   auto* const task = new Task(core, std::move(context), std::forward<F>(function));

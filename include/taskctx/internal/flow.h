@@ -38,7 +38,7 @@ class Flow {
   void enter() noexcept {
     update(own_.outer_node, current_node());
     if (update(own_.outer, current_activation())) [[unlikely]] {
-      root_->origin = Origin(own_.outer);
+      root_->origin = origin_within(own_.outer);
     }
     loop_ = &no_loop;
     switch_to(node_, activation_);
