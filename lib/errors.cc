@@ -60,11 +60,9 @@ std::string_view reason(internal::ScopeFault fault) {
     case internal::ScopeFault::other_variable:
       return kOtherVariable;
     case internal::ScopeFault::other_context:
-      return "it was opened in a different context (was it open across a co_await of another "
-             "library, or a switch of fibers?)";
+      return kOtherContext;
     case internal::ScopeFault::out_of_order:
-      return "a scope that was opened later is still open, and may put back what this one had "
-             "set (were they open across a co_await of another library, or a switch of fibers?)";
+      return "a scope that was opened later is still open";
     case internal::ScopeFault::no_memory:
       break;
   }
@@ -101,7 +99,7 @@ void throw_token_error(TokenError::Kind kind, std::string_view variable) {
 }
 
 void report_misuse(std::string_view what, std::string_view reason, Misuse misuse,
-                   std::string_view how) noexcept {
+                   std::string_view how, std::string_view hint) noexcept {
   std::string text;
   try {
     text = message(what, misuse.variable, reason);
@@ -109,6 +107,7 @@ void report_misuse(std::string_view what, std::string_view reason, Misuse misuse
       text.append(" (").append(how).append(" at ").append(misuse.place.file).append(":");
       text.append(std::to_string(misuse.place.line)).append(")");
     }
+    text.append(hint);
     misuse.message = text;
   } catch (const std::bad_alloc&) {
     misuse.message = reason;
@@ -117,8 +116,14 @@ void report_misuse(std::string_view what, std::string_view reason, Misuse misuse
 }
 
 void report_scope(ScopeFault fault, std::string_view variable, const SourcePlace& place) noexcept {
+  const bool may_have_crossed =
+      fault == ScopeFault::other_context || fault == ScopeFault::out_of_order;
   report_misuse("close scope of variable", reason(fault),
-                {.message = {}, .variable = variable, .place = place}, "set");
+                {.message = {}, .variable = variable, .place = place}, "set",
+                may_have_crossed
+                    ? "; was it open across a co_await of another library, or a switch "
+                      "of fibers?"
+                    : "");
 }
 
 void report_exception(std::string_view what, std::string_view variable) noexcept {

@@ -23,7 +23,6 @@
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/coro.h"
-#include "taskctx/dict.h"
 #include "taskctx/executor.h"
 #include "taskctx/generator.h"
 #include "taskctx/internal/node_memory.h"

@@ -95,9 +95,10 @@ namespace internal {
 void report_misuse(const Misuse& misuse) noexcept;
 void report_misuse(std::string_view message, std::string_view variable) noexcept;
 // Hands it over with the message "cannot <what> '<variable>': <reason>", and " (<how> at <place>)"
-// if the place is known. Where there is no memory for that, the reason alone must do.
+// if the place is known, and `hint` behind that. Where there is no memory for that, the reason
+// alone must do.
 void report_misuse(std::string_view what, std::string_view reason, Misuse misuse,
-                   std::string_view how) noexcept;
+                   std::string_view how, std::string_view hint = {}) noexcept;
 
 [[noreturn]] void throw_lookup_error(std::string_view variable);
 [[noreturn]] void throw_recursion_error(std::string_view variable);
