@@ -237,7 +237,9 @@ class JobPool : private internal::JobRefusals {
   // Submits `function(args...)` when `due` has come, or `delay` has passed, in a snapshot that is
   // taken now. Times are absl's or std::chrono's; a delay runs on the monotonic clock, a time of
   // day on the wall's (deadline.h). Job::cancel() takes it back. It takes no room in a bounded
-  // queue. Precise to about a tenth of a millisecond. O(log n) of what is to come.
+  // queue. Precise to about a tenth of a millisecond while a thread of the pool is free; if loops
+  // keep all of them busy, it begins when one of them has ended its share. O(log n) of what is to
+  // come.
   //
   //   auto retry = pool.submit_after(absl::Seconds(1), [] { try_again(); });
   //   pool.submit_at(next_midnight, rotate_logs);
