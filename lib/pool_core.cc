@@ -336,8 +336,12 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
     return;
   }
   bool runs_here = false;
-  if (!enqueue_shell(*turn)) {
-    // No memory. Another shell runs what is queued, if there is one; or else we do.
+  if (const Enqueued enqueued = enqueue_shell(*turn); enqueued != Enqueued::yes) {
+    if (enqueued == Enqueued::but_none_may_come) {
+      (void)add_ref();
+      strays_.fetch_add(1, std::memory_order_release);
+    }
+    // Another shell runs what is queued, if there is one; or else we do.
     runs_here = shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !is_forked() &&
                 has_queued() && count_shell();
     if (!runs_here) {
@@ -350,20 +354,51 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
   }
 }
 
+// What the arena is given. Tells when it has been copied: oneTBB has the memory for a task then.
+struct PoolCore::Shell {
+  Shell(PoolCore* its_core, std::uint32_t its_turn, bool* copied) noexcept
+      : core(its_core), turn(its_turn), is_copied(copied) {}
+  Shell(const Shell& other) noexcept : Shell(other.core, other.turn, other.is_copied) {
+    *is_copied = true;
+  }
+  Shell& operator=(const Shell&) = delete;
+  ~Shell() = default;
+
+  void operator()() const {
+    core->shells_group_.store(oneapi::tbb::task::current_context(), std::memory_order_relaxed);
+    core->run_enqueued_shell(turn);
+  }
+
+  PoolCore* core;
+  std::uint32_t turn;
+  bool* is_copied;  // Of the call that enqueues: not to be used behind that.
+};
+
 // The arena may be gone as soon as the pool is closed, so finalize() waits for those who are
 // counted in enqueuing_: either it sees us there, or we see that the pool is closed.
-bool PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
+PoolCore::Enqueued PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
   if ((flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) != 0) {
-    return false;
+    return Enqueued::no;
   }
+  bool is_copied = false;
   try {
-    arena().enqueue([this, turn] {
-      shells_group_.store(oneapi::tbb::task::current_context(), std::memory_order_relaxed);
-      run_shell(turn);
-    });
-    return true;
-  } catch (...) {  // No memory.
-    return false;
+    arena().enqueue(Shell(this, turn, &is_copied));
+    return Enqueued::yes;
+  } catch (...) {  // No memory, or no thread. oneTBB starts a thread after it has queued the task.
+    return is_copied ? Enqueued::but_none_may_come : Enqueued::no;
+  }
+}
+
+// A stray is a shell like others, but is not counted yet. Which one it is does not matter.
+void PoolCore::run_enqueued_shell(std::uint32_t turn) noexcept {
+  int strays = strays_.load(std::memory_order_acquire);
+  while (strays != 0 &&
+         !strays_.compare_exchange_weak(strays, strays - 1, std::memory_order_acq_rel)) {
+  }
+  if (strays == 0 || count_shell()) [[likely]] {
+    run_shell(turn);
+  } else {
+    release();
   }
 }
 
@@ -425,9 +460,9 @@ bool PoolCore::has_queued() noexcept {
 
 bool PoolCore::requeue_shell(std::uint32_t turn) noexcept {
   enqueuing_.fetch_add(1, std::memory_order_seq_cst);
-  const bool is_enqueued = enqueue_shell(turn);
+  const Enqueued enqueued = enqueue_shell(turn);
   enqueuing_.fetch_sub(1, std::memory_order_release);
-  return is_enqueued;
+  return enqueued != Enqueued::no;  // This thread will look for it.
 }
 
 void PoolCore::run_shell(std::uint32_t turn) noexcept {

@@ -17,6 +17,7 @@
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "taskctx/this_job.h"
+#include "tests/stealing.h"
 #include "tests/support.h"
 
 namespace {
@@ -27,6 +28,7 @@ using taskctx::JobPool;
 using taskctx::Scope;
 using taskctx::sync_wait;
 using taskctx::Task;
+using taskctx_test::Latch;
 using taskctx_test::Tracked;
 
 const ContextVar<int> number{"number", 0};
@@ -35,10 +37,13 @@ const ContextVar<int> number{"number", 0};
 TEST(SpawnedFunctions, KeepWhatTheyHaveCapturedAsLongAsTheCoroutine) {
   JobPool pool{{.concurrency = 2}};
   {
-    Job<int> job = pool.spawn([tracked = Tracked(1)]() -> Task<int> {
+    Latch spawned;  // What was moved from ends with the call.
+    Job<int> job = pool.spawn([&spawned, tracked = Tracked(1)]() -> Task<int> {
       co_await taskctx::yield();
+      spawned.wait();
       co_return tracked.value() + Tracked::alive();
     });
+    spawned.open();
     EXPECT_EQ(job.get(), 2);
     pool.drain();
     EXPECT_EQ(Tracked::alive(), 0);

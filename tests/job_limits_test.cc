@@ -7,6 +7,7 @@
 #include <oneapi/tbb/task_arena.h>
 
 #include <climits>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -109,6 +110,22 @@ TEST(NoMemory, APoolThatCouldNotBeMadeIsForgotten) {
             [] {});
   JobPool pool{{.concurrency = 2}};
   EXPECT_EQ(pool.submit([] { return 7; }).get(), 7);
+}
+
+// J64: when oneTBB finds no memory for a thread, it has queued the task already. That runs all the
+// same, maybe after the pool's end. In a process of its own: oneTBB starts no such thread again.
+TEST(NoMemoryDeathTest, AShellForWhichThereIsNoThreadYetMayRunLater) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto make_pools = [] {
+    const JobPool other{{.concurrency = 60}};  // So that there are threads to start.
+    for (int i = 0; i < 8; ++i) {
+      oneapi::tbb::task_arena arena(4);
+      arena.initialize();
+      fail_each([&arena] { JobPool(arena).post([] {}); }, [] {});
+    }
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(make_pools(), testing::ExitedWithCode(0), "");
 }
 
 // J64

@@ -321,7 +321,10 @@ class PoolCore final
   // there is a thread for one; close() waits for the second step then.
   std::optional<std::uint32_t> reserve_shell() noexcept;
   void start_shell(std::optional<std::uint32_t> turn) noexcept;
-  bool enqueue_shell(std::uint32_t turn) noexcept;
+  struct Shell;
+  enum class Enqueued { yes, no, but_none_may_come };
+  Enqueued enqueue_shell(std::uint32_t turn) noexcept;
+  void run_enqueued_shell(std::uint32_t turn) noexcept;
   bool requeue_shell(std::uint32_t turn) noexcept;
   void run_shell(std::uint32_t turn) noexcept;
   bool run_jobs(std::uint32_t turn) noexcept;
@@ -360,8 +363,10 @@ class PoolCore final
   const ExceptionHandler handler_;
   const std::string name_;
 
-  alignas(64) std::atomic<int> shells_{0};  // Queued in the arena, or running.
+  alignas(64) std::atomic<int> shells_{0};  // Queued in the arena, or running: counted.
   std::atomic<int> enqueuing_{0};           // Threads that are about to use the arena.
+  // Shells in the arena that are not counted, as there may be no thread for them.
+  std::atomic<int> strays_{0};
   // The task_group_context in which the arena runs shells; the same for all.
   std::atomic<const void*> shells_group_{nullptr};
 
