@@ -12,11 +12,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -88,6 +90,16 @@ class Registry {
     if (slot.generation != std::numeric_limits<std::uint32_t>::max()) {
       free_.push_back(number);
     }
+  }
+
+  // Returns a name that lasts. Each is kept once, however often its library is loaded.
+  std::string_view keep_name(std::string_view name) {
+    const std::lock_guard lock(mutex_);
+    auto place = names_.find(name);
+    if (place == names_.end()) {
+      place = names_.emplace(name).first;
+    }
+    return *place;
   }
 
   VariableRecord* find(std::uint64_t key) noexcept {
@@ -199,6 +211,7 @@ class Registry {
   std::vector<std::uint32_t> free_;  // The last one freed is given first: contexts stay small.
   std::vector<std::unique_ptr<VariableRecord>> permanent_;
   std::map<std::string_view, VariableRecord*> shared_;  // By their names, which they own.
+  std::set<std::string, std::less<>> names_;            // Of variables that are never destroyed.
 };
 
 std::string readable(const char* type) {
@@ -276,6 +289,10 @@ VariableRecord* find_record(std::uint64_t key) noexcept {
 void retire_record(VariableRecord* record) noexcept { Registry::get().retire(record); }
 
 void Variable::copy_name() {
+  if (is_static(this)) {  // It owns nothing then: it may go with its library, without a word.
+    name_ = Registry::get().keep_name(name_);
+    return;
+  }
   auto* record = new VariableRecord(name_, *ops_, /*is_permanent=*/false);
   name_ = record->name;
   record_.store(record, std::memory_order_relaxed);
@@ -283,8 +300,7 @@ void Variable::copy_name() {
 
 std::uint64_t Variable::assign_key_here(const Variable& variable, const VariableRules& rules) {
   VariableRecord* record = variable.record_.load(std::memory_order_acquire);
-  if (record == nullptr) {  // Constant-initialised, first set. Several threads may race here: one
-                            // record wins.
+  if (record == nullptr) {  // Static, first set. Several threads may race here: one record wins.
     auto fresh =
         std::make_unique<VariableRecord>(variable.name_, *variable.ops_, /*is_permanent=*/true);
     if (variable.record_.compare_exchange_strong(record, fresh.get(), std::memory_order_acq_rel)) {
@@ -302,11 +318,13 @@ std::uint64_t Variable::assign_key_here(const Variable& variable, const Variable
 
 void Variable::share(const VariableRules& rules) {
   keep_code(*this, *ops_, rules);
-  VariableRecord* own = record();
-  VariableRecord* shared = Registry::get().share(own, rules);
+  RecordRef own(record_.exchange(nullptr, std::memory_order_relaxed));
+  if (own == nullptr) {
+    own.reset(new VariableRecord(name_, *ops_, /*is_permanent=*/false));
+  }
+  VariableRecord* shared = Registry::get().share(own.get(), rules);
   record_.store(shared, std::memory_order_relaxed);
   name_ = shared->name;
-  release(own);
   if (shared->taken_by == nullptr) {
     publish(*shared);
   } else {

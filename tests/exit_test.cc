@@ -222,8 +222,10 @@ TEST(VariableOnTheHeap, IsDestroyedWithItsDefaultAndItsSlotIsGivenAgain) {
   }
   context = taskctx::Context();
   EXPECT_EQ(Tracked::alive(), 0);
-  thread_local ContextVar<int> of_a_thread("of_a_thread", 1);
-  std::thread([&context] { context.run([] { of_a_thread.set(2); }); }).join();
+  std::thread([&context] {
+    thread_local const ContextVar<int> of_a_thread("of_a_thread", 1);  // Is constructed here.
+    context.run([] { of_a_thread.set(2); });
+  }).join();
   EXPECT_EQ(context.size(), 0U);
 }
 

@@ -2,9 +2,9 @@
 #
 # Checks tests/claims.md against the tests.
 #
-# Each row of its tables is `| id | claim | tests |`, where tests are `Suite.Name` in back-ticks. Every
-# id has at least one test; every test named exists, and its comment carries the id; and every id
-# in a test's comment is in the list.
+# Each row of its tables is `| id | claim | tests |`, where tests are `Suite.Name` in back-ticks, or
+# `file.function` of a test in Python. Every id has at least one test; every test named exists, and its
+# comment carries the id; and every id in a test's comment is in the list.
 
 import pathlib
 import re
@@ -12,17 +12,21 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TEST = re.compile(r"((?:^//.*\n)*)^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", re.MULTILINE)
+CHECK = re.compile(r"((?:^#.*\n)+)^def (\w+)\(", re.MULTILINE)
 ID = re.compile(r"\b(?:[PSDTVGJM]\d+b?|F-[A-M]\d+)\b")
 ROW = re.compile(r"^\| ([A-Z][\w-]*) \| (.+) \| (.*) \|$")
 
 
 def tests_with_ids():
-    """Returns {"Suite.Name": the ids in the comment above the test}."""
+    """Returns {"Suite.Name", or "file.function": the ids in the comment above the test}."""
     found = {}
     tests = ROOT / "tests"
     for path in [*sorted(tests.glob("*.cc")), *sorted(tests.glob("compile_errors/*.cc"))]:
         for comment, suite, name in TEST.findall(path.read_text(encoding="utf-8")):
             found[f"{suite}.{name}"] = set(ID.findall(comment))
+    for path in sorted(tests.glob("*_test.py")):
+        for comment, name in CHECK.findall(path.read_text(encoding="utf-8")):
+            found[f"{path.stem}.{name}"] = set(ID.findall(comment))
     return found
 
 

@@ -29,6 +29,7 @@
 // are not set, and knows the policies of its own variables only; a second copy is reported to the
 // misuse handler when it is loaded. What defines a variable that was set, its value's type, or the
 // functions in its options, stays loaded after dlclose(); so does a module with its own taskctx.
+// Any other goes, and takes the memory of its variables' defaults along, undestroyed.
 
 #ifndef TASKCTX_CONTEXT_VAR_H_
 #define TASKCTX_CONTEXT_VAR_H_
@@ -79,7 +80,7 @@ class ContextVar {
 
   // Declares a variable without a default, constant-initialised where the name is a literal. The
   // name is for people: two variables may share one. It is copied unless the variable is
-  // constant-initialised. O(1).
+  // constant-initialised; one with static storage duration then takes a lock, O(log n). Else O(1).
   constexpr explicit ContextVar(std::string_view name) : variable_(name, internal::kTypeOps<T>) {}
 
   // Declares a variable that reads as `default_value` where it is not set. The default belongs to

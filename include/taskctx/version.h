@@ -9,6 +9,15 @@
 
 #if __cplusplus < 202002L
 #error "taskctx needs C++20: compile with -std=c++20 (Bazel: --cxxopt=-std=c++20)"
+#elif !defined(__cpp_exceptions)
+// Compilers would go on to complain of each throw.
+#ifdef __clang__
+#pragma clang diagnostic fatal "-W#warnings"
+#warning "taskctx needs exceptions: compile without -fno-exceptions"
+#else
+#pragma GCC optimize("exceptions")
+#endif
+#error "taskctx needs exceptions: compile without -fno-exceptions"
 #endif
 
 #include <string_view>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Uses every public header, and includes none: header_order_test.py includes them, in one order and
+// Uses every public header, and includes none: headers_test.py includes them, in one order and
 // in its reverse. It means the same in both.
 
 namespace samples {

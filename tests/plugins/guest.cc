@@ -59,6 +59,10 @@ const ContextVar<std::vector<int>> followed{
            return left.size() > right.size() ? left : right;
          }}};
 
+// Is made when the guest is loaded, and goes with it, never set.
+std::string computed_name() { return "a name that is too long to lie in the string itself"; }
+const ContextVar<int> unused{computed_name(), 3};
+
 std::atomic<int>* misuses = nullptr;
 
 const taskctx_test::Guest guest{

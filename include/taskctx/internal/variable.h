@@ -99,9 +99,9 @@ void compute_default(const class Variable& variable, void (*compute)(const void*
                      const void* call);
 
 // The lasting part of a variable. Counted by the variable and by its boxes, so that a value can be
-// named and destroyed after its variable's death. The records of constant-initialised variables are
-// permanent and not counted: boxes made by many threads at once share no counter then. Variables
-// with one shared name have one record.
+// named and destroyed after its variable's death. The records of static variables are permanent and
+// not counted: boxes made by many threads at once share no counter then. Variables with one shared
+// name have one record, which is counted.
 struct VariableRecord : EndRule {
   VariableRecord(std::string_view variable_name, const TypeOps& type_ops, bool is_permanent)
       : EndRule{type_ops.destroy}, permanent(is_permanent), ops(&type_ops), name(variable_name) {}

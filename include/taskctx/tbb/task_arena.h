@@ -129,14 +129,16 @@ class task_arena {
     return arena_.wait_for(group.native());
   }
 #endif
-#if __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && TBB_INTERFACE_VERSION >= 12180
+#if defined(__TBB_PREVIEW_TASK_GROUP_EXTENSIONS) && __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && \
+    TBB_INTERFACE_VERSION >= 12180
   task_group_status wait_for(task_completion_handle& task) {
     const internal::Hidden hidden;
     return arena_.wait_for(task);
   }
 #endif
 
-#if __TBB_PREVIEW_PARALLEL_PHASE || TBB_INTERFACE_VERSION >= 12200
+#if (defined(__TBB_PREVIEW_PARALLEL_PHASE) && __TBB_PREVIEW_PARALLEL_PHASE) || \
+    TBB_INTERFACE_VERSION >= 12200
   using leave_policy = Native::leave_policy;
   using scoped_parallel_phase = Native::scoped_parallel_phase;
   void start_parallel_phase() { arena_.start_parallel_phase(); }
@@ -145,7 +147,7 @@ class task_arena {
   }
 #endif
 
-#if __TBB_EXTRA_DEBUG
+#if defined(__TBB_EXTRA_DEBUG) && __TBB_EXTRA_DEBUG
   [[nodiscard]] int debug_reserved_slots() const { return arena_.debug_reserved_slots(); }
   [[nodiscard]] int debug_max_concurrency() const { return arena_.debug_max_concurrency(); }
   void debug_wait_until_empty() {
@@ -168,7 +170,8 @@ namespace this_task_arena {
 
 using oneapi::tbb::this_task_arena::current_thread_index;
 using oneapi::tbb::this_task_arena::max_concurrency;
-#if __TBB_PREVIEW_PARALLEL_PHASE || TBB_INTERFACE_VERSION >= 12200
+#if (defined(__TBB_PREVIEW_PARALLEL_PHASE) && __TBB_PREVIEW_PARALLEL_PHASE) || \
+    TBB_INTERFACE_VERSION >= 12200
 using oneapi::tbb::this_task_arena::end_parallel_phase;
 using oneapi::tbb::this_task_arena::start_parallel_phase;
 #endif
@@ -218,7 +221,7 @@ inline std::vector<task_arena> create_numa_task_arenas(task_arena::constraints c
   return arenas;
 }
 #endif
-#if __TBB_PREVIEW_TASK_GROUP_EXTENSIONS
+#if defined(__TBB_PREVIEW_TASK_GROUP_EXTENSIONS) && __TBB_PREVIEW_TASK_GROUP_EXTENSIONS
 using oneapi::tbb::is_inside_task;
 #endif
 

@@ -38,7 +38,8 @@ using oneapi::tbb::not_complete;
 using oneapi::tbb::task_group_context;
 using oneapi::tbb::task_group_status;
 using oneapi::tbb::task_handle;
-#if __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && TBB_INTERFACE_VERSION >= 12170
+#if defined(__TBB_PREVIEW_TASK_GROUP_EXTENSIONS) && __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && \
+    TBB_INTERFACE_VERSION >= 12170
 using oneapi::tbb::task_complete;
 using oneapi::tbb::task_completion_handle;
 #endif
@@ -113,7 +114,8 @@ class task_group {
   // Cancels all tasks: those that have not begun don't run.
   void cancel() { group_.cancel(); }
 
-#if __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && TBB_INTERFACE_VERSION >= 12170
+#if defined(__TBB_PREVIEW_TASK_GROUP_EXTENSIONS) && __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && \
+    TBB_INTERFACE_VERSION >= 12170
   // Lets `successor` run only when `predecessor`, a handle or a completion handle, is complete.
   template <typename Predecessor>
   static void set_task_order(Predecessor& predecessor, task_handle& successor) {

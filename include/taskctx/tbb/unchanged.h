@@ -46,9 +46,11 @@
 #if TBB_INTERFACE_VERSION >= 12140
 #include <oneapi/tbb/blocked_nd_range.h>
 #endif
-#if TBB_PREVIEW_CONCURRENT_LRU_CACHE
+#if defined(TBB_PREVIEW_CONCURRENT_LRU_CACHE) && TBB_PREVIEW_CONCURRENT_LRU_CACHE
 #include <oneapi/tbb/concurrent_lru_cache.h>
 #endif
+
+#include "taskctx/version.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -85,7 +87,7 @@ using oneapi::tbb::concurrent_unordered_set;
 using oneapi::tbb::concurrent_vector;
 using oneapi::tbb::tbb_hash_compare;
 using oneapi::tbb::user_abort;
-#if TBB_PREVIEW_CONCURRENT_LRU_CACHE
+#if defined(TBB_PREVIEW_CONCURRENT_LRU_CACHE) && TBB_PREVIEW_CONCURRENT_LRU_CACHE
 using oneapi::tbb::concurrent_lru_cache;
 #endif
 
