@@ -346,18 +346,26 @@ void PoolCore::close() noexcept {
   if (is_at_work_here()) {
     // Not as a mistake that aborts: it may be that the job ends the program.
     report_loss("cannot destroy pool: one of its own jobs would wait for itself");
-    quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
-    {
-      const std::lock_guard lock(mutex_);
-      is_orphaned_ = true;
-    }
-    tell_quiet_waiters();  // The last job may have ended: this is its result's end, or its own.
+    leave_to_last_job();
     return;
   }
   do {
-    (void)wait_until_quiet(Deadline());
+    if (!wait_for_all()) {
+      report_what_is_lost("they may wait for that");
+      leave_to_last_job();
+      return;
+    }
   } while (!end_if_quiet());
   finalize();
+}
+
+void PoolCore::leave_to_last_job() noexcept {
+  quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
+  {
+    const std::lock_guard lock(mutex_);
+    is_orphaned_ = true;
+  }
+  tell_quiet_waiters();  // The last job may have ended: this is its result's end, or its own.
 }
 
 void PoolCore::finalize() noexcept {

@@ -2,6 +2,9 @@
 //
 // A pool at the end of its process, and in a process that was forked.
 
+#include <dlfcn.h>
+#include <unwind.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +12,7 @@
 #include <mutex>
 #include <string>
 
+#include "absl/time/time.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"
 #include "taskctx/internal/job_state.h"
@@ -19,6 +23,35 @@
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
+
+namespace {
+
+// For how long no job may end before the program's end goes on without those that are left.
+constexpr absl::Duration kPatienceAtExit = absl::Seconds(5);
+
+// Tells whether exit() has called us, on this thread: then a job may wait for this very thread, to
+// join it, say, and nobody can know that. Looks through the stack: no handler could tell, as what
+// static objects have registered before it runs after it, and what they register later, before it.
+bool is_in_exit() noexcept {
+  const void* const symbol = dlsym(RTLD_DEFAULT, "exit");  // Not what a program has for calling it.
+  struct Search {
+    const void* exit;
+    bool is_found;
+  } search{symbol != nullptr ? symbol : reinterpret_cast<const void*>(&std::exit), false};
+  _Unwind_Backtrace(
+      [](_Unwind_Context* frame, void* data) {
+        auto* const sought = static_cast<Search*>(data);
+        // The call's own place: exit() ends with one, and what is behind it is another function.
+        const std::uintptr_t place = _Unwind_GetIP(frame) - 1;
+        sought->is_found =
+            _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(place)) == sought->exit;
+        return sought->is_found ? _URC_END_OF_STACK : _URC_NO_REASON;
+      },
+      &search);
+  return search.is_found;
+}
+
+}  // namespace
 
 void report_loss(const std::string& message) noexcept {
   report_misuse({.message = message, .variable = {}, .is_warning = true});
@@ -39,7 +72,7 @@ bool PoolCore::has_only_calls() noexcept {
   return true;
 }
 
-void PoolCore::drain_at_exit() noexcept {
+bool PoolCore::drain_at_exit() noexcept {
   const auto count = [this] {
     std::uint64_t ended = 0;
     for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
@@ -48,15 +81,23 @@ void PoolCore::drain_at_exit() noexcept {
     return ended;
   };
   std::uint64_t ended = count();
-  Deadline patience = Deadline::after(absl::Seconds(5));
-  while (!wait_until_quiet(Deadline::after(absl::Milliseconds(20))) && !has_only_calls()) {
+  Deadline patience = Deadline::after(kPatienceAtExit);
+  while (!wait_until_quiet(Deadline::after(absl::Milliseconds(20)))) {
     if (const std::uint64_t now = count(); now != ended) {
       ended = now;
-      patience = Deadline::after(absl::Seconds(5));
-    } else if (patience.has_passed()) {
-      return;
+      patience = Deadline::after(kPatienceAtExit);
+    } else if (patience.has_passed() || has_only_calls()) {
+      return false;
     }
   }
+  return true;
+}
+
+bool PoolCore::wait_for_all() noexcept {
+  if (wait_until_quiet(Deadline::after(absl::Milliseconds(20)))) {
+    return true;
+  }
+  return is_in_exit() ? drain_at_exit() : wait_until_quiet(Deadline());
 }
 
 void PoolCore::lock_lanes() noexcept {
@@ -84,12 +125,12 @@ void PoolCore::unlock(bool is_child) noexcept {
   mutex_.unlock();
 }
 
-void PoolCore::report_what_is_lost() const noexcept {
+void PoolCore::report_what_is_lost(const std::string& why) noexcept {
   const JobPoolStats now = stats();
   const std::size_t lost = now.queued + now.waiting + now.running;
-  if (lost != 0) {
+  if (lost != 0 && !is_loss_known_.exchange(true)) {
     report_loss("cannot finish " + std::to_string(lost) + " jobs of pool '" + name_ +
-                "': the program ends, and nobody has destroyed the pool");
+                "': the program ends, and " + why);
   }
 }
 

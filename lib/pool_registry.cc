@@ -226,7 +226,7 @@ void PoolRegistry::report_what_is_lost() noexcept {
       core = cores_[i];
       (void)core->add_ref();
     }
-    core->report_what_is_lost();
+    core->report_what_is_lost("nobody has destroyed the pool");
     core->release();
   }
 }

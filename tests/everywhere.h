@@ -72,15 +72,20 @@ class Visit {
     std::string result;
     {
       taskctx::JobPool pool(std::move(options));
-      pool_ = &pool;
-      place.run(pool, *this);
-      over_.wait();
-      result = outcome_;
+      result = in(pool, place);
       if (pool.submit([] { return 1; }).get() != 1) {
         result += ", and the pool does not work any more";
       }
     }
     return result;
+  }
+
+  // Runs the scenario in a pool that was made with the place's options.
+  std::string in(taskctx::JobPool& pool, const Place& place) {
+    pool_ = &pool;
+    place.run(pool, *this);
+    over_.wait();
+    return outcome_;
   }
 
   // Runs the scenario here, if it has not been run. The place calls this.

@@ -4,6 +4,8 @@
 // and says what was lost. Each way in a process of its own.
 
 #include <gtest/gtest.h>
+#include <oneapi/tbb/task_arena.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -18,19 +20,25 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "taskctx/coro.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
 #include "taskctx/tbb.h"
+#include "tests/everywhere.h"
 #include "tests/stealing.h"
 
 namespace {
 
 using taskctx::Job;
 using taskctx::JobPool;
+using taskctx::JobPoolOptions;
 using taskctx::Task;
 using taskctx_test::Latch;
+using taskctx_test::Place;
+using taskctx_test::places;
+using taskctx_test::Visit;
 
 [[noreturn]] void end() { std::exit(7); }
 
@@ -138,6 +146,22 @@ const Ways& ways() {
        }},
       {"foreign_that_a_job_joins",
        [](JobPool& pool) { pool.submit([] { std::thread(end).join(); }).wait(); }},
+      {"foreign_that_a_job_waits_for",
+       [](JobPool& pool) {
+         static Latch at_exit;  // Nobody opens it.
+         pool.post([] { at_exit.wait(); });
+         std::thread(end).join();
+       }},
+      {"main_that_a_job_joins",
+       [](JobPool& pool) {
+         pool.post([main = pthread_self()] { pthread_join(main, nullptr); });
+         end();
+       }},
+      {"main_that_a_coroutine_waits_for",
+       [](JobPool& pool) {
+         (void)pool.spawn(waiting_for_ever());
+         end();
+       }},
       {"main",
        [](JobPool& pool) {
          for (int i = 0; i < 100; ++i) {
@@ -177,6 +201,14 @@ void end_by(const std::string& pool, const std::string& way) {
   } else if (pool == "static") {
     static JobPool object{{.concurrency = 2, .name = "static"}};
     act(object);
+  } else if (pool == "owned") {
+    static std::unique_ptr<JobPool> owner;  // Older than its pool.
+    owner = std::make_unique<JobPool>(JobPoolOptions{.concurrency = 2, .name = "owned"});
+    act(*owner);
+  } else if (pool == "arena") {
+    static oneapi::tbb::task_arena arena(2);
+    static JobPool object{arena, {.name = "arena"}};
+    act(object);
   } else if (pool == "leaked") {
     act(*new JobPool({.concurrency = 1, .name = "leaked"}));
   } else {
@@ -187,12 +219,9 @@ void end_by(const std::string& pool, const std::string& way) {
 
 std::vector<std::pair<std::string, std::string>> all() {
   std::vector<std::pair<std::string, std::string>> all;
-  for (const std::string pool : {"default", "static", "leaked", "local"}) {
+  for (const std::string pool : {"default", "static", "owned", "arena", "leaked", "local"}) {
     for (const auto& [way, act] : ways()) {
-      // The destructor of a static pool waits for every job, and that one for the thread that ends.
-      if (pool != "static" || way != "foreign_that_a_job_joins") {
-        all.emplace_back(pool, way);
-      }
+      all.emplace_back(pool, way);
     }
   }
   return all;
@@ -219,5 +248,59 @@ TEST(EndReportDeathTest, SaysHowManyJobsOfWhichPoolAreLost) {
   EXPECT_EXIT(end_by("default", "sync_wait"), testing::ExitedWithCode(7),
               "cannot finish 1 jobs of pool 'default': the program ends");
 }
+
+// J61: a static pool waits for its jobs as long as they go on to end, and says when it gives up.
+TEST(EndReportDeathTest, SaysThatAStaticPoolHasGivenUpItsJobs) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(end_by("static", "main_that_a_job_joins"), testing::ExitedWithCode(7),
+              "^taskctx: cannot finish 1 jobs of pool 'static': the program ends, and they may "
+              "wait for that\n$");
+}
+
+[[noreturn]] void end_with_slow_jobs() {
+  alarm(20);
+  static JobPool pool{{.concurrency = 1}};
+  for (int i = 0; i < 30; ++i) {
+    pool.post([] { absl::SleepFor(absl::Milliseconds(200)); });  // Six seconds in all.
+  }
+  pool.post([] { std::fputs("the last one\n", stderr); });
+  end();
+}
+
+// J61
+TEST(EndReportDeathTest, AStaticPoolWaitsAsLongAsItsJobsGoOnToEnd) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(end_with_slow_jobs(), testing::ExitedWithCode(7), "^the last one\n$");
+}
+
+class EndEverywhereDeathTest : public testing::TestWithParam<Place> {};
+
+void end_at(const Place& place, int threads, bool is_static) {
+  alarm(20);
+  Visit visit([](JobPool& /*pool*/) { end(); });
+  if (is_static) {
+    JobPoolOptions options{.concurrency = threads};
+    if (place.prepare != nullptr) {
+      place.prepare(options, visit);
+    }
+    static JobPool pool(std::move(options));
+    (void)visit.in(pool, place);
+  } else {
+    (void)visit.at(place, threads);
+  }
+}
+
+// J61: and so from each place where user code can run.
+TEST_P(EndEverywhereDeathTest, TheProgramEndsWithTheStatusThatWasAskedFor) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  for (const int threads : {1, 2}) {
+    for (const bool is_static : {false, true}) {
+      EXPECT_EXIT(end_at(GetParam(), threads, is_static), testing::ExitedWithCode(7), "");
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, EndEverywhereDeathTest, testing::ValuesIn(places()),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -13,7 +13,8 @@
 // Lifetime: the destructor waits for every job, also for those that jobs submit meanwhile, for
 //           continuations, and for what is to run later: cancel that, or shutdown(), if you can't
 //           wait. A program that ends with jobs in a pool that nobody destroyed hears of it from
-//           the misuse handler.
+//           the misuse handler. While exit() runs, on the thread that has called it, the destructor
+//           waits only as long as jobs go on to end: one may wait for that thread.
 // Errors:   what a job throws comes out of Job::get(), or goes to the pool's exception handler when
 //           nobody waits. JobError from all submitting calls after shutdown(), and in a process
 //           that was forked from the pool's: oneTBB's threads are not there. JobRejected where the
@@ -127,7 +128,10 @@ class JobPool : private internal::JobRefusals {
 
   // Waits for every job. In a job of this very pool, and in what runs at its end (an exception
   // handler, a destructor of what it has set or returned), that would never end: it is reported as
-  // a misuse, and the pool is left to end with its last job. In a forked process it does nothing.
+  // a misuse, and the pool is left to end with its last job. Likewise where exit() destroys the
+  // pool, one with static storage, say, and no job has ended for five seconds: a job may wait for
+  // the thread that has called exit(), and would never end. If yours take longer, drain() before.
+  // In a forked process it does nothing.
   ~JobPool();
 
   // Returns how many jobs may run at once.

@@ -341,13 +341,17 @@ class PoolCore final
   bool end_if_quiet() noexcept;
   void tell_quiet_waiters() noexcept;
   bool wait_until_quiet(Deadline deadline);
-  // For the program's end: waits as long as jobs go on to end. Calls (sync_wait) of other threads
-  // are not waited for: they may wait for this one.
-  void drain_at_exit() noexcept;
+  // For the program's end: waits as long as jobs go on to end, and returns whether all have. Calls
+  // (sync_wait) of other threads are not waited for: they may wait for this one.
+  bool drain_at_exit() noexcept;
+  // Waits until nothing is left, but no longer than drain_at_exit() if exit() waits for us.
+  bool wait_for_all() noexcept;
+  // Has the last job do what close() would have done.
+  void leave_to_last_job() noexcept;
   [[nodiscard]] bool has_only_calls() noexcept;
   [[noreturn]] void leave_child() noexcept;
-  // Tells the misuse handler how many jobs are left, if any.
-  void report_what_is_lost() const noexcept;
+  // Tells the misuse handler how many jobs are left, if any, and `why`. Once.
+  void report_what_is_lost(const std::string& why) noexcept;
   void finalize() noexcept;
   std::vector<HeldJob> unended_jobs();
 
@@ -379,7 +383,8 @@ class PoolCore final
   std::atomic<int> quiet_waiters_{0};
   std::mutex mutex_;
   std::condition_variable changed_;  // Room in the queue, or quiet.
-  bool is_orphaned_ = false;  // Guarded by mutex_: the last job does what close() would have done.
+  bool is_orphaned_ = false;         // Guarded by mutex_: see leave_to_last_job().
+  std::atomic<bool> is_loss_known_{false};
 };
 
 inline PoolCore* JobState::pool() const noexcept { return static_cast<PoolCore*>(executor); }
