@@ -363,7 +363,6 @@ struct PoolCore::Shell {
   }
   Shell& operator=(const Shell&) = delete;
   ~Shell() = default;
-
   void operator()() const {
     core->shells_group_.store(oneapi::tbb::task::current_context(), std::memory_order_relaxed);
     core->run_enqueued_shell(turn);
