@@ -180,9 +180,10 @@ std::size_t Context::size() const {
 }
 
 Context Context::only_keys(std::initializer_list<std::uint64_t> keys) const {
+  const NodeRef node = NodeRef::share(self_.node);
   NodeRef kept;
   for (const std::uint64_t key : keys) {
-    if (const Entry* entry = internal::find_entry(self_.node, key)) {
+    if (const Entry* entry = internal::find_entry(node.get(), key)) {
       internal::bind_in(kept, *entry);
     }
   }

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@
 #include "taskctx/errors.h"
 #include "taskctx/internal/copies.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/node_memory.h"
 #include "taskctx/internal/value.h"
 #include "taskctx/internal/variable.h"
 
@@ -95,32 +97,77 @@ void release_activation(Activation* activation) noexcept {
   }
 }
 
-// Runs at the thread's end, after its last guard. Destructors of values may use the library: they
-// see an empty context, and what they set is cleaned up by another call of this function.
+// So often a thread's end releases what was set meanwhile: operator delete may set something each
+// time. What is there then is left to the next thread that ends. Linked by their versions.
+constexpr int kMostRounds = 32;
+constinit thread_local int rounds = 0;
+constinit std::atomic<Node*> left_behind{nullptr};
+
+void leave_behind(Node* node) noexcept {
+  Node* next = left_behind.load(std::memory_order_relaxed);
+  do {
+    node->version.store(reinterpret_cast<std::uintptr_t>(next), std::memory_order_relaxed);
+  } while (!left_behind.compare_exchange_weak(next, node, std::memory_order_acq_rel));
+}
+
+void release_left_behind() noexcept {
+  Node* node = left_behind.exchange(nullptr, std::memory_order_acq_rel);
+  while (node != nullptr) {
+    auto* const next = reinterpret_cast<Node*>(
+        static_cast<std::uintptr_t>(node->version.exchange(0, std::memory_order_relaxed)));
+    release(node);
+    node = next;
+  }
+}
+
+// Runs at the thread's end, after its last guard. Destructors of values, and operator delete, may
+// use the library: they see an empty context, and what they set is cleaned up by another call of
+// this function.
 void release_thread(void* /*unused*/) {
   is_registered = false;
   set_current(&empty_node, &no_activation);
+  if (++rounds >= kMostRounds) {
+    Node* const node = root.node;
+    root = outermost_activation();
+    if (node != nullptr && node->refs.load(std::memory_order_acquire) == 1) {
+      leave_behind(node);
+    } else if (node != nullptr) {
+      release(node);
+    }
+    return;
+  }
   release_activation(&root);
   while (foreign != nullptr) {
     Foreign* last = std::exchange(foreign, foreign->next);
     release_activation(last);
     delete last;
   }
+  if (rounds == 1) {
+    release_left_behind();
+  }
 }
 
 [[gnu::noinline]] Activation* enter_unguarded(const Activation* current) {
-  Activation* fresh = &root;
-  if (current == &hidden_activation || root.id != 0) [[unlikely]] {
-    foreign = new Foreign{outermost_activation(), foreign};
-    fresh = foreign;
-  }
   // A thread_local object with a destructor would not do: it can't be used again once it has been
   // destroyed.
   if (!is_registered) {
+    is_registered = true;  // At once: malloc() may come here again.
     if (abi::__cxa_thread_atexit(&release_thread, nullptr, &__dso_handle) != 0) {
-      throw std::bad_alloc();  // Where `fresh` is in the list: it is used by nobody.
+      is_registered = false;
+      throw std::bad_alloc();
     }
-    is_registered = true;
+  }
+  Activation* fresh = &root;
+  if (current == &hidden_activation || root.id != 0) [[unlikely]] {
+    auto another = std::make_unique<Foreign>(Foreign{outermost_activation()});
+    if (current_activation() == current) {
+      another->next = foreign;
+      foreign = another.release();
+      fresh = foreign;
+    }
+  }
+  if (current_activation() != current) [[unlikely]] {
+    return current_activation();  // The program's operator new has come here, too, and was faster.
   }
   set_current(current_node(), fresh);
   return fresh;
@@ -151,18 +198,16 @@ std::uint64_t draw_id() noexcept {
 
 namespace {
 
-// Drops what code of no task of ours has written on this thread while a context was hidden.
-void drop_foreign(const Activation* activation) noexcept {
+// Returns what code of no task of ours has written in on this thread while a context was hidden, if
+// it is that.
+std::unique_ptr<Foreign> take_foreign(const Activation* activation) noexcept {
   // Elsewhere than in the list it is not ours: this thread has left the stack that it was on.
   for (Foreign** link = &foreign; *link != nullptr; link = &(*link)->next) {
     if (*link == activation) {
-      set_current(&empty_node, &hidden_activation);  // For destructors of values.
-      Foreign* last = std::exchange(*link, (*link)->next);
-      release_activation(last);
-      delete last;
-      return;
+      return std::unique_ptr<Foreign>(std::exchange(*link, (*link)->next));
     }
   }
+  return nullptr;
 }
 
 // Tells whether the thread is in no guard, or waits.
@@ -265,19 +310,35 @@ void Hidden::end_elsewhere() noexcept {
     report_misuse("come back to context after waiting", kCrossed, {}, {});
     return;
   }
-  drop_foreign(now);
+  // Dropped last: what destructors and operator delete set, while nobody waits any more, has a
+  // place.
+  const std::unique_ptr<Foreign> written = take_foreign(now);
   switch_to(caller_.outer_node, caller_.outer);
+  if (written != nullptr && written->node != nullptr) {
+    drop_written(*written);
+  }
 }
 
 Entry exchange(std::uint64_t key, Entry fresh) {
-  Activation* activation = identified_activation();
-  Node* node = current_node();
-  if (fresh.key == 0 && find_entry(node, key) == nullptr) {
-    return Entry{};  // Nothing to unset.
+  NodeSupply supply;
+  Activation* activation;
+  Node* node;
+  bool owned;
+  Writable writable;
+  while (true) {
+    activation = identified_activation();
+    node = current_node();
+    if (fresh.key == 0 && find_entry(node, key) == nullptr) {
+      return Entry{};  // Nothing to unset.
+    }
+    owned = activation->node == node;
+    const bool exclusive = owned && node->refs.load(std::memory_order_acquire) == 1;
+    writable = try_make_writable(node, exclusive, key);
+    if (writable.node != nullptr) [[likely]] {
+      break;
+    }
+    fetch_to_write(supply, node, exclusive, key);
   }
-  const bool owned = activation->node == node;
-  const bool exclusive = owned && node->refs.load(std::memory_order_acquire) == 1;
-  const Writable writable = make_writable(node, exclusive, key);
   if (!owned) {
     activation->base = node;
   }
@@ -313,18 +374,27 @@ bool is_inherited(const Entry& entry) noexcept {
 }
 
 void bind_all(Node* bindings) {
-  Activation* activation = identified_activation();
-  Node* node = current_node();
-  NodeRef fresh = merge(NodeRef::share(node), bindings);
-  const bool owned = activation->node == node;
-  if (!owned) {
-    activation->base = node;
+  NodeSupply supply;
+  supply.keep_freed();  // So that operator new does not write in between for ever.
+  while (true) {
+    Activation* const activation = identified_activation();
+    NodeRef before = NodeRef::share(current_node());
+    NodeRef fresh = merge(before, bindings);
+    if (current_node() != before.get()) {
+      continue;
+    }
+    NodeRef left;
+    if (activation->node == before.get()) {
+      left = NodeRef::adopt(before.get());
+    } else {
+      activation->base = before.get();
+    }
+    const NodeRef after = fresh;  // Whatever on_change does.
+    activation->node = fresh.detach();
+    set_current(activation->node, activation);
+    notify_of_changes(before.get(), after.get(), /*by_switch=*/false);
+    return;
   }
-  activation->node = fresh.detach();
-  set_current(activation->node, activation);
-  const NodeRef before = owned ? NodeRef::adopt(node) : NodeRef::share(node);
-  const NodeRef after = NodeRef::share(activation->node);  // Whatever on_change does.
-  notify_of_changes(node, after.get(), /*by_switch=*/false);
 }
 
 bool set_notifying(bool notifying) noexcept { return std::exchange(is_notifying, notifying); }

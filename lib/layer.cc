@@ -22,11 +22,11 @@ namespace {
 struct alignas(64) Lock {
   std::mutex mutex;
 };
-constinit std::array<Lock, 64> locks;
+constinit std::array<Lock, 16> locks;
 
 std::mutex& lock_of(const Layer* layer) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(layer);
-  return locks[(address * 0x9e37'79b9'7f4a'7c15) >> 58].mutex;  // Fibonacci hashing
+  return locks[(address * 0x9e37'79b9'7f4a'7c15) >> 60].mutex;  // Fibonacci hashing
 }
 
 // What follows is called with the lock.

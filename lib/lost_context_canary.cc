@@ -4,7 +4,7 @@
 
 #include <oneapi/tbb/task.h>
 
-#include <mutex>
+#include <atomic>
 #include <string_view>
 
 #include "taskctx/errors.h"
@@ -16,13 +16,13 @@ inline namespace v1 {
 namespace tbb {
 namespace {
 
-constinit std::mutex mutex;
-constinit int canaries = 0;  // Guarded by the mutex.
+constinit std::atomic<int> canaries{0};
 
 // Reports a read in a task that oneTBB runs, and none of ours does.
 void check(std::string_view variable, const SourcePlace& place) {
   const internal::Activation* activation = internal::current_activation();
-  if ((activation != &internal::no_activation && activation != &internal::hidden_activation) ||
+  if (canaries.load(std::memory_order_relaxed) == 0 ||
+      (activation != &internal::no_activation && activation != &internal::hidden_activation) ||
       oneapi::tbb::task::current_context() == nullptr || internal::set_notifying(true)) {
     return;  // The last one: what the misuse handler itself reads.
   }
@@ -34,20 +34,14 @@ void check(std::string_view variable, const SourcePlace& place) {
 
 }  // namespace
 
+// The check stays when the last canary is gone, and finds that out.
 LostContextCanary::LostContextCanary() noexcept {
-  const std::lock_guard lock(mutex);
-  if (++canaries == 1) {
-    internal::keep_loaded(&check);  // A thread may be in it when the last canary is gone.
-    internal::miss_check.store(&check, std::memory_order_relaxed);
-  }
+  internal::keep_loaded(&check);
+  canaries.fetch_add(1, std::memory_order_relaxed);
+  internal::miss_check.store(&check, std::memory_order_relaxed);
 }
 
-LostContextCanary::~LostContextCanary() {
-  const std::lock_guard lock(mutex);
-  if (--canaries == 0) {
-    internal::miss_check.store(nullptr, std::memory_order_relaxed);
-  }
-}
+LostContextCanary::~LostContextCanary() { canaries.fetch_sub(1, std::memory_order_relaxed); }
 
 }  // namespace tbb
 }  // namespace v1

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -53,15 +54,18 @@ Node*& deep(const Node* wide) noexcept { return wide->children[kFanOut]; }
 // How many leaves an inner node of this height may have below it.
 std::uint64_t capacity(std::uint32_t height) noexcept { return std::uint64_t{1} << (6 * height); }
 
-Node* new_leaf(std::uint32_t limit) {
-  return new (allocate_node(limit))
-      Node{.refs = 1, .limit = limit, .children = no_children.data(), .height = Node::kLeaf};
-}
-
-// Copies a leaf into one of `limit` bytes, at least its own.
-Node* copy_leaf(const Node* leaf, std::uint32_t limit) {
-  Node* copy = new_leaf(limit);
-  copy->boxes = leaf->boxes;
+// Copies a leaf into one of `limit` bytes, at least its own. Returns nullptr if the lists have no
+// memory for it.
+Node* copy_leaf(const Node* leaf, std::uint32_t limit) noexcept {
+  void* const memory = take_node(limit);
+  if (memory == nullptr) [[unlikely]] {
+    return nullptr;
+  }
+  Node* copy = new (memory) Node{.refs = 1,
+                                 .limit = limit,
+                                 .children = no_children.data(),
+                                 .boxes = leaf->boxes,
+                                 .height = Node::kLeaf};
   // Most leaves are small: loops are faster here than memcpy() and memset().
   Entry* end = std::copy_n(entry_at(leaf, 0), leaf->limit / kSlotSize, entry_at(copy, 0));
   std::fill(end, entry_at(copy, limit), Entry{});
@@ -76,15 +80,17 @@ Node* copy_leaf(const Node* leaf, std::uint32_t limit) {
 
 constexpr std::uint32_t kBranchSize = (kFanOut + 1) * sizeof(Node*);
 
+// What follows is called when the lists have memory for all that a write may need.
+
 // Makes a wide node (height 0) or an inner one, without children.
-Node* new_branch(std::uint16_t height) {
-  void* memory = allocate_node(kBranchSize);
+Node* new_branch(std::uint16_t height) noexcept {
+  void* memory = take_node(kBranchSize);
   auto** children = reinterpret_cast<Node**>(static_cast<unsigned char*>(memory) + kNodeHeader);
   std::fill_n(children, kFanOut + 1, &empty_leaf.node);
   return new (memory) Node{.refs = 1, .limit = 0, .children = children, .height = height};
 }
 
-Node* copy_branch(const Node* branch) {
+Node* copy_branch(const Node* branch) noexcept {
   Node* copy = new_branch(branch->height);
   copy->count = branch->count;
   const auto share = [](Node* child) {
@@ -118,7 +124,7 @@ Node*& link_of(Node* branch, std::uint64_t number) noexcept {
 
 // Returns the link to leaf `number` of all that are below the wide node's own. The nodes on the way
 // have one owner then.
-Node*& deep_link(Node* wide, std::uint64_t number) {
+Node*& deep_link(Node* wide, std::uint64_t number) noexcept {
   Node*& root = deep(wide);
   if (is_missing(root)) {
     root = new_branch(1);
@@ -181,6 +187,30 @@ std::uint32_t grown_limit(std::uint32_t limit, std::uint32_t offset) noexcept {
   return std::min((wanted + kStep - 1) / kStep * kStep, kLeafLimit);
 }
 
+// How many nodes a write to a context that is no single leaf may need.
+struct TreeNeed {
+  int branches;
+  int leaves;
+};
+TreeNeed need_of_tree(const Node* node, bool exclusive, std::uint64_t key) noexcept {
+  // The tree below the wide node gets four levels at most. If it is new, it has a path of as many
+  // nodes, and then the higher ones a path of their own.
+  constexpr int kDeepest = 4;
+  static_assert(std::uint64_t{std::numeric_limits<std::uint32_t>::max()} / kSlotSize / kLeafSlots <
+                std::uint64_t{1} << (6 * kDeepest));
+  const int deep = is_deep(key) ? 2 * kDeepest - 1 : 0;
+  return {.branches = deep + static_cast<int>(is_leaf(node) || !exclusive),
+          .leaves = is_leaf(node) && node->limit != 0 ? 2 : 1};
+}
+
+// Tells what a write in a context of one leaf needs: no more than a leaf.
+bool is_in_leaf(const Node* node, std::uint32_t offset) noexcept {
+  return is_leaf(node) && offset < kLeafLimit;
+}
+std::uint32_t limit_with(const Node* leaf, std::uint32_t offset) noexcept {
+  return offset < leaf->limit ? leaf->limit : grown_limit(leaf->limit, offset);
+}
+
 }  // namespace
 
 constinit Node empty_node{
@@ -212,26 +242,30 @@ const Entry* next_entry(const Node* node, std::uint32_t& slot) noexcept {
   return nullptr;
 }
 
-Writable make_writable(Node* node, bool exclusive, std::uint64_t key) {
+Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key) noexcept {
   const std::uint32_t offset = slot_of(key) * kSlotSize;
-  if (is_leaf(node) && offset < kLeafLimit) {
+  if (is_in_leaf(node, offset)) {
     if (!exclusive || offset >= node->limit) {
-      node = copy_leaf(node, offset < node->limit ? node->limit : grown_limit(node->limit, offset));
+      node = copy_leaf(node, limit_with(node, offset));
+      if (node == nullptr) [[unlikely]] {
+        return {};
+      }
     }
     return {node, node, entry_at(node, offset)};
   }
 
-  NodeRef fresh;  // Owns what is made here until all of it has been made.
+  const TreeNeed need = need_of_tree(node, exclusive, key);
+  if (!has_free_nodes(kBranchSize, need.branches) || !has_free_nodes(kLeafLimit, need.leaves)) {
+    return {};
+  }
   Node* wide = node;
   if (is_leaf(node)) {
     wide = new_branch(0);
-    fresh = NodeRef::adopt(wide);
     if (node->limit != 0) {
       link_of(wide, 0) = copy_leaf(node, kLeafLimit);
     }
   } else if (!exclusive) {
     wide = copy_branch(node);
-    fresh = NodeRef::adopt(wide);
   }
   const std::uint32_t slot = offset / kSlotSize;
   const std::uint32_t number = slot / kLeafSlots;
@@ -239,8 +273,19 @@ Writable make_writable(Node* node, bool exclusive, std::uint64_t key) {
   if (!is_exclusive(link)) {
     replace(link, copy_leaf(link, kLeafLimit));
   }
-  (void)fresh.detach();
   return {wide, link, entry_at(link, slot % kLeafSlots * kSlotSize)};
+}
+
+void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key) {
+  const std::uint32_t offset = slot_of(key) * kSlotSize;
+  if (is_in_leaf(node, offset)) {
+    supply.fetch(limit_with(node, offset), 1);
+  } else {
+    const TreeNeed need = need_of_tree(node, exclusive, key);
+    supply.fetch(kBranchSize, need.branches);
+    supply.fetch(kLeafLimit, need.leaves);
+  }
+  supply.hand_over();
 }
 
 Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh) {
@@ -248,12 +293,29 @@ Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh) {
   if (fresh.key == 0 && find_entry(node, key) == nullptr) {
     return Entry{};
   }
-  const Writable writable = make_writable(node, is_exclusive(node), key);
+  NodeSupply supply;
+  Writable writable;
+  // Nobody else writes in the node, whatever operator new does; but others may let go of it.
+  while ((writable = try_make_writable(node, is_exclusive(node), key)).node == nullptr) {
+    fetch_to_write(supply, node, is_exclusive(node), key);
+  }
   if (writable.node != node) {
     owner = NodeRef::adopt(writable.node);
   }
   writable.node->version.store(0, std::memory_order_relaxed);
   return put(writable, fresh);
+}
+
+void bind_in(NodeRef& owner, Entry entry) {
+  add_ref(entry);  // From here on whatever has it may let go of it.
+  Entry old;
+  try {
+    old = exchange_in(owner, entry.key, entry);
+  } catch (...) {
+    release(entry);
+    throw;
+  }
+  release(old);
 }
 
 NodeRef merge(NodeRef base, const Node* over) {

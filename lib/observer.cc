@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -37,36 +38,52 @@ namespace {
 using internal::Observer;
 using Observers = std::vector<std::shared_ptr<const Observer>>;
 
-// The observers that are registered. A change makes a new list, so that nobody calls under the
-// lock.
+// The observers that are registered, or nullptr. A change makes a new list, so that nobody calls
+// under the lock; and nothing is allocated or freed under it, as operator new may be observed.
 class Registry {
  public:
   // Is never destroyed: there are switches after main.
-  static Registry& get() {
-    static auto* const registry = new Registry;
+  static Registry& get() noexcept {
+    alignas(Registry) static std::byte place[sizeof(Registry)];
+    static auto* const registry = ::new (static_cast<void*>(place)) Registry;
     return *registry;
   }
 
-  [[nodiscard]] std::shared_ptr<const Observers> all() {
+  [[nodiscard]] std::shared_ptr<const Observers> all() noexcept {
     const std::lock_guard lock(mutex_);
     return observers_;
   }
-  void add(std::shared_ptr<const Observer> observer) {
-    const std::lock_guard lock(mutex_);
-    auto changed = std::make_shared<Observers>(*observers_);
-    changed->push_back(std::move(observer));
-    observers_ = std::move(changed);
+  void add(const std::shared_ptr<const Observer>& observer) {
+    change([&observer](Observers& observers) { observers.push_back(observer); });
   }
   void remove(const std::shared_ptr<const Observer>& observer) {
-    const std::lock_guard lock(mutex_);
-    auto changed = std::make_shared<Observers>(*observers_);
-    std::erase(*changed, observer);
-    observers_ = std::move(changed);
+    change([&observer](Observers& observers) { std::erase(observers, observer); });
   }
 
+  // For a fork: so that the child finds nothing half done.
+  void lock() noexcept { mutex_.lock(); }
+  void unlock() noexcept { mutex_.unlock(); }
+
  private:
+  template <typename F>
+  void change(F make) {
+    while (true) {
+      const std::shared_ptr<const Observers> before = all();
+      std::shared_ptr<const Observers> after;
+      if (Observers changed = before != nullptr ? *before : Observers();
+          make(changed), !changed.empty()) {
+        after = std::make_shared<const Observers>(std::move(changed));
+      }
+      const std::lock_guard lock(mutex_);
+      if (observers_ == before) {  // Else somebody else has changed them meanwhile.
+        observers_.swap(after);
+        return;
+      }
+    }
+  }
+
   std::mutex mutex_;
-  std::shared_ptr<const Observers> observers_ = std::make_shared<const Observers>();
+  std::shared_ptr<const Observers> observers_;
 };
 
 // Calls the variable's on_change, without what it does itself being observed.
@@ -83,7 +100,7 @@ void notify(const internal::VariableRecord& record, const internal::Entry& befor
 
 void notify_observers(internal::Node* from, internal::Node* to) {
   const std::shared_ptr<const Observers> observers = Registry::get().all();
-  if (observers->empty()) {
+  if (observers == nullptr) {
     return;
   }
   const Context old_context = internal::ContextAccess::make(internal::NodeRef::share(from));
@@ -102,6 +119,9 @@ void notify_observers(internal::Node* from, internal::Node* to) {
 }  // namespace
 
 namespace internal {
+
+void lock_observers() noexcept { Registry::get().lock(); }
+void unlock_observers() noexcept { Registry::get().unlock(); }
 
 void notify_of_changes(Node* from, Node* to, bool by_switch) noexcept {
   watched_keys.for_each([&](std::uint64_t key) {

@@ -17,10 +17,12 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 
 #include "taskctx/internal/accountant.h"
 #include "taskctx/internal/current.h"
+#include "taskctx/internal/forking.h"
 #include "taskctx/internal/parking.h"
 #include "taskctx/internal/pool_core.h"
 #include "taskctx/internal/timer.h"
@@ -32,13 +34,15 @@ inline namespace v1 {
 namespace internal {
 
 PoolRegistry& PoolRegistry::get() {
-  static auto* const registry = new PoolRegistry;
+  alignas(PoolRegistry) static std::byte place[sizeof(PoolRegistry)];
+  static auto* const registry = ::new (static_cast<void*>(place)) PoolRegistry;
   return *registry;
 }
 
 // The handlers come with the first pool: so pools with static storage are destroyed before the one
 // for the program's end runs.
 PoolRegistry::PoolRegistry() {
+  (void)handle_forks();  // Of the core, whose locks come after ours.
   pthread_atfork([] { get().lock_all(); }, [] { get().unlock_all(/*is_child=*/false); },
                  [] { get().unlock_all(/*is_child=*/true); });
   on_exit([](int status, void*) { get().end_program(status); }, nullptr);

@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <limits>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -22,10 +22,11 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "taskctx/internal/copies.h"
 #include "taskctx/internal/current.h"
+#include "taskctx/internal/forking.h"
 #include "taskctx/internal/key_list.h"
 #include "taskctx/internal/modules.h"
 
@@ -36,36 +37,161 @@ namespace {
 
 constexpr std::uint32_t kMaxSlots = 0x0fff'ffff;  // 28 bits
 
+struct Slot {  // Stays empty if it is another copy's.
+  VariableRecord* record = nullptr;
+  std::uint32_t generation = 0;
+  std::uint32_t next_free = 0;
+};
+
+// Slots are in blocks, each as large as all before it: so none ever moves.
+constexpr std::uint32_t kFirstBlock = 64;
+constexpr std::size_t kBlocks = 23;
+static_assert(kFirstBlock << (kBlocks - 1) > kMaxSlots);
+constexpr std::size_t block_of(std::uint32_t number) noexcept {
+  return static_cast<std::size_t>(std::bit_width(number / kFirstBlock));
+}
+constexpr std::uint32_t start_of(std::size_t block) noexcept {
+  return block == 0 ? 0 : kFirstBlock << (block - 1);
+}
+constexpr std::uint32_t size_of(std::size_t block) noexcept {
+  return block == 0 ? kFirstBlock : start_of(block);
+}
+
+// What the registry lacks: allocated without its lock, and what it has not taken is freed without
+// it, as the program's operator new and delete may set variables.
+class Supply {
+ public:
+  void want_block(std::size_t number) noexcept { wanted_block_ = number; }
+  void want_chunk(std::size_t list) noexcept { wants_chunk_[list] = true; }
+
+  // Throws std::bad_alloc.
+  void fetch() {
+    if (wanted_block_ != kBlocks) {
+      block = std::make_unique<Slot[]>(size_of(wanted_block_));
+      block_number = std::exchange(wanted_block_, kBlocks);
+    }
+    for (std::size_t list = 0; list < chunks.size(); ++list) {
+      if (std::exchange(wants_chunk_[list], false)) {
+        chunks[list] = std::make_unique<KeyList::Chunk>();
+      }
+    }
+  }
+
+  std::unique_ptr<Slot[]> block;
+  std::size_t block_number = kBlocks;
+  std::array<std::unique_ptr<KeyList::Chunk>, 3> chunks;  // One for each list of keys.
+
+ private:
+  std::size_t wanted_block_ = kBlocks;
+  std::array<bool, 3> wants_chunk_{};
+};
+
+// Nothing is allocated or freed with the lock.
 class Registry {
  public:
   // Is never destroyed: variables are used before main and after it.
-  static Registry& get() {
-    static auto* const registry = new Registry;
+  static Registry& get() noexcept {
+    alignas(Registry) static std::byte place[sizeof(Registry)];
+    static auto* const registry = ::new (static_cast<void*>(place)) Registry;
     return *registry;
   }
 
   // Gives `record` a slot and a key, and its rules.
   void assign(VariableRecord* record, const VariableRules& rules) {
-    const std::lock_guard lock(mutex_);
-    if (record->key == kUnassigned) {  // Else another thread was faster.
-      assign_with_lock(record, rules);
+    Supply supply;
+    while (!try_assign(record, rules, supply)) {
+      supply.fetch();
     }
   }
 
   // Returns the record that all variables with this one's name share, with a reference for the
   // caller. That is `record` itself if it is the first one, or is refused.
   VariableRecord* share(VariableRecord* record, const VariableRules& rules) {
+    Supply supply;
+    while (true) {
+      if (VariableRecord* const shared = try_share(record, rules, supply)) {
+        return shared;
+      }
+      supply.fetch();
+    }
+  }
+
+  void retire(VariableRecord* record) noexcept {
     const std::lock_guard lock(mutex_);
-    const auto [place, is_first] = shared_.try_emplace(record->name, record);
-    if (is_first) {
-      try {
-        assign_with_lock(record, rules);
-      } catch (...) {
-        shared_.erase(place);
-        throw;
+    const std::uint32_t number = slot_of(record->key);
+    Slot& slot = *slot_at(number);
+    if (--slot.record->variables != 0) {
+      return;
+    }
+    if (record->is_shared) {
+      VariableRecord** link = &shared_;
+      while (*link != record) {
+        link = &(*link)->next;
+      }
+      *link = record->next;
+    }
+    slot.record = nullptr;
+    unlist(record->key, record->rules);
+    if (slot.generation != std::numeric_limits<std::uint32_t>::max()) {
+      free(number, slot);
+    }
+  }
+
+  // Returns a name that lasts. Each is kept once, however often its library is loaded.
+  std::string_view keep_name(std::string_view name) {
+    Names fresh;
+    fresh.emplace(name);
+    Names::node_type node = fresh.extract(fresh.begin());
+    Names::insert_return_type kept;  // Outlives the lock, and with it a node that is not taken.
+    const std::lock_guard lock(mutex_);
+    kept = names_.insert(std::move(node));
+    return *kept.position;
+  }
+
+  VariableRecord* find(std::uint64_t key) noexcept {
+    const std::lock_guard lock(mutex_);
+    const Slot* const slot = slot_at(slot_of(key));
+    VariableRecord* record = slot != nullptr ? slot->record : nullptr;
+    if (record == nullptr || record->key != key) {
+      return nullptr;
+    }
+    add_ref(record);
+    return record;
+  }
+
+  // For a fork: so that the child finds nothing half done.
+  void lock() noexcept { mutex_.lock(); }
+  void unlock() noexcept { mutex_.unlock(); }
+
+ private:
+  // Tells whether two libraries mean the same type. They can't know of types without linkage.
+  static bool same_type(const TypeOps& a, const TypeOps& b) noexcept {
+    const std::string_view name = a.name();
+    return &a == &b || (name == b.name() && a.size == b.size && a.alignment == b.alignment &&
+                        name.find("_GLOBAL__N_") == std::string_view::npos &&
+                        name.find("anonymous") == std::string_view::npos);
+  }
+
+  bool try_assign(VariableRecord* record, const VariableRules& rules, Supply& supply) {
+    const std::lock_guard lock(mutex_);
+    return record->key != kUnassigned ||  // Another thread was faster.
+           assign_with_lock(record, rules, supply);
+  }
+
+  // Returns nullptr if something is lacking.
+  VariableRecord* try_share(VariableRecord* record, const VariableRules& rules, Supply& supply) {
+    const std::lock_guard lock(mutex_);
+    VariableRecord* other = shared_;
+    while (other != nullptr && other->name != record->name) {
+      other = other->next;
+    }
+    if (other == nullptr) {
+      if (!assign_with_lock(record, rules, supply)) {
+        return nullptr;
       }
       record->is_shared = true;
-    } else if (VariableRecord* other = place->second; same_type(*other->ops, *record->ops)) {
+      record->next = std::exchange(shared_, record);
+    } else if (same_type(*other->ops, *record->ops)) {
       ++other->variables;
       record = other;
     } else {
@@ -75,120 +201,75 @@ class Registry {
     return record;
   }
 
-  void retire(const VariableRecord* record) noexcept {
-    const std::lock_guard lock(mutex_);
-    const std::uint32_t number = slot_of(record->key);
-    Slot& slot = slots_[number];
-    if (--slot.record->variables != 0) {
-      return;
+  // Returns false, and has changed nothing, if something is lacking.
+  bool assign_with_lock(VariableRecord* record, const VariableRules& rules, Supply& supply) {
+    const auto lists = lists_of(rules);
+    bool is_complete = first_free_ != kNone || add_slot(supply);
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      if (lists[i] != nullptr && !lists[i]->has_room() && supply.chunks[i] == nullptr) {
+        supply.want_chunk(i);
+        is_complete = false;
+      }
     }
-    if (record->is_shared) {
-      shared_.erase(shared_.find(record->name));
+    if (!is_complete) {
+      return false;
     }
-    slot.record = nullptr;
-    unlist(record->key, record->rules);
-    if (slot.generation != std::numeric_limits<std::uint32_t>::max()) {
-      free_.push_back(number);
-    }
-  }
-
-  // Returns a name that lasts. Each is kept once, however often its library is loaded.
-  std::string_view keep_name(std::string_view name) {
-    const std::lock_guard lock(mutex_);
-    auto place = names_.find(name);
-    if (place == names_.end()) {
-      place = names_.emplace(name).first;
-    }
-    return *place;
-  }
-
-  VariableRecord* find(std::uint64_t key) noexcept {
-    const std::lock_guard lock(mutex_);
-    const std::uint32_t number = slot_of(key);
-    VariableRecord* record = number < slots_.size() ? slots_[number].record : nullptr;
-    if (record == nullptr || record->key != key) {
-      return nullptr;
-    }
-    add_ref(record);
-    return record;
-  }
-
- private:
-  struct Slot {  // Stays empty if it is another copy's.
-    VariableRecord* record = nullptr;
-    std::uint32_t generation = 0;
-  };
-
-  // Tells whether two libraries mean the same type. They can't know of types without linkage.
-  static bool same_type(const TypeOps& a, const TypeOps& b) noexcept {
-    const std::string_view name = a.name();
-    return &a == &b || (name == b.name() && a.size == b.size && a.alignment == b.alignment &&
-                        name.find("_GLOBAL__N_") == std::string_view::npos &&
-                        name.find("anonymous") == std::string_view::npos);
-  }
-
-  void assign_with_lock(VariableRecord* record, const VariableRules& rules) {
-    if (free_.empty()) {
-      add_slot();
-    }
-    const std::uint32_t number = free_.back();
-    Slot& slot = slots_[number];
+    const std::uint32_t number = first_free_;
+    Slot& slot = *slot_at(number);
     const std::uint64_t boxed = record->ops->destroy != nullptr ? kBoxedBit : 0;
     const std::uint64_t key =
         (std::uint64_t{slot.generation + 1} << 32) | (std::uint64_t{number} * kSlotSize) | boxed;
-    if (record->permanent) {
-      permanent_.emplace_back();
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      if (lists[i] != nullptr) {
+        lists[i]->add(key, supply.chunks[i]);
+      }
     }
-    list(key, rules);
-    // Nothing throws from here on.
-    if (record->permanent) {
-      permanent_.back().reset(record);
+    if (rules.on_change != nullptr) {
+      switch_watchers.fetch_add(1, std::memory_order_relaxed);
     }
-    free_.pop_back();
+    if (record->permanent) {
+      record->next = std::exchange(permanent_, record);
+    }
+    first_free_ = slot.next_free;
     ++slot.generation;
     slot.record = record;
     record->rules = rules;
     record->key = key;
+    return true;
   }
 
-  // Draws a slot that no copy of the library has.
-  void add_slot() {
+  // Draws a slot that no copy of the library has. Returns false if there is no block for it.
+  bool add_slot(Supply& supply) {
     std::atomic<std::uint32_t>& next = process_wide().next_slot;
     std::uint32_t number = next.load(std::memory_order_relaxed);
     do {
       if (number >= kMaxSlots) {
         throw std::bad_alloc();
       }
-      if (number >= slots_.capacity()) {
-        slots_.reserve(2 * std::size_t{number} + 8);
+      if (const std::size_t block = block_of(number); blocks_[block] == nullptr) {
+        if (supply.block == nullptr || supply.block_number != block) {
+          supply.want_block(block);
+          return false;
+        }
+        blocks_[block] = supply.block.release();
       }
-      free_.reserve(slots_.capacity());  // So that retire() needs no memory.
     } while (!next.compare_exchange_weak(number, number + 1, std::memory_order_relaxed));
-    slots_.resize(std::size_t{number} + 1);
-    free_.push_back(number);
+    free(number, *slot_at(number));
+    return true;
   }
 
-  // Makes captures, switches and joins ask for the variable, if it has rules for those.
-  static void list(std::uint64_t key, const VariableRules& rules) {
-    const auto lists = lists_of(rules);
-    for (std::size_t i = 0; i < lists.size(); ++i) {
-      if (lists[i] != nullptr) {
-        try {
-          lists[i]->add(key);
-        } catch (...) {
-          while (i-- > 0) {
-            if (lists[i] != nullptr) {
-              lists[i]->remove(key);
-            }
-          }
-          throw;
-        }
-      }
-    }
-    if (rules.on_change != nullptr) {
-      switch_watchers.fetch_add(1, std::memory_order_relaxed);
-    }
+  // The last one freed is given first: contexts stay small.
+  void free(std::uint32_t number, Slot& slot) noexcept {
+    slot.next_free = std::exchange(first_free_, number);
   }
+
+  Slot* slot_at(std::uint32_t number) const noexcept {
+    const std::size_t block = block_of(number);
+    return block < kBlocks && blocks_[block] != nullptr ? blocks_[block] + number - start_of(block)
+                                                        : nullptr;
+  }
+
+  // Takes the variable from where captures, switches and joins ask for it.
   static void unlist(std::uint64_t key, const VariableRules& rules) noexcept {
     for (KeyList* list : lists_of(rules)) {
       if (list != nullptr) {
@@ -206,12 +287,16 @@ class Registry {
             rules.merge != nullptr ? &merged_keys : nullptr};
   }
 
+  using Names = std::set<std::string, std::less<>>;
+
+  static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+
   std::mutex mutex_;
-  std::vector<Slot> slots_;
-  std::vector<std::uint32_t> free_;  // The last one freed is given first: contexts stay small.
-  std::vector<std::unique_ptr<VariableRecord>> permanent_;
-  std::map<std::string_view, VariableRecord*> shared_;  // By their names, which they own.
-  std::set<std::string, std::less<>> names_;            // Of variables that are never destroyed.
+  std::array<Slot*, kBlocks> blocks_{};
+  std::uint32_t first_free_ = kNone;
+  VariableRecord* permanent_ = nullptr;  // All of these, so that they can be found.
+  VariableRecord* shared_ = nullptr;     // Those with a shared name.
+  Names names_;                          // Of variables that are never destroyed.
 };
 
 std::string readable(const char* type) {
@@ -221,6 +306,9 @@ std::string readable(const char* type) {
   std::free(name);  // NOLINT(cppcoreguidelines-no-malloc): from malloc()
   return text;
 }
+
+// Before threads begin that a fork could meet at work.
+[[maybe_unused]] const bool forks_are_handled = handle_forks();
 
 // Keeps the code that handles a variable's values for as long as any context may hold one.
 void keep_code(const Variable& variable, const TypeOps& ops, const VariableRules& rules) noexcept {
@@ -251,10 +339,10 @@ std::atomic<std::uint64_t>* KeyList::find(std::uint64_t key) noexcept {
   return nullptr;
 }
 
-void KeyList::add(std::uint64_t key) {
+void KeyList::add(std::uint64_t key, std::unique_ptr<Chunk>& more) noexcept {
   std::atomic<std::uint64_t>* place = find(0);
   if (place == nullptr) {
-    auto* chunk = new Chunk;
+    Chunk* const chunk = more.release();
     chunk->next.store(first_.next.load(std::memory_order_relaxed), std::memory_order_relaxed);
     first_.next.store(chunk, std::memory_order_release);
     place = chunk->keys.begin();
@@ -273,6 +361,9 @@ void release(VariableRecord* record) noexcept {
     delete record;
   }
 }
+
+void lock_variables() noexcept { Registry::get().lock(); }
+void unlock_variables() noexcept { Registry::get().unlock(); }
 
 VariableRecord* find_own_record(std::uint64_t key) noexcept { return Registry::get().find(key); }
 

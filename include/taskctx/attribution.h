@@ -84,13 +84,35 @@ class Attribution {
       const T* value = snapshot.find(variable);
       try {
         std::optional<T> key = value != nullptr ? std::optional<T>(*value) : std::nullopt;
-        const std::lock_guard lock(mutex);
-        PoolUsage& usage = totals[std::move(key)];
-        usage.jobs += is_first ? 1 : 0;
-        usage.queue_wait += absl::Nanoseconds(waited);
-        usage.cpu_time += absl::Nanoseconds(used);
+        const PoolUsage more{.jobs = std::uint64_t{is_first},
+                             .queue_wait = absl::Nanoseconds(waited),
+                             .cpu_time = absl::Nanoseconds(used)};
+        if (!add_to_known(key, more)) {
+          Totals fresh;  // Nothing is allocated under the lock.
+          fresh.try_emplace(std::move(key));
+          auto node = fresh.extract(fresh.begin());
+          decltype(totals.insert(std::move(node))) added;
+          const std::lock_guard lock(mutex);
+          added = totals.insert(std::move(node));
+          add(added.position->second, more);
+        }
       } catch (...) {  // No memory for a new value, or it can't be copied: this job is not counted.
       }
+    }
+
+    static void add(PoolUsage& sum, const PoolUsage& more) noexcept {
+      sum.jobs += more.jobs;
+      sum.queue_wait += more.queue_wait;
+      sum.cpu_time += more.cpu_time;
+    }
+    bool add_to_known(const std::optional<T>& key, const PoolUsage& more) {
+      const std::lock_guard lock(mutex);
+      const auto known = totals.find(key);
+      if (known == totals.end()) {
+        return false;
+      }
+      add(known->second, more);
+      return true;
     }
 
     void lock() noexcept override { mutex.lock(); }

@@ -17,6 +17,12 @@
 // Errors:   those named at each member, and what copying or moving T throws; nothing has changed
 //           then.
 //
+// Allocators: the program's operator new and delete may read variables and set them, as any function
+//           that the calling code calls: what they set stays. (They keep themselves from being
+//           called by what they do.) In the library's own threads, and while a call of it waits,
+//           they are in no context.
+// Fork:     everything here works in a forked child, whatever other threads were at.
+//
 // Shared libraries: an inline variable in a header is one for all modules of a process only if the
 // loader can bind their symbols to each other: not for a plugin and a program that does not export
 // its symbols (-rdynamic), nor with hidden visibility. Then each module sets one of its own, unless
@@ -96,7 +102,7 @@ class ContextVar {
       : variable_(name, internal::kTypeOps<T>), options_(std::move(options)) {}
 
   // Declare a variable that is one with all of this name. It is not constant-initialised, and is
-  // usable when it has been constructed. O(log n) for n such names, takes a lock.
+  // usable when it has been constructed. O(n) for n such names, takes a lock.
   explicit ContextVar(SharedName name) : ContextVar(name.text) { variable_.share(rules()); }
   ContextVar(SharedName name, T default_value) : ContextVar(name.text, std::move(default_value)) {
     variable_.share(rules());

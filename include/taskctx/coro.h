@@ -307,19 +307,19 @@ T sync_wait(Task<T> task) {
   Activation* const caller = identified_activation();
   PoolCore* const pool = pool_here();
   pool->check_not_forked("wait for task", "");
-  NodeRef context = NodeRef::share(current_node());
-  auto* const job = new CoroutineJob<T>(pool, context, task, caller);
+  auto* const job = new CoroutineJob<T>(pool, task, caller);
   const JobRef<CoroutineJob<T>> handle(job);
   const Origin origin = caller->origin;
   {
     // What else runs on this thread meanwhile must not see a context that changes elsewhere.
-    const Installed hidden(&empty_node, origin.innermost());
+    Installed hidden(&empty_node, origin.innermost());
     pool->enter_running(job);
     job->perform();
     job->wait();
+    caller->origin = origin;
+    // At once, with no code of the user's in between: the caller's node may be gone.
+    hidden.end_in(job->node(), job->activation());
   }
-  caller->origin = origin;
-  switch_to(job->node(), job->activation());
   return job->take();
 }
 

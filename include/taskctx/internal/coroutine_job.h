@@ -36,9 +36,9 @@ class CoroutineJob final : public JobResult<T>, public Flow {
         Flow(this->context_node()) {
     adopt(task);
   }
-  // Runs it in the context of `caller`, who waits.
-  CoroutineJob(PoolCore* pool, NodeRef context, Task<T>& task, Activation* caller)
-      : JobResult<T>(pool, std::move(context), /*references=*/2),
+  // Runs it in the current context, that of `caller`, who waits.
+  CoroutineJob(PoolCore* pool, Task<T>& task, Activation* caller)
+      : JobResult<T>(pool, NodeRef::share(current_node()), /*references=*/2),
         Flow(this->context_node(), caller) {
     adopt(task);
   }

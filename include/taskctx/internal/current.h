@@ -129,6 +129,10 @@ bool set_notifying(bool notifying) noexcept;
 
 // Tells all of those that `from` was current here and `to` is now. Both are alive.
 void notify_switch(Node* from, Node* to) noexcept;
+
+// For a fork: takes and gives back the lock of the list of observers.
+void lock_observers() noexcept;
+void unlock_observers() noexcept;
 // Tells only the variables with on_change that are bound differently.
 void notify_of_changes(Node* from, Node* to, bool by_switch) noexcept;
 
@@ -198,6 +202,12 @@ class Installed {
     if (mine_.node != nullptr) [[unlikely]] {
       drop_written(mine_);
     }
+  }
+
+  // Has the block's end make these current, not what was current before.
+  void end_in(Node* node, Activation* activation) noexcept {
+    mine_.outer_node = node;
+    mine_.outer = activation;
   }
 
   // Ends, without a word, what has begun inside and not ended.

@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "taskctx/version.h"
 
@@ -24,8 +25,15 @@ class KeyList {
 
   [[nodiscard]] bool empty() const noexcept { return count_.load(std::memory_order_relaxed) == 0; }
 
-  // One thread at a time. add() throws std::bad_alloc, changing nothing.
-  void add(std::uint64_t key);
+  struct Chunk {
+    std::array<std::atomic<std::uint64_t>, 15> keys{};  // 0: free
+    std::atomic<Chunk*> next{nullptr};
+  };
+
+  // One thread at a time, with a lock: so add() takes a chunk `more`, made without it, where there
+  // is no room.
+  [[nodiscard]] bool has_room() noexcept { return find(0) != nullptr; }
+  void add(std::uint64_t key, std::unique_ptr<Chunk>& more) noexcept;
   void remove(std::uint64_t key) noexcept;
 
   // Calls `f(key)` for each key, on any thread. A key that comes or goes meanwhile may be missing
@@ -43,11 +51,6 @@ class KeyList {
   }
 
  private:
-  struct Chunk {
-    std::array<std::atomic<std::uint64_t>, 15> keys{};  // 0: free
-    std::atomic<Chunk*> next{nullptr};
-  };
-
   // Returns the place of `key`, nullptr if there is none; key 0: of a free place.
   std::atomic<std::uint64_t>* find(std::uint64_t key) noexcept;
 

@@ -226,15 +226,17 @@ class NodeRef {
 
 // A node, and an entry in it that its owner may write.
 struct Writable {
-  Node* node;
-  Node* leaf;
-  Entry* entry;
+  Node* node = nullptr;
+  Node* leaf = nullptr;
+  Entry* entry = nullptr;
 };
 
-// Makes the entry with byte offset `offset` writable: in `node` itself if it is `exclusive`, that
-// is, the caller has its only reference; else in a copy with one reference, for the caller. Shared
-// parts below are copied in either case. Throws std::bad_alloc, changing nothing that can be seen.
-Writable make_writable(Node* node, bool exclusive, std::uint64_t key);
+// Makes the entry of `key` writable: in `node` itself if it is `exclusive`, that is, the caller has
+// its only reference; else in a copy with one reference, for the caller. Shared parts below are
+// copied in either case. Returns no node, and has changed nothing, if this thread's lists have not
+// enough memory: fetch_to_write() gets it, with operator new, whose code may change anything.
+Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key) noexcept;
+void fetch_to_write(class NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key);
 
 // Puts `fresh` there, and returns what was there. References to boxes change hands, they are not
 // counted. An entry without key stands for "unset".
@@ -251,11 +253,7 @@ inline Entry put(const Writable& writable, Entry fresh) noexcept {
 Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh);
 
 // Binds another context's entry in the node that `owner` holds, as above.
-inline void bind_in(NodeRef& owner, const Entry& entry) {
-  const Entry old = exchange_in(owner, entry.key, entry);
-  add_ref(entry);
-  release(old);
-}
+void bind_in(NodeRef& owner, Entry entry);
 
 // Returns a context with all that is set in `over`, and with the rest of `base`. Throws
 // std::bad_alloc.

@@ -119,6 +119,7 @@ struct VariableRecord : EndRule {
   bool is_shared = false;       // By its name.
   // The type that others with the shared name have: the variable is refused.
   const TypeOps* taken_by = nullptr;
+  VariableRecord* next = nullptr;  // In the list of permanent records, or of those with names.
 };
 
 inline void add_ref(VariableRecord* record) noexcept {
@@ -140,6 +141,10 @@ VariableRecord* find_record(std::uint64_t key) noexcept;
 // For other copies of the library: for this copy's variables only.
 VariableRecord* find_own_record(std::uint64_t key) noexcept;
 void retire_record(VariableRecord* record) noexcept;
+
+// For a fork: takes and gives back the registry's lock.
+void lock_variables() noexcept;
+void unlock_variables() noexcept;
 
 class Variable {
  public:
