@@ -319,25 +319,32 @@ void Hidden::end_elsewhere() noexcept {
   }
 }
 
-Entry exchange(std::uint64_t key, Entry fresh) {
+namespace {
+
+// Operator new may write in the current context: so all is looked at anew behind it.
+[[gnu::noinline]] Entry fetch_and_exchange(std::uint64_t key, Entry fresh) {
+  const Activation* const activation = current_activation();
+  Node* const node = current_node();
+  const bool exclusive =
+      activation->node == node && node->refs.load(std::memory_order_acquire) == 1;
   NodeSupply supply;
-  Activation* activation;
-  Node* node;
-  bool owned;
-  Writable writable;
-  while (true) {
-    activation = identified_activation();
-    node = current_node();
-    if (fresh.key == 0 && find_entry(node, key) == nullptr) {
-      return Entry{};  // Nothing to unset.
-    }
-    owned = activation->node == node;
-    const bool exclusive = owned && node->refs.load(std::memory_order_acquire) == 1;
-    writable = try_make_writable(node, exclusive, key);
-    if (writable.node != nullptr) [[likely]] {
-      break;
-    }
-    fetch_to_write(supply, node, exclusive, key);
+  fetch_to_write(supply, node, exclusive, key);
+  return exchange(key, fresh);
+}
+
+}  // namespace
+
+Entry exchange(std::uint64_t key, Entry fresh) {
+  Activation* activation = identified_activation();
+  Node* node = current_node();
+  if (fresh.key == 0 && find_entry(node, key) == nullptr) {
+    return Entry{};  // Nothing to unset.
+  }
+  const bool owned = activation->node == node;
+  const bool exclusive = owned && node->refs.load(std::memory_order_acquire) == 1;
+  const Writable writable = try_make_writable(node, exclusive, key);
+  if (writable.node == nullptr) [[unlikely]] {
+    return fetch_and_exchange(key, fresh);
   }
   if (!owned) {
     activation->base = node;

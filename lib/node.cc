@@ -294,10 +294,11 @@ Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh) {
     return Entry{};
   }
   NodeSupply supply;
-  Writable writable;
-  // Nobody else writes in the node, whatever operator new does; but others may let go of it.
-  while ((writable = try_make_writable(node, is_exclusive(node), key)).node == nullptr) {
+  Writable writable = try_make_writable(node, is_exclusive(node), key);
+  while (writable.node == nullptr) {
+    // Nobody else writes in the node meanwhile, but others may let go of it.
     fetch_to_write(supply, node, is_exclusive(node), key);
+    writable = try_make_writable(node, is_exclusive(node), key);
   }
   if (writable.node != node) {
     owner = NodeRef::adopt(writable.node);

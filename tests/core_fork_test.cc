@@ -24,6 +24,7 @@
 #include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/shared.h"
+#include "tests/sanitizers.h"
 #include "tests/support.h"
 
 namespace {
@@ -99,6 +100,9 @@ int status_of(pid_t child) {
 
 // M38: sixty children under load, half of which end by exit().
 TEST(ForkOfTheCore, EverythingWorksInTheChildWhateverOtherThreadsWereAt) {
+  if (taskctx_test::kAddressSanitizer || taskctx_test::kThreadSanitizer) {
+    GTEST_SKIP() << "a sanitizer does not take its own locks over a fork";
+  }
   const Watchdog watchdog("fork of the core", std::chrono::seconds(200));
   ASSERT_EQ(use_everything(), 0);
   std::atomic<bool> is_over{false};

@@ -226,9 +226,9 @@ class NodeRef {
 
 // A node, and an entry in it that its owner may write.
 struct Writable {
-  Node* node = nullptr;
-  Node* leaf = nullptr;
-  Entry* entry = nullptr;
+  Node* node;
+  Node* leaf;
+  Entry* entry;
 };
 
 // Makes the entry of `key` writable: in `node` itself if it is `exclusive`, that is, the caller has
