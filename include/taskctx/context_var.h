@@ -17,10 +17,10 @@
 // Errors:   those named at each member, and what copying or moving T throws; nothing has changed
 //           then.
 //
-// Memory:   the program's operator new and delete may read variables and set them, like any function
-//           that the calling code calls: what they set stays. (That they are not called again by
-//           what they do is their business.) In threads of a pool between jobs, and where a call
-//           waits, they are in no context.
+// Memory:   the program's operator new and delete may read variables and set them, like any other
+//           function that the calling code calls: what they set stays. (That they are not called
+//           again by what they do is their business.) In threads of a pool between jobs, and where
+//           a call waits, they are in no context.
 // Fork:     everything here works in a forked child, whatever other threads were at.
 //
 // Shared libraries: an inline variable in a header is one for all modules of a process only if the
