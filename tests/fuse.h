@@ -36,6 +36,10 @@ class Fuse {
 // Asked by operator new on this thread.
 extern constinit thread_local Fuse allocations;
 
+// Whether also oneTBB may find no memory for a thread that it is about to start. It never recovers
+// from that: its threads may serve nobody any more. So only in a process that ends soon.
+extern constinit thread_local bool threads_may_fail;
+
 // Returns how many allocations have not been freed.
 long live_allocations();
 

@@ -20,6 +20,7 @@
 #include "taskctx/job_pool.h"
 #include "taskctx/when_all.h"
 #include "tests/fuse.h"
+#include "tests/stealing.h"
 #include "tests/support.h"
 
 namespace {
@@ -28,6 +29,7 @@ using taskctx::Job;
 using taskctx::JobPool;
 using taskctx::SharedJob;
 using taskctx_test::allocations;
+using taskctx_test::Latch;
 using taskctx_test::Tracked;
 using taskctx_test::Watchdog;
 
@@ -112,20 +114,33 @@ TEST(NoMemory, APoolThatCouldNotBeMadeIsForgotten) {
   EXPECT_EQ(pool.submit([] { return 7; }).get(), 7);
 }
 
-// J64: when oneTBB finds no memory for a thread, it has queued the task already. That runs all the
-// same, maybe after the pool's end. In a process of its own: oneTBB starts no such thread again.
-TEST(NoMemoryDeathTest, AShellForWhichThereIsNoThreadYetMayRunLater) {
+// J64: when oneTBB finds no memory for a thread, it has queued the pool's task already. That runs
+// all the same, after the pool's end here.
+TEST(NoMemoryDeathTest, ATaskForWhichThereIsNoThreadYetMayRunLater) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto make_pools = [] {
-    const JobPool other{{.concurrency = 60}};  // So that there are threads to start.
-    for (int i = 0; i < 8; ++i) {
-      oneapi::tbb::task_arena arena(4);
-      arena.initialize();
-      fail_each([&arena] { JobPool(arena).post([] {}); }, [] {});
+  const auto run = [] {
+    const JobPool idle{{.concurrency = 8}};  // So that oneTBB may have more threads.
+    JobPool other{{.concurrency = 1}};
+    Latch has_begun;
+    Latch goes_on;
+    other.post([&] {  // Keeps the only thread that there is.
+      has_begun.open();
+      goes_on.wait();
+    });
+    has_begun.wait();
+    oneapi::tbb::task_arena arena(4);
+    arena.initialize();
+    taskctx_test::threads_may_fail = true;
+    fail_each([&arena] { JobPool(arena).post([] {}); }, [] {});
+    goes_on.open();
+    for (int i = 0; i < 30; ++i) {  // More than the arena's queue has parts: all have been served.
+      Latch has_run;
+      arena.enqueue([&has_run] { has_run.open(); });
+      has_run.wait();
     }
     std::_Exit(0);
   };
-  EXPECT_EXIT(make_pools(), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
 }
 
 // J64
