@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The handlers of a fork, with the order of the core's locks.
 
 #include "taskctx/internal/forking.h"
 

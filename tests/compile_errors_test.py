@@ -21,27 +21,17 @@ import concurrent.futures
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
+
+from compilers import LANGUAGE, STRICT, compilers
 
 SNIPPET = re.compile(r"((?:^//.*\n)+)^TEST\((\w+), (\w+)\)", re.MULTILINE)
 EXPECTED = re.compile(r"^// (error|warning|silent):[ ]?(.*)$", re.MULTILINE)
 LINES = re.compile(r"^// lines: (\d+)$", re.MULTILINE)
 ONLY = re.compile(r"^// only: (.+)$", re.MULTILINE)
 DEFAULT_LINES = 20
-LANGUAGE = ["-std=c++20", "-Iinclude", "-I."]
-STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow"]
-
-
-def compilers():
-    """Returns the names of the compilers that are installed, each once."""
-    names = ["g++", "clang++-16"]
-    if "CC" in os.environ:
-        names.append(re.sub(r"gcc(?=[^/]*$)", "g++", re.sub(r"clang(?=[^/]*$)", "clang++", os.environ["CC"])))
-    found = {os.path.realpath(path): name for name in reversed(names) if (path := shutil.which(name))}
-    return sorted(found.values())
 
 
 def run(command):

@@ -4,7 +4,6 @@
 // whatever those threads were doing.
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -24,6 +23,7 @@
 #include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/shared.h"
+#include "tests/forking.h"
 #include "tests/sanitizers.h"
 #include "tests/support.h"
 
@@ -92,13 +92,7 @@ int use_everything() {
   return wrong;
 }
 
-int status_of(pid_t child) {
-  int status = -1;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-// M38: sixty children under load, half of which end by exit().
+// M38
 TEST(ForkOfTheCore, EverythingWorksInTheChildWhateverOtherThreadsWereAt) {
   if (taskctx_test::kAddressSanitizer || taskctx_test::kThreadSanitizer) {
     GTEST_SKIP() << "a sanitizer does not take its own locks over a fork";
@@ -115,21 +109,10 @@ TEST(ForkOfTheCore, EverythingWorksInTheChildWhateverOtherThreadsWereAt) {
       }
     });
   }
-  for (int i = 0; i < 60; ++i) {
-    for (int k = 0; k < i * 20; ++k) {  // To meet them anywhere.
-      std::this_thread::yield();
-    }
-    const pid_t child = fork();
-    if (child == 0) {
-      alarm(20);
-      const int result = use_everything();
-      if (i % 2 == 0) {
-        std::exit(result);
-      }
-      _exit(result);
-    }
-    EXPECT_EQ(status_of(child), 0) << "in child " << i;
-  }
+  taskctx_test::fork_often([] {
+    alarm(20);
+    return use_everything();
+  });
   is_over = true;
   for (std::thread& thread : load) {
     thread.join();

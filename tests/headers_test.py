@@ -4,36 +4,24 @@
 #
 #   headers_test.py FOLDER SAMPLES
 #
-# FOLDER holds the headers; SAMPLES uses all of them and includes none. Every compiler at hand is asked:
-# g++, clang++-16, and CC's.
+# FOLDER holds the headers; SAMPLES uses all of them and includes none. Every compiler at hand is asked.
 
 import concurrent.futures
 import os
 import pathlib
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
 
-LANGUAGE = ["-std=c++20", "-Iinclude", "-I."]
+from compilers import LANGUAGE, STRICT, compilers
+
 BESIDE = ["<gtest/gtest.h>", "<benchmark/benchmark.h>"]  # Other libraries' names, where they are installed.
 # What users turn on, that the headers pass.
-STRICT = """-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror
-    -Wcast-align -Wcast-qual -Wctor-dtor-privacy -Wdeprecated -Wdouble-promotion -Wextra-semi -Wfloat-equal -Wformat=2
+STRICTER = """-Werror -Wundef -Wcast-align -Wcast-qual -Wctor-dtor-privacy -Wdeprecated -Wdouble-promotion -Wextra-semi -Wfloat-equal -Wformat=2
     -Wmissing-declarations -Wnon-virtual-dtor -Wnull-dereference -Wold-style-cast -Woverloaded-virtual -Wredundant-decls
     -Wsign-conversion -Wsuggest-override -Wswitch-enum -Wunused-macros -Wzero-as-null-pointer-constant""".split()
 STRICT_GCC = "-Wduplicated-branches -Wduplicated-cond -Wlogical-op -Wnoexcept -Wswitch-default -Wuseless-cast".split()
 STRICT_CLANG = "-Wcomma -Wheader-hygiene -Wmissing-noreturn -Wshadow-all -Wunreachable-code-aggressive".split()
-
-
-def compilers():
-    """Returns the names of the compilers that are installed, each once."""
-    names = ["g++", "clang++-16"]
-    if "CC" in os.environ:
-        names.append(re.sub(r"gcc(?=[^/]*$)", "g++", re.sub(r"clang(?=[^/]*$)", "clang++", os.environ["CC"])))
-    found = {os.path.realpath(path): name for name in reversed(names) if (path := shutil.which(name))}
-    return sorted(found.values())
 
 
 def compiled(compiler, code, *options):
@@ -54,7 +42,7 @@ def text_of(headers):
 
 # J97: each, with any compiler, and also where it is the only one.
 def a_header_alone_compiles_without_a_warning(compiler, header):
-    options = [*STRICT, *(STRICT_CLANG if "clang" in compiler else STRICT_GCC), "-fsyntax-only"]
+    options = [*STRICT, *STRICTER, *(STRICT_CLANG if "clang" in compiler else STRICT_GCC), "-fsyntax-only"]
     good, said = compiled(compiler, text_of([header]) + "static_assert(TASKCTX_VERSION >= 100);\n", *options)
     return [] if good else [f"{header} alone:\n{said}"]
 

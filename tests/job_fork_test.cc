@@ -4,7 +4,6 @@
 // in the child, whatever those threads were doing, and the parent goes on.
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -22,6 +21,7 @@
 #include "taskctx/scope.h"
 #include "taskctx/task.h"
 #include "taskctx/when_all.h"
+#include "tests/forking.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
 
@@ -34,6 +34,7 @@ using taskctx::JobPool;
 using taskctx::SharedJob;
 using taskctx::Task;
 using taskctx_test::Latch;
+using taskctx_test::status_of;
 using taskctx_test::Watchdog;
 
 const ContextVar<std::string> request_id("request_id");
@@ -116,13 +117,7 @@ int try_all(World& world) {
   return 0;
 }
 
-int status_of(pid_t child) {
-  int status = -1;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-// J62: sixty children under load, each ends by itself: half of them by exit().
+// J62: each child ends by itself.
 TEST(ForkUnderLoad, EveryCallReturnsOrThrowsAtOnceInTheChild) {
   const Watchdog watchdog("fork under load", std::chrono::seconds(200));
   World world;
@@ -147,20 +142,7 @@ TEST(ForkUnderLoad, EveryCallReturnsOrThrowsAtOnceInTheChild) {
       }
     });
   }
-  for (int i = 0; i < 60; ++i) {
-    for (int k = 0; k < i * 20; ++k) {  // To meet them anywhere.
-      std::this_thread::yield();
-    }
-    const pid_t child = fork();
-    if (child == 0) {
-      const int wrong = try_all(world);
-      if (i % 2 == 0) {
-        std::exit(wrong);
-      }
-      _exit(wrong);
-    }
-    ASSERT_EQ(status_of(child), 0) << "in child " << i;
-  }
+  taskctx_test::fork_often([&world] { return try_all(world); });
   is_over = true;
   for (std::thread& thread : load) {
     thread.join();
