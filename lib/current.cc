@@ -15,6 +15,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "taskctx/errors.h"
@@ -41,7 +42,7 @@ Origin Origin::innermost() const noexcept {
   while (origin.bits_ != 0 && (origin.bits_ & (kPool | kJob)) == 0) {
     origin = reinterpret_cast<const Activation*>(origin.bits_)->origin;
   }
-  return origin;
+  return origin.is_none() ? nowhere() : origin;
 }
 
 // The two words. taskctx_v1_current is the name that current.h uses.
@@ -239,8 +240,30 @@ void cut_off(Activation* inner, const Activation* outer) noexcept {
 }
 
 // Whether a task has ended elsewhere than it began: oneTBB's own suspend leaves a thread with what
-// was current there, and that may have ended elsewhere. From then on nobody looks at it in a pool.
+// was current there, and that may have ended elsewhere. From then on nobody looks at it in a pool;
+// who looks already is waited for. All of both are in one order: either sees the other.
 constinit std::atomic<bool> has_moved{false};
+constinit std::atomic<int> lookers{0};
+
+void note_moved() noexcept {
+  has_moved.store(true, std::memory_order_seq_cst);
+  while (lookers.load(std::memory_order_seq_cst) != 0) {
+    std::this_thread::yield();
+  }
+}
+
+// Cuts off what has begun inside `outer` and not ended, from `inner`, which is current: if that is
+// inside, and it is safe to look. Returns whether it has done so.
+bool try_cut_off(Activation* inner, const Activation& outer, bool is_in_pool) noexcept {
+  lookers.fetch_add(1, std::memory_order_seq_cst);
+  const bool is_inside =
+      (!is_in_pool || !has_moved.load(std::memory_order_seq_cst)) && is_within(inner, &outer);
+  if (is_inside) {
+    cut_off(inner, &outer);
+  }
+  lookers.fetch_sub(1, std::memory_order_seq_cst);
+  return is_inside;
+}
 
 constexpr std::string_view kCrossed =
     "it is not the innermost one that was entered here: one around it has ended, or one inside has "
@@ -276,13 +299,13 @@ void leave_crossed(Activation& ending, std::string_view what) noexcept {
     // Cut off: the thread goes on where the one around has put it.
   } else if (ending.origin.outer() != ending.outer) {
     // A task's. What was current before is on the same stack, or immortal.
-    has_moved.store(true, std::memory_order_seq_cst);
+    if (!try_cut_off(inner, ending, /*is_in_pool=*/true)) {
+      note_moved();
+    }
     if (!is_unguarded(inner) || !is_unguarded(ending.outer)) {
       switch_to(ending.outer_node, ending.outer);
     }
-  } else if ((!has_moved.load(std::memory_order_seq_cst) || ending.origin.executor() == nullptr) &&
-             is_within(inner, &ending)) {
-    cut_off(inner, &ending);
+  } else if (try_cut_off(inner, ending, ending.origin.executor() != nullptr)) {
     switch_to(ending.outer_node, ending.outer);
   }
   std::string leaving("leave ");
@@ -304,9 +327,10 @@ void drop_written(Activation& ended) noexcept {
 
 // A thread that waits may have done tasks that were suspended elsewhere, and has then what was
 // current there. But its own root comes back only if somebody else has left what is hidden here.
+// And of what is cut off nothing comes back: it may be gone.
 void Hidden::end_elsewhere() noexcept {
   Activation* const now = current_activation();
-  if (now == &root && this_thread() == thread_) {
+  if (caller_.origin.is_none() || (now == &root && this_thread() == thread_)) {
     report_misuse("come back to context after waiting", kCrossed, {}, {});
     return;
   }

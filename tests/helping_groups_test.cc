@@ -293,6 +293,9 @@ TEST_P(Helping, AJobThatRunsInItsSubmittersLoopIsNoPartOfThat) {
     EXPECT_EQ(done_by_bulk, kAll) << place.name;
   }
   over.open();
+  for (Job<void>& job : fill) {
+    job.wait();
+  }
 }
 
 // T20: nor is the handler that gets a job's exception where its handle was dropped.

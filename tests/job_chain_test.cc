@@ -57,7 +57,7 @@ class Busy {
  public:
   explicit Busy(JobPool& pool) {
     for (int i = 0; i < pool.concurrency(); ++i) {
-      pool.post([this] { end_.wait(); });
+      pool.post([end = end_] { end.wait(); });
     }
   }
   Busy(const Busy&) = delete;

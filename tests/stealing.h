@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -51,22 +52,24 @@ class ThreadSet {
 };
 
 // Lets threads go on only when `count` of them have arrived: so that many run at once, and nobody
-// sleeps.
+// sleeps. It may be destroyed as soon as one goes on: those that still wait share what they look
+// at.
 class Gate {
  public:
-  explicit Gate(int count) : missing_(count) {}
+  explicit Gate(int count) : missing_(std::make_shared<std::atomic<int>>(count)) {}
 
   void arrive_and_wait() {
-    if (missing_.fetch_sub(1) == 1) {
-      missing_.notify_all();
+    const auto shared = missing_;
+    if (shared->fetch_sub(1) == 1) {
+      shared->notify_all();
     }
-    for (int missing = missing_; missing > 0; missing = missing_) {
-      missing_.wait(missing);
+    for (int missing = *shared; missing > 0; missing = *shared) {
+      shared->wait(missing);
     }
   }
 
  private:
-  std::atomic<int> missing_;
+  std::shared_ptr<std::atomic<int>> missing_;
 };
 
 // Makes all threads take part: each waits, at its first call, until `count` threads have come.
@@ -86,18 +89,22 @@ class AllThreads {
   Gate gate_;
 };
 
-// Opens once.
+// Opens once. It may be destroyed as soon as it is open, as a Gate.
 class Latch {
  public:
   void open() {
-    open_ = true;
-    open_.notify_all();
+    const auto shared = open_;
+    *shared = true;
+    shared->notify_all();
   }
-  void wait() const { open_.wait(false); }
-  [[nodiscard]] bool is_open() const { return open_; }
+  void wait() const {
+    const auto shared = open_;
+    shared->wait(false);
+  }
+  [[nodiscard]] bool is_open() const { return *open_; }
 
  private:
-  std::atomic<bool> open_{false};
+  std::shared_ptr<std::atomic<bool>> open_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace taskctx_test

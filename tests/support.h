@@ -40,19 +40,29 @@ class Tracked {
   int value_;
 };
 
-// Records misuse instead of aborting, for as long as it lives. One at a time.
+// Records misuse instead of aborting, on all threads, for as long as it lives. One at a time.
 class MisuseRecorder {
  public:
-  MisuseRecorder() : previous_(taskctx::set_misuse_handler(&record)) { messages_.clear(); }
+  MisuseRecorder() : previous_(taskctx::set_misuse_handler(&record)) {
+    const std::lock_guard lock(mutex_);
+    messages_.clear();
+  }
   MisuseRecorder(const MisuseRecorder&) = delete;
   MisuseRecorder& operator=(const MisuseRecorder&) = delete;
   ~MisuseRecorder() { taskctx::set_misuse_handler(previous_); }
 
-  [[nodiscard]] static const std::vector<std::string>& messages() { return messages_; }
+  [[nodiscard]] static std::vector<std::string> messages() {
+    const std::lock_guard lock(mutex_);
+    return messages_;
+  }
 
  private:
-  static void record(const taskctx::Misuse& misuse) { messages_.emplace_back(misuse.message); }
+  static void record(const taskctx::Misuse& misuse) {
+    const std::lock_guard lock(mutex_);
+    messages_.emplace_back(misuse.message);
+  }
 
+  static inline std::mutex mutex_;
   static inline std::vector<std::string> messages_;
   taskctx::MisuseHandler previous_;
 };

@@ -317,6 +317,7 @@ TEST_P(Tasks, SuspendedTasksGoOnInTheirOwnContextOnAnotherThread) {
   const Watchdog watchdog("suspended tasks");
   std::atomic<int> moved{0};
   std::atomic<int> foreign_wrong{0};
+  std::atomic<int> foreign_left{0};
   {
     StealingArena arena(threads());
     Resumer resumer;
@@ -354,7 +355,11 @@ TEST_P(Tasks, SuspendedTasksGoOnInTheirOwnContextOnAnotherThread) {
           wrong_ += static_cast<int>(request.get(0) != id);
         });
         if (id % 10 == 0) {
-          arena->enqueue([&] { foreign_wrong += static_cast<int>(request.find() != nullptr); });
+          ++foreign_left;
+          arena->enqueue([&] {
+            foreign_wrong += static_cast<int>(request.find() != nullptr);
+            --foreign_left;
+          });
         }
       }
       group.wait();
@@ -362,6 +367,9 @@ TEST_P(Tasks, SuspendedTasksGoOnInTheirOwnContextOnAnotherThread) {
     };
     for (int i = 0; i < (kStacksMove ? 50 : 2) && (i < 2 || moved == 0); ++i) {
       arena->execute(round);
+    }
+    while (foreign_left != 0) {
+      std::this_thread::yield();
     }
   }
   EXPECT_EQ(wrong_, 0);

@@ -30,6 +30,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -263,10 +264,17 @@ struct TaskAccess {
 template <typename T, typename... Parameters>
 class GivenTaskPromise final : public TaskPromise<T> {
  public:
-  // Gets the coroutine's own copies, where these are no references.
-  explicit GivenTaskPromise(Parameters&... parameters) noexcept {
+  // Gets the coroutine's own copies, where these are no references. Clang 16 leaves out a lambda's
+  // object, which is the first of `Parameters`.
+  template <typename... Copies>
+  explicit GivenTaskPromise(Copies&... copies) noexcept {
+    constexpr std::size_t kLeftOut = sizeof...(Parameters) - sizeof...(Copies);
     std::size_t count = 0;
-    (note<Parameters>(parameters, count), ...);
+    [&]<std::size_t... kIndex>(std::index_sequence<kIndex...>) {
+      (note<std::tuple_element_t<kLeftOut + kIndex, std::tuple<Parameters...>>>(copies, count),
+       ...);
+    }
+    (std::index_sequence_for<Copies...>());
     special_here_.given = given_.data();
     this->special_ = &special_here_;
   }

@@ -49,7 +49,12 @@ struct Activation {
 
 // Returns an activation that is around no other, all of it set.
 constexpr Activation outermost_activation(Node* node = nullptr) noexcept {
-  return {.node = node, .base = nullptr, .scopes = 0, .outer_node = nullptr, .outer = nullptr};
+  return {.node = node,
+          .origin = Origin::nowhere(),
+          .base = nullptr,
+          .scopes = 0,
+          .outer_node = nullptr,
+          .outer = nullptr};
 }
 
 // Is the activation of a thread that no guard has touched and that has written nothing yet.

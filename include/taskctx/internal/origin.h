@@ -89,6 +89,8 @@ class Origin {
   static Origin pool(const Executor* executor) noexcept {
     return Origin(reinterpret_cast<std::uintptr_t>(executor) | kPool);
   }
+  // In no pool. Unlike none, which is known to be wrong: see cut_off().
+  static constexpr Origin nowhere() noexcept { return Origin(kPool); }
   // The job must outlive whatever runs with this origin.
   static Origin job(const Workplace* job) noexcept {
     return Origin(reinterpret_cast<std::uintptr_t>(job) | kJob);
@@ -97,8 +99,8 @@ class Origin {
   // Tells whether nothing is known.
   [[nodiscard]] bool is_none() const noexcept { return bits_ == 0; }
 
-  // Returns the origin without the guards around: good on any thread, for code that ends before the
-  // caller's does. O(guards around the code within the pool's task).
+  // Returns the origin without the guards around, never none: good on any thread, for code that
+  // ends before the caller's does. O(guards around the code within the pool's task).
   [[nodiscard]] Origin innermost() const noexcept;
 
   // Returns the activation around this one; nullptr where a task begins.
@@ -120,7 +122,7 @@ class Origin {
   static constexpr std::uintptr_t kPool = 1;
   static constexpr std::uintptr_t kJob = 2;
 
-  explicit Origin(std::uintptr_t bits) noexcept : bits_(bits) {}
+  constexpr explicit Origin(std::uintptr_t bits) noexcept : bits_(bits) {}
   [[nodiscard]] const Workplace* tagged_job() const noexcept {
     return (bits_ & kJob) != 0 ? reinterpret_cast<const Workplace*>(bits_ & ~kJob) : nullptr;
   }
