@@ -223,7 +223,7 @@ JobCancelled JobState::cancellation() const {
   return JobCancelled("cannot get result of job" + quoted_name() + ": it was cancelled");
 }
 
-void JobState::rethrow() {
+void JobState::rethrow(bool takes) {
   const std::uint32_t state = bits();
   if ((state & (kFailed | kCancelled)) == 0) {
     return;
@@ -233,7 +233,8 @@ void JobState::rethrow() {
   if (error_ == nullptr) {
     throw cancellation();
   }
-  std::rethrow_exception(error_);
+  const std::exception_ptr error = takes ? std::exchange(error_, nullptr) : error_;
+  std::rethrow_exception(error);
 }
 
 void JobState::add_continuation(Continuation* continuation) noexcept {

@@ -33,8 +33,9 @@ struct Spot {
 struct HelpersSpot : Spot {
   std::uint64_t news = 0;  // Guarded by mutex: counts what may have given somebody work.
 };
+// Fewer than 64 with all other locks that fork() takes: ThreadSanitizer keeps books of no more.
 struct Spots {
-  std::array<Spot, 64> of_jobs;
+  std::array<Spot, 32> of_jobs;
   HelpersSpot of_helpers;
 };
 

@@ -145,8 +145,9 @@ class JobState : public Workplace, private Mortal {
     }
   }
 
-  // Throws what the job threw, if it did. The job has ended.
-  void rethrow();
+  // Throws what the job threw, if it did. The job has ended. If `takes` it, this job has it no
+  // more: it is destroyed by whoever handles it.
+  void rethrow(bool takes);
 
   // Merges what the job has set into the current context (ContextVarOptions::merge).
   void apply_merged() const { merged_.apply(); }

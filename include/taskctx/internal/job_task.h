@@ -34,7 +34,7 @@ class JobResult : public JobState {
   using JobState::JobState;
 
   R take() {
-    rethrow();
+    rethrow(/*takes=*/true);
     apply_merged();
     if constexpr (std::is_void_v<R>) {
       return;
@@ -47,7 +47,7 @@ class JobResult : public JobState {
 
   // Borrows the result.
   PeekOf<R> peek() {
-    rethrow();
+    rethrow(/*takes=*/false);
     if constexpr (std::is_void_v<R>) {
       return;
     } else if constexpr (std::is_reference_v<R>) {
