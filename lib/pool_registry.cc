@@ -8,6 +8,7 @@
 #include <oneapi/tbb/task.h>
 #include <oneapi/tbb/task_arena.h>
 #include <pthread.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -170,7 +171,7 @@ bool is_at_work() noexcept {
 
 // oneTBB crashes where one of its threads ends the program, and may hang in a forked process, as
 // soon as its own static objects are destroyed. If it is a library of its own, that is after ours,
-// which is after all of the program's.
+// which is after all of the program's. (It may be part of the program, and ours a library.)
 std::atomic<int> status_before_onetbbs_end{-1};
 
 void end_at_once(int status) noexcept {
@@ -187,9 +188,12 @@ void end_at_once(int status) noexcept {
 bool is_onetbb_a_library_of_its_own() noexcept {
   Dl_info onetbb;
   Dl_info ours;
+  Dl_info program;
   const void* const symbol = dlsym(RTLD_DEFAULT, "TBB_runtime_version");
   return symbol != nullptr && dladdr(symbol, &onetbb) != 0 &&
-         dladdr(&status_before_onetbbs_end, &ours) != 0 && onetbb.dli_fbase != ours.dli_fbase;
+         dladdr(&status_before_onetbbs_end, &ours) != 0 && onetbb.dli_fbase != ours.dli_fbase &&
+         dladdr(reinterpret_cast<const void*>(getauxval(AT_ENTRY)), &program) != 0 &&
+         onetbb.dli_fbase != program.dli_fbase;
 }
 
 void end_without_onetbb(int status) noexcept {
