@@ -15,17 +15,7 @@
 #include <cstdlib>
 #include <thread>
 
-namespace taskctx_test {
-
-inline bool is_forked_child = false;
-
-}  // namespace taskctx_test
-
-// LeakSanitizer asks this at exit. What the other threads had is lost in a child, so all of it
-// would be a leak.
-extern "C" [[gnu::used]] inline int __lsan_is_turned_off() {  // NOLINT: the sanitizer's name
-  return taskctx_test::is_forked_child ? 1 : 0;
-}
+#include "tests/sanitizers.h"
 
 namespace taskctx_test {
 

@@ -449,7 +449,7 @@ TEST(ProgramsEndDeathTest, JobsOfAPoolThatNobodyDestroysAreReported) {
           std::fprintf(stderr, "%s\n", std::string(misuse.message).c_str());
         });
         static auto* const pool = new JobPool(JobPoolOptions{.concurrency = 1, .name = "leaked"});
-        static Latch never;
+        static Latch& never = *new Latch;  // Also at exit.
         pool->post([] { never.wait(); });
         pool->post([] {});
         std::exit(0);

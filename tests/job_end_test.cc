@@ -56,7 +56,7 @@ struct EndsWhenDestroyed {
 };
 
 [[noreturn]] void wait_for_ever() {
-  static Latch never;
+  static Latch& never = *new Latch;  // Also at exit.
   never.wait();
   std::abort();
 }
@@ -148,7 +148,7 @@ const Ways& ways() {
        [](JobPool& pool) { pool.submit([] { std::thread(end).join(); }).wait(); }},
       {"foreign_that_a_job_waits_for",
        [](JobPool& pool) {
-         static Latch at_exit;  // Nobody opens it.
+         static Latch& at_exit = *new Latch;  // Nobody opens it.
          pool.post([] { at_exit.wait(); });
          std::thread(end).join();
        }},
@@ -172,7 +172,7 @@ const Ways& ways() {
       {"main_and_a_thread_in_get",
        [](JobPool& pool) {
          Latch begun;
-         static Latch go;
+         static Latch& go = *new Latch;
          auto job = pool.submit([&begun] {
            begun.open();
            go.wait();

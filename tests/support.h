@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "taskctx/errors.h"
+#include "tests/sanitizers.h"
 
 namespace taskctx_test {
 
