@@ -141,8 +141,15 @@ const Ways& ways() {
        }},
       {"foreign_while_main_waits",
        [](JobPool&) {
-         std::thread([] { end(); }).detach();
-         taskctx::sync_wait(waiting_for_ever());
+         static Latch& waits = *new Latch;
+         std::thread([] {
+           waits.wait();
+           end();
+         }).detach();
+         taskctx::sync_wait([]() -> Task<void> {
+           waits.open();
+           co_await waiting_for_ever();
+         }());
        }},
       {"foreign_that_a_job_joins",
        [](JobPool& pool) { pool.submit([] { std::thread(end).join(); }).wait(); }},
