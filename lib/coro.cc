@@ -142,6 +142,7 @@ void Suspension::give_up_slowly() noexcept {
 
 void Sleep::start() {
   prepare();
+  is_late_ = due().has_passed();
   Timer::get().add(*this);
 }
 

@@ -217,8 +217,7 @@ bool is_unguarded(const Activation* activation) noexcept {
   for (const Foreign* known = foreign; known != nullptr; known = known->next) {
     is_foreign = is_foreign || known == activation;
   }
-  return is_foreign || activation == &root || activation == &no_activation ||
-         activation == &hidden_activation;
+  return is_foreign || is_outermost(activation) || activation == &hidden_activation;
 }
 
 // Returns what `inner` has begun in, or nullptr. Where that waits, its leaves know where.
@@ -273,6 +272,10 @@ constexpr std::string_view kCrossed =
 
 bool is_context(const Activation* activation) noexcept {
   return activation->node != nullptr && activation->base == nullptr;
+}
+
+bool is_outermost(const Activation* activation) noexcept {
+  return activation == &root || activation == &no_activation;
 }
 
 const void* this_thread() noexcept { return &current; }

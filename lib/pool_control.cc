@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -150,7 +151,7 @@ JobPoolStats PoolCore::stats() const {
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[i];
     const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-    stats.queued += lane.queued.size();
+    stats.queued += lane.due.size() + lane.queued.size();
     stats.waiting += lane.waiting.size();
     stats.running += lane.running.size();
     stats.done += lane.succeeded;
@@ -291,6 +292,30 @@ void PoolCore::enter_running(JobState* job) {
   refuse_entered(job);
 }
 
+void PoolCore::enter_or_end(JobState* job) noexcept {
+  const HeldJob held(job);
+  bool is_entering = false;
+  try {
+    Admission admission(*this, nullptr);
+    is_entering = true;
+    enter(job, admission);
+  } catch (...) {
+    if (is_entering) {
+      job->add_ref();  // In the place of the one that enter() has dropped.
+    }
+    Lane& lane = lane_of(job);
+    {
+      const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+      lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_release);
+      push_running(lane, job);
+    }
+    job->mark_seen();  // Its handle tells of it, and nobody else.
+    job->end_without_result(JobState::kFailed, std::current_exception());
+    job->retire();
+  }
+}
+
 void PoolCore::suspend(JobState* job) noexcept {
   Lane& lane = lane_of(job);
   std::optional<std::uint32_t> shell;
@@ -321,10 +346,10 @@ std::vector<HeldJob> PoolCore::unended_jobs() {
       std::size_t size = 0;
       {
         const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-        size = lane.queued.size() + lane.waiting.size() + lane.running.size();
+        size = lane.due.size() + lane.queued.size() + lane.waiting.size() + lane.running.size();
         is_complete = jobs.capacity() >= begin + size;
         if (is_complete) {  // No allocation with the lock.
-          for (const JobList* list : {&lane.queued, &lane.waiting, &lane.running}) {
+          for (const JobList* list : {&lane.due, &lane.queued, &lane.waiting, &lane.running}) {
             for (JobState* job = list->front(); job != nullptr; job = JobList::after(job)) {
               jobs.emplace_back(job);
             }

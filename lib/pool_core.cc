@@ -111,6 +111,7 @@ PoolCore::PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena)
       handler_(options.exception_handler ? std::move(options.exception_handler)
                                          : ExceptionHandler(&terminate_on)),
       name_(std::move(options.name)),
+      answers_group_(oneapi::tbb::task_group_context::isolated),
       when_full_(options.when_full),
       capacity_(options.queue_capacity) {
   const int threads = users_arena_ == nullptr ? concurrency_ : 0;
@@ -127,11 +128,21 @@ PoolCore::~PoolCore() = default;
 
 void PoolCore::push_queued(Lane& lane, JobState* job) noexcept {
   job->stage_ = Stage::queued;
+  if (job->is_due_) [[unlikely]] {
+    lane.due.push_back(job);
+    due_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
   lane.queued.push_back(job);
   lane.has_queued.store(true, std::memory_order_relaxed);
 }
 
 void PoolCore::erase_queued(Lane& lane, JobState* job) noexcept {
+  if (std::exchange(job->is_due_, false)) [[unlikely]] {
+    lane.due.erase(job);
+    due_.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
   lane.queued.erase(job);
   lane.has_queued.store(lane.queued.size() != 0, std::memory_order_relaxed);
 }
@@ -188,30 +199,6 @@ void PoolCore::enter(JobState* job, Admission& admission) {
     }
   } else if (needs_shell) {
     add_shell();
-  }
-}
-
-void PoolCore::enter_or_end(JobState* job) noexcept {
-  const HeldJob held(job);
-  bool is_entering = false;
-  try {
-    Admission admission(*this, nullptr);
-    is_entering = true;
-    enter(job, admission);
-  } catch (...) {
-    if (is_entering) {
-      job->add_ref();  // In the place of the one that enter() has dropped.
-    }
-    Lane& lane = lane_of(job);
-    {
-      const Lock lock(lane.mutex);
-      lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
-                           std::memory_order_release);
-      push_running(lane, job);
-    }
-    job->mark_seen();  // Its handle tells of it, and nobody else.
-    job->end_without_result(JobState::kFailed, std::current_exception());
-    job->retire();
   }
 }
 
@@ -405,10 +392,11 @@ void PoolCore::perform_apart(JobState* job) noexcept {
   job->pool()->apart([job] { job->perform(); });
 }
 
-// Nobody cancels the group of the shells, nor what is outside all groups.
+// Nobody cancels the groups of the shells and answers, nor what is outside all groups.
 bool PoolCore::is_apart() const noexcept {
   const void* const group = oneapi::tbb::task::current_context();
-  return group == nullptr || group == shells_group_.load(std::memory_order_relaxed);
+  return group == nullptr || group == shells_group_.load(std::memory_order_relaxed) ||
+         group == &answers_group_;
 }
 
 // Allocates nothing. Waits for nothing: oneTBB runs the one task at once, and isolated, so that no
@@ -422,6 +410,11 @@ void PoolCore::run_apart(void (*function)(void*), void* argument) noexcept {
 }
 
 JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
+  if (due_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    if (JobState* const job = pop_due(); job != nullptr) {
+      return job;
+    }
+  }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[turn++ & lane_mask_];
     if (!lane.has_queued.load(std::memory_order_relaxed)) {
@@ -450,7 +443,7 @@ JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
 bool PoolCore::has_queued() noexcept {
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     const Lock lock(lanes_[i].mutex);
-    if (lanes_[i].queued.size() != 0) {
+    if (lanes_[i].due.size() + lanes_[i].queued.size() != 0) {
       return true;
     }
   }

@@ -241,9 +241,24 @@ class JobPool : private internal::JobRefusals {
   // Submits `function(args...)` when `due` has come, or `delay` has passed, in a snapshot that is
   // taken now. Times are absl's or std::chrono's; a delay runs on the monotonic clock, a time of
   // day on the wall's (deadline.h). Job::cancel() takes it back. It takes no room in a bounded
-  // queue. Precise to about a tenth of a millisecond while a thread of the pool is free; if loops
-  // keep all of them busy, it begins when one of them has ended its share. O(log n) of what is to
-  // come.
+  // queue. O(log n) of what is to come.
+  //
+  // What is due begins before what is queued: about a tenth of a millisecond later if a thread of
+  // the pool is free; else, on the first of these threads,
+  //
+  //   of those that work for                      when it has ended
+  //   jobs: the ones that they have begun         that job (a coroutine: its turn)
+  //   a bulk                                      the element that it is in
+  //   a job's taskctx::tbb::parallel_for (*)      the call of the body that it is in
+  //   another loop or group of a job              the part of the loop, or task, that it is in
+  //
+  // (*) also parallel_for_each of what has random access, with a body that takes no feeder
+  //
+  // The thread that has called a loop, and one that waits in a job, are at work for that job. What
+  // a thread has left of a loop is done when all else of the loop is. So it is in the pool's own
+  // arena; in others, and where there is no memory, it begins when a thread has nothing else to do.
+  // It may wait for the job whose loop it interrupts. It does not run on a thread that waits, but
+  // where a plain oneTBB call, outside of all jobs, waits in the pool's arena.
   //
   //   auto retry = pool.submit_after(absl::Seconds(1), [] { try_again(); });
   //   pool.submit_at(next_midnight, rotate_logs);

@@ -42,12 +42,22 @@ class BlockingCall {
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
   // Says that its leaves are at work where the caller is.
   [[nodiscard]] Origin origin() const noexcept { return hidden_.origin(); }
+  // Returns the pool that it is at work in, or nullptr.
+  [[nodiscard]] Executor* executor() const noexcept { return hidden_.executor(); }
 
  private:
   const NodeRef node_;
   // Last: the caller's context is back before its node is unpinned.
   const Hidden hidden_;
 };
+
+// Tells whether there are calls. Costs a load and a test.
+inline bool is_calling(const Calls& calls) noexcept {
+  return calls.load(std::memory_order_relaxed) != 0;
+}
+// Stands for calls where nobody answers any.
+struct NoCalls {};
+inline bool is_calling(NoCalls /*calls*/) noexcept { return false; }
 
 // Runs the enclosing block, a leaf, in the context of `call`, or a task in its own. Does what
 // Installed does, in fewer instructions: it looks but once whether anybody watches switches. If so,
@@ -75,8 +85,17 @@ class Leaf {
     }
   }
 
+  // What was current before.
+  [[nodiscard]] const Activation* outer() const noexcept { return mine_.outer; }
+
   // Goes on in the empty context, with what has been written dropped: lets go of the node.
   void leave_node() noexcept { begin_anew(&empty_node); }
+
+  // Tells whether renew() has something to do, or there are calls: one test for both.
+  [[nodiscard]] bool is_to_be_renewed(const Calls& calls) const noexcept {
+    return (mine_.id | calls.load(std::memory_order_relaxed)) != 0;
+  }
+  [[nodiscard]] bool is_to_be_renewed(NoCalls /*calls*/) const noexcept { return mine_.id != 0; }
 
   // Begins anew, as another Leaf would after this one's end. Costs a load and a test if nothing has
   // been written.

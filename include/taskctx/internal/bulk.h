@@ -4,7 +4,8 @@
 //
 // It stays in the pool's queue until all its elements were begun; each thread that meets it there
 // joins in, for a while. So a bulk costs one place in the queue, one capture and one reference
-// count.
+// count. A thread that has taken elements gives them back, but for the one that it has begun, while
+// jobs are due.
 
 #ifndef TASKCTX_INTERNAL_BULK_H_
 #define TASKCTX_INTERNAL_BULK_H_
@@ -84,8 +85,11 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
   }
   [[nodiscard]] bool has_begun() const noexcept override { return has_begun_; }
   [[nodiscard]] bool has_more() const noexcept {
-    return next_.load(std::memory_order_relaxed) < size_ && !this->is_cancel_requested();
+    return (next_.load(std::memory_order_relaxed) < size_ || !given_back_.empty()) &&
+           !this->is_cancel_requested();
   }
+  // Not as a coroutine does, but it may be queued again.
+  [[nodiscard]] bool may_suspend() const noexcept override { return true; }
 
   void perform() noexcept override {
     visit();
@@ -101,8 +105,7 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
 
   // Calls the function for some elements, each in a context of its own.
   void visit() noexcept {
-    const std::size_t begin = next_.fetch_add(visit_, std::memory_order_relaxed);
-    const std::size_t end = std::min(begin + visit_, size_);
+    const auto [begin, end] = take();
     if (begin >= end) {
       return;
     }
@@ -110,9 +113,12 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
     const Measured measured(this->pool()->accountant(), this->context_node(),
                             extras != nullptr ? extras->queued_at : 0, /*is_first=*/begin == 0);
     Installed context(this->context_node(), Origin::job(this));
-    oneapi::tbb::this_task_arena::isolate([&] {
+    oneapi::tbb::this_task_arena::isolate([&, begin = begin, end = end] {
       Merged merged;
       for (std::size_t i = begin; i < end && !this->is_cancel_requested(); ++i) {
+        if (i != begin && this->pool()->has_due() && give_back({i, end})) [[unlikely]] {
+          break;
+        }
         try {
           call_for(i);
           merged.add_written(this->context_node());
@@ -127,6 +133,41 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
         keep_merged(begin, std::move(merged));
       }
     });
+  }
+
+  struct Span {
+    std::size_t begin;
+    std::size_t end;
+  };
+
+  Span take() noexcept {
+    if (has_given_back_.load(std::memory_order_relaxed)) [[unlikely]] {
+      std::forward_list<Span> taken;
+      this->pool()->locked(this, [&] {
+        if (!given_back_.empty()) {
+          taken.splice_after(taken.before_begin(), given_back_, given_back_.before_begin());
+          has_given_back_.store(!given_back_.empty(), std::memory_order_relaxed);
+        }
+      });
+      if (!taken.empty()) {
+        return taken.front();
+      }
+    }
+    const std::size_t begin = next_.fetch_add(visit_, std::memory_order_relaxed);
+    return {begin, std::min(begin + visit_, size_)};
+  }
+
+  [[gnu::noinline]] bool give_back(Span span) noexcept {
+    try {
+      std::forward_list<Span> one{span};
+      this->pool()->requeue_bulk(this, [&] {
+        given_back_.splice_after(given_back_.before_begin(), one);
+        has_given_back_.store(true, std::memory_order_relaxed);
+      });
+      return true;
+    } catch (...) {  // No memory.
+      return false;
+    }
   }
 
   void call_for(std::size_t i) {
@@ -222,7 +263,9 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
       results_;
   std::atomic<std::size_t> next_{0};
   std::atomic<std::size_t> done_{0};
-  int threads_ = 0;  // These are guarded by the lane's lock.
+  std::atomic<bool> has_given_back_{false};
+  std::forward_list<Span> given_back_;  // These are guarded by the lane's lock.
+  int threads_ = 0;
   bool has_begun_ = false;
   std::size_t failed_at_ = static_cast<std::size_t>(-1);
   Failure failure_;

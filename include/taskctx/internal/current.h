@@ -174,6 +174,9 @@ bool is_within(const Activation* inner, const Activation* outer) noexcept;
 // Tells whether this is a Context's. Those of other kinds know what they have begun with, once they
 // have a node.
 bool is_context(const Activation* activation) noexcept;
+// Tells whether this is what is current on this thread while no guard is there, and it does not
+// wait within one.
+bool is_outermost(const Activation* activation) noexcept;
 // Cuts off what has begun inside `outer`, and not ended: `outer` is current then.
 void end_inner(Activation& outer) noexcept;
 
@@ -279,6 +282,8 @@ class Hidden {
 
   // Says that tasks are at work where the block is, for the same pool and job, on any thread.
   [[nodiscard]] Origin origin() const noexcept { return Origin(&caller_); }
+  // Returns the pool that the block is at work in, or nullptr.
+  [[nodiscard]] Executor* executor() const noexcept { return caller_.origin.executor(); }
 
  private:
   // Where something else is current: what code of no task of ours has written meanwhile, or what

@@ -247,7 +247,7 @@ class JobState : public Workplace, private Mortal {
   virtual bool join() noexcept { return false; }
   // Tells whether the job can't be taken back even if it waits or is queued. Called likewise.
   [[nodiscard]] virtual bool has_begun() const noexcept { return false; }
-  // Tells whether the job may go from running to waiting.
+  // Tells whether the job may go from running to waiting, or to queued.
   [[nodiscard]] virtual bool may_suspend() const noexcept { return false; }
   // Has a suspended job go on early, if it can. Called with the lane's lock.
   virtual bool interrupt() noexcept { return false; }
@@ -269,6 +269,7 @@ class JobState : public Workplace, private Mortal {
   JobState* next_ = nullptr;
   Stage stage_ = Stage::made;
   bool is_woken_ = false;  // What the job is about to wait for has come already.
+  bool is_due_ = false;    // It is to be queued, or is, among those whose time has come.
   bool has_context_ = true;
   bool may_hold_ = true;  // Other jobs and contexts, in what the derived class adds.
   const bool is_bulk_;    // Many threads may perform it.

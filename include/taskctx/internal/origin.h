@@ -20,6 +20,10 @@ namespace internal {
 
 struct Activation;
 
+// How many times something that is due waits for a thread which has nothing else to do than leaves
+// of loops; 0 most of the time. A hint: whoever reads it need not see the newest value.
+using Calls = std::atomic<std::uint32_t>;
+
 // What a pool is to the code that runs in it: the base of the job pool's core. It is counted, so it
 // may be there for longer than the pool itself.
 class Executor {
@@ -35,9 +39,15 @@ class Executor {
     }
   }
 
+  [[nodiscard]] const Calls& calls() const noexcept { return calls_; }
+  // Tells whether this thread, which has nothing else to do than a leaf, could answer a call.
+  [[nodiscard]] virtual bool can_answer_here() noexcept = 0;
+
  protected:
   Executor() = default;
   ~Executor() = default;
+
+  Calls calls_{0};
 
  private:
   virtual void destroy() noexcept = 0;

@@ -29,17 +29,21 @@
 //   a new job is queued                      enter()                a shell; nobody has its handle
 //   a coroutine waits for a job              Suspension::suspend()  who waits for the coroutine
 //   a thread waits for a job                 wait_slowly()          that thread
-//   a job has ended, a time has come         make_ready()           a shell, who waits
+//   a job has ended                          make_ready()           a shell, who waits
+//   a time has come                          make_due()             a shell, a call, who waits
 //   likewise, before the coroutine slept     suspend()              a shell, who waits
 //   a suspended coroutine is cancelled       begin_to_cancel()      a shell, who waits
 //   a job that nobody began is cancelled     finish()               none: it has ended, as above
 //   a bulk has more elements                 pop()                  another shell: it stays queued
+//   elements are given back                  requeue_bulk()         a shell, who waits
 //   a shell gives its thread back            run_shell()            itself: it is queued, counted
 //   a shell can't be queued: no memory       start_shell()          another shell, or the caller
 //   a job is refused, or run by its caller   enter()                none: it was never queued
 //
 // "Who waits" is woken by unpark_helpers(). A coroutine's code counts as at work in its pool on any
 // thread, so a thread that it blocks can run what it waits for. yield() is the fifth line.
+//
+// A call is a second way to a thread, for what is due (due_jobs.cc); nothing depends on it.
 //
 // Pools don't run each other's jobs, though: see JobHandle::wait().
 
@@ -48,6 +52,7 @@
 
 #include <oneapi/tbb/spin_mutex.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -66,6 +71,7 @@
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/node.h"
+#include "taskctx/internal/parking.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_stats.h"
 #include "taskctx/policy.h"
@@ -111,6 +117,7 @@ struct alignas(64) Lane {
   oneapi::tbb::spin_mutex mutex;
   std::atomic<bool> has_queued{false};  // A hint for who has not the lock.
   JobList waiting;
+  JobList due;  // Queued, and before the others: those whose time has come.
   JobList queued;
   JobList running;
   std::uint64_t succeeded = 0;
@@ -187,6 +194,11 @@ class PoolCore final
   void suspend(JobState* job) noexcept;
   // Queues a job that waited, unless somebody has begun or cancelled it meanwhile.
   void make_ready(JobState* job) noexcept;
+  // Likewise, because its time has come: it begins before others, as due_jobs.cc says.
+  void make_due(JobState* job) noexcept;
+  // Tells whether there are such, that nobody has begun. A hint.
+  [[nodiscard]] bool has_due() const noexcept { return due_.load(std::memory_order_relaxed) != 0; }
+  [[nodiscard]] bool can_answer_here() noexcept override;
 
   // Takes a job that nobody has begun out of all lists but that of what runs, to cancel it. Returns
   // false if it has begun; a coroutine is to end early then.
@@ -222,6 +234,24 @@ class PoolCore final
       push_running(lane, job);
     }
     return is_last;
+  }
+  // Has a bulk be in the queue, to which a thread gives elements back with `give`.
+  template <typename Give>
+  void requeue_bulk(JobState* job, Give give) noexcept {
+    Lane& lane = lane_of(job);
+    std::optional<std::uint32_t> shell;
+    {
+      const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+      give();
+      if (job->stage_ == Stage::queued) {
+        return;
+      }
+      lane.running.erase(job);
+      push_queued(lane, job);
+      shell = reserve_shell();
+    }
+    start_shell(shell);
+    unpark_helpers();
   }
   // Calls `change` with the lock that guards the job's stage and context.
   template <typename F>
@@ -330,7 +360,14 @@ class PoolCore final
   bool run_jobs(std::uint32_t turn) noexcept;
   [[nodiscard]] bool is_apart() const noexcept;
   static void run_apart(void (*function)(void*), void* argument) noexcept;
+  // Takes a job for a shell; pop_due() one whose time has come.
   JobState* pop(std::uint32_t& turn) noexcept;
+  JobState* pop_due() noexcept;
+  class Call;
+  // In two steps, as a shell is started. The second consumes a reference, and what is counted.
+  void reserve_call() noexcept;
+  void start_call() noexcept;
+  void answer_call() noexcept;
   [[nodiscard]] bool has_queued() noexcept;
 
   // Tells whether this thread runs code of the pool's: there, waiting for the pool would never end.
@@ -373,6 +410,8 @@ class PoolCore final
   std::atomic<int> strays_{0};
   // The task_group_context in which the arena runs shells; the same for all.
   std::atomic<const void*> shells_group_{nullptr};
+  std::atomic<std::uint32_t> due_{0};  // How many jobs are in the lanes' lists of those.
+  oneapi::tbb::task_group_context answers_group_;  // That of answered calls.
 
   alignas(64) std::atomic<std::size_t> counted_{0};  // What takes room in a bounded queue.
   std::atomic<int> blocked_{0};

@@ -73,6 +73,8 @@ class Suspension {
   }
   // Says that the coroutine can go on. It, and this, may be gone when this returns.
   void wake() noexcept { to_wake_->pool()->make_ready(to_wake_); }
+  // Likewise, because its time has come: on the timer's thread.
+  void wake_on_time() noexcept { to_wake_->pool()->make_due(to_wake_); }
 
  private:
   // Has something call wake(), once, unless withdraw() returns true.
@@ -100,9 +102,14 @@ class Sleep final : private TimerEntry, private Suspension {
   void await_resume() { go_on(); }
 
  private:
-  static void fire_it(TimerEntry& self) noexcept { static_cast<Sleep&>(self).wake(); }
+  static void fire_it(TimerEntry& self) noexcept {
+    auto& sleep = static_cast<Sleep&>(self);
+    sleep.is_late_ ? sleep.wake() : sleep.wake_on_time();
+  }
   void start() override;
   bool withdraw() noexcept override { return Timer::get().remove(*this); }
+
+  bool is_late_ = false;  // It only lets others have their turn.
 };
 
 // What JobPool::schedule() and yield() make.

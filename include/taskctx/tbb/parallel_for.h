@@ -23,6 +23,8 @@
 #include <utility>
 
 #include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/current.h"
+#include "taskctx/internal/loop_call.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -32,12 +34,19 @@ namespace internal {
 template <typename... Args>
 using ParallelFor = decltype(onetbb::parallel_for(std::declval<Args>()...));
 
+// What a loop over such a range has on its caller's stack.
+template <typename Range, typename... Options>
+using CallOfLoop =
+    std::conditional_t<(std::is_same_v<std::remove_cvref_t<Options>, onetbb::simple_partitioner> ||
+                        ...),
+                       SimpleLoopCall<Range>, LoopCall<Range>>;
+
 // The body of a loop over a range. oneTBB copies it for each task: copies and destructors of the
 // user's body run in the context as well. Trivial ones run no code of the user's.
-template <typename Body>
+template <typename Call, typename Body>
 class RangeBody {
  public:
-  RangeBody(const BlockingCall& call, const Body& body) : call_(&call), body_((Leaf(call), body)) {}
+  RangeBody(Call& call, const Body& body) : call_(&call), body_((Leaf(call), body)) {}
   RangeBody(const RangeBody& other) requires(!std::is_trivially_copy_constructible_v<Body>)
       : call_(other.call_), body_((Leaf(*call_), other.body_)) {}
   RangeBody(const RangeBody& other) = default;
@@ -50,39 +59,54 @@ class RangeBody {
 
   template <typename Range>
   void operator()(Range& range) const {
+    if (is_calling(call_->calls()) && call_->leave(range, current_activation())) [[unlikely]] {
+      return;
+    }
     const Leaf context(*call_);
     std::invoke(std::as_const(body_), range);
   }
 
  private:
-  const BlockingCall* call_;
+  Call* call_;
   union {  // The destructor decides where the body's runs.
     Body body_;
   };
 };
 
 // The body of a loop over indices: the user's function, once for each.
-template <typename Index, typename Function>
+template <typename Call, typename Index, typename Function>
 class IndexBody {
  public:
-  IndexBody(const BlockingCall& call, Index first, Index step, const Function& function)
+  IndexBody(Call& call, Index first, Index step, const Function& function)
       : call_(&call), first_(first), step_(step), function_(function) {}
 
   void operator()(const onetbb::blocked_range<Index>& range) const {
     // Copies, which the compiler may keep in registers whatever the function does.
-    const BlockingCall& call = *call_;
+    Call& call = *call_;
+    const auto& calls = call.calls();
     const Function& function = function_;
     const Index step = step_;
     const Index end = range.end();
     Leaf context(call);
     Index i = range.begin();
+    const auto leave_rest = [&] {
+      return is_calling(calls) && call.leave({i, end, range.grainsize()}, context.outer());
+    };
+    if (leave_rest()) [[unlikely]] {
+      return;
+    }
     auto value = static_cast<Index>(first_ + i * step);
     while (true) {
       std::invoke(function, value);
       if (!(++i < end)) {
         break;
       }
-      context.renew(call);
+      if (context.is_to_be_renewed(calls)) [[unlikely]] {
+        if (leave_rest()) {
+          break;
+        }
+        context.renew(call);
+      }
       value = next(value, step);  // Not after the last one: it may be the greatest of its type.
     }
   }
@@ -106,7 +130,7 @@ class IndexBody {
     }
   }
 
-  const BlockingCall* call_;
+  Call* call_;
   Index first_;
   Index step_;
   const Function& function_;
@@ -124,9 +148,9 @@ template <typename Range, typename Body, internal::AlgorithmOption... Options>
 internal::ParallelFor<const Range&, const Body&, Options...> parallel_for(const Range& range,
                                                                           const Body& body,
                                                                           Options&&... options) {
-  const internal::BlockingCall call;
-  oneapi::tbb::parallel_for(range, internal::RangeBody<Body>(call, body),
-                            std::forward<Options>(options)...);
+  using Call = internal::CallOfLoop<Range, Options...>;
+  Call call;
+  call.run(range, internal::RangeBody<Call, Body>(call, body), std::forward<Options>(options)...);
 }
 
 // Calls `function(i)` for first, first + step, ... < last, in parallel, and waits. As above; throws
@@ -138,11 +162,12 @@ internal::ParallelFor<Index, Index, Index, const Function&, Options...> parallel
     // Throws.
     oneapi::tbb::parallel_for(first, last, step, function, std::forward<Options>(options)...);
   } else if (first < last) {
-    const internal::BlockingCall call;
-    using Body = internal::IndexBody<Index, Function>;
-    oneapi::tbb::parallel_for(
-        oneapi::tbb::blocked_range<Index>(Index(0), Body::count(first, last, step)),
-        Body(call, first, step, function), std::forward<Options>(options)...);
+    using Range = oneapi::tbb::blocked_range<Index>;
+    using Call = internal::CallOfLoop<Range, Options...>;
+    using Body = internal::IndexBody<Call, Index, Function>;
+    Call call;
+    call.run(Range(Index(0), Body::count(first, last, step)), Body(call, first, step, function),
+             std::forward<Options>(options)...);
   }
 }
 

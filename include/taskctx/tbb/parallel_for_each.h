@@ -25,6 +25,7 @@
 #include <utility>
 
 #include "taskctx/internal/blocking_call.h"
+#include "taskctx/tbb/parallel_for.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -209,7 +210,25 @@ class InputItems {
   std::optional<typename Traits::value_type> item_;
 };
 
+// Whether a body takes items and no feeder: then a loop over what can be indexed is parallel_for.
+template <typename Body, typename Iterator>
+inline constexpr bool kTakesNoFeeder =
+    std::is_convertible_v<typename std::iterator_traits<Iterator>::iterator_category,
+                          std::random_access_iterator_tag>&&
+        std::invocable<const Body&, typename std::iterator_traits<Iterator>::reference> &&
+    !std::invocable<const Body&, typename std::iterator_traits<Iterator>::reference,
+                    onetbb::feeder<typename std::iterator_traits<Iterator>::value_type>&>;
+
 // Has oneTBB call `body` for the items of [first, last).
+template <typename Iterator, typename Body, typename... Context>
+requires(kTakesNoFeeder<Body, Iterator>) void for_each(Iterator first, Iterator last,
+                                                       const Body& body, Context&&... context) {
+  using Difference = typename std::iterator_traits<Iterator>::difference_type;
+  tbb::parallel_for(
+      Difference{0}, last - first,
+      [&first, &body](Difference i) { std::invoke(body, *std::next(first, i)); },
+      std::forward<Context>(context)...);
+}
 template <typename Iterator, typename Body, typename... Context>
 void for_each(Iterator first, Iterator last, const Body& body, Context&&... context) {
   using Category = typename std::iterator_traits<Iterator>::iterator_category;
