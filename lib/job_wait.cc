@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/copies.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/parking.h"
@@ -42,8 +43,9 @@ struct Spots {
 // Never destroyed: threads may wait until the very end of the program. Needs no memory.
 Spots& all_spots() noexcept {
   alignas(Spots) static std::byte place[sizeof(Spots)];
-  static auto* const spots = ::new (static_cast<void*>(place)) Spots;
-  return *spots;
+  static Spots& spots =
+      first_of_copies(process_wide().parking, *::new (static_cast<void*>(place)) Spots);
+  return spots;
 }
 
 Spot& spot_of(const JobState* job) noexcept {
@@ -105,7 +107,7 @@ void unlock_spots(bool is_child) noexcept {
   }
   unlock(spots.of_helpers);
   if (is_child) {
-    parked_helpers.store(0, std::memory_order_relaxed);
+    parked_helpers().store(0, std::memory_order_relaxed);
   }
 }
 
@@ -124,6 +126,8 @@ bool JobState::block(Deadline deadline) {
   }
   return true;
 }
+
+void JobState::unblock() noexcept { bits_.notify_all(); }
 
 bool JobState::wait_slowly(Deadline deadline) {
   pool()->check_not_forked("wait for job", name());
@@ -154,7 +158,7 @@ class Helper final : private Missing {
   Helper& operator=(const Helper&) = delete;
   ~Helper() {
     if (is_parked_) {
-      parked_helpers.fetch_sub(1, std::memory_order_relaxed);
+      parked_helpers().fetch_sub(1, std::memory_order_relaxed);
     }
   }
 
@@ -186,7 +190,7 @@ class Helper final : private Missing {
   void help_what_it_waits_for(Deadline deadline) {
     HelpersSpot& spot = helpers_spot();
     // Counted before we look: whoever makes a job ready after that, wakes us.
-    parked_helpers.fetch_add(1, std::memory_order_acq_rel);
+    parked_helpers().fetch_add(1, std::memory_order_acq_rel);
     is_parked_ = true;
     while (true) {
       std::uint64_t news = 0;
