@@ -7,13 +7,16 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/blocked_wait.h"
 #include "taskctx/internal/copies.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
@@ -141,7 +144,27 @@ bool JobState::wait_slowly(Deadline deadline) {
     }
     pool()->check_not_forked("wait for job", name());  // What we have run may have forked.
   }
+  std::optional<BlockedWait> wait;
+  if (deadline.is_never() && current_activation()->origin.job() != nullptr) {
+    wait.emplace(*this);
+  }
   return block(deadline);
+}
+
+std::exception_ptr JobState::wait_to_the_end() {
+  std::exception_ptr error;
+  while (!is_done()) {
+    try {
+      wait();
+    } catch (const JobError&) {
+      error = std::current_exception();
+      if (pool()->is_forked()) {
+        break;
+      }
+      (void)cancel();
+    }
+  }
+  return error;
 }
 
 void JobState::throw_waits_for_itself() const {
@@ -212,6 +235,10 @@ class Helper final : private Missing {
         return;  // Done, or somebody else runs it.
       }
       target_.bits_.fetch_or(JobState::kAwaited, std::memory_order_acq_rel);
+      std::optional<BlockedWait> wait;
+      if (deadline.is_never() && waiter_ != nullptr) {
+        wait.emplace(target_);
+      }
       const BlockedThread blocked;
       std::unique_lock lock(spot.mutex);
       if (lacks_memory_) {

@@ -22,6 +22,7 @@
 #include <string>
 
 #include "taskctx/internal/accountant.h"
+#include "taskctx/internal/blocked_wait.h"
 #include "taskctx/internal/copies.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/forking.h"
@@ -57,11 +58,12 @@ PoolRegistry& PoolRegistry::make() noexcept {
 }
 
 // Takes all locks of the pools, so that a child finds nothing half done. The order is that in which
-// they are nested elsewhere: accounts and the pools' own, helpers', lanes (of one pool at a time),
-// timer; and no code of the user's runs with any of them. Locks of the context's own are never held
-// by who takes one of these.
+// they are nested elsewhere: that of the blocked waits, accounts and the pools' own, helpers',
+// lanes (of one pool at a time), timer; and no code of the user's runs with any of them. Locks of
+// the context's own are never held by who takes one of these.
 void PoolRegistry::lock_all() noexcept {
   mutex_.lock();
+  lock_blocked_waits();
   for_each_account([](Accountant& account) { account.lock(); });
   for (PoolCore* core : cores_) {
     core->lock();
@@ -80,6 +82,7 @@ void PoolRegistry::unlock_all(bool is_child) noexcept {
     core->unlock(is_child);
   }
   for_each_account([](Accountant& account) { account.unlock(); });
+  unlock_blocked_waits(is_child);
   is_forked_ = is_forked_ || (is_child && has_had_pools_);
   mutex_.unlock();
 }

@@ -40,6 +40,7 @@ struct ProcessWide {
   std::atomic<void*> pools{nullptr};
   std::atomic<void*> timer{nullptr};
   std::atomic<void*> parking{nullptr};
+  std::atomic<void*> blocked_waits{nullptr};
   std::atomic<int> parked_helpers{0};
 };
 

@@ -171,6 +171,9 @@ void leave_crossed(Activation& ending, std::string_view what) noexcept;
 }
 // Tells whether `inner` is `outer`, or has begun inside it and not ended.
 bool is_within(const Activation* inner, const Activation* outer) noexcept;
+// Tells whether what is current there is at work for this job, or on a stack with what is, which
+// can't go on before. The stack must stay as it is meanwhile.
+bool is_at_work_for(const Workplace* job, const Activation* inner) noexcept;
 // Tells whether this is a Context's. Those of other kinds know what they have begun with, once they
 // have a node.
 bool is_context(const Activation* activation) noexcept;

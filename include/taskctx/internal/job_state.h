@@ -108,6 +108,11 @@ class JobState : public Workplace, private Mortal {
   void wait() { (void)(is_done() || wait_slowly(Deadline())); }
   bool wait_until(Deadline deadline) { return is_done() || wait_slowly(deadline); }
 
+  // Returns when the job, a coroutine, has ended, whatever happens. Where waiting for it would
+  // never end, cancels it, and returns the JobError then. In a forked process it returns that at
+  // once.
+  std::exception_ptr wait_to_the_end();
+
   // Throws the JobError that says so.
   [[noreturn]] void throw_waits_for_itself() const;
 
