@@ -42,7 +42,7 @@ Origin Origin::innermost() const noexcept {
   while (origin.bits_ != 0 && (origin.bits_ & (kPool | kJob)) == 0) {
     origin = reinterpret_cast<const Activation*>(origin.bits_)->origin;
   }
-  return origin.is_none() ? nowhere() : origin;
+  return origin.is_lost() ? Origin() : origin;
 }
 
 // The two words. taskctx_v1_current is the name that current.h uses.
@@ -231,7 +231,7 @@ A* around(A* inner) noexcept {
 void cut_off(Activation* inner, const Activation* outer) noexcept {
   while (inner != outer) {
     Activation* const next = around(inner);
-    inner->origin = Origin();
+    inner->origin = Origin::lost();
     inner->outer_node = &empty_node;
     inner->outer = &no_activation;
     inner = next;
@@ -287,6 +287,13 @@ bool is_within(const Activation* inner, const Activation* outer) noexcept {
   return inner == outer;
 }
 
+bool is_at_work_for(const Workplace* job, const Activation* inner) noexcept {
+  while (inner != nullptr && inner->origin.job() != job) {
+    inner = around(inner);
+  }
+  return inner != nullptr;
+}
+
 void end_inner(Activation& outer) noexcept {
   if (Activation* const inner = current_activation(); inner != &outer) {
     if (is_within(inner, &outer)) {
@@ -298,7 +305,7 @@ void end_inner(Activation& outer) noexcept {
 
 void leave_crossed(Activation& ending, std::string_view what) noexcept {
   Activation* const inner = current_activation();
-  if (ending.origin.is_none()) {
+  if (ending.origin.is_lost()) {
     // Cut off: the thread goes on where the one around has put it.
   } else if (ending.origin.outer() != ending.outer) {
     // A task's. What was current before is on the same stack, or immortal.
@@ -333,7 +340,7 @@ void drop_written(Activation& ended) noexcept {
 // And of what is cut off nothing comes back: it may be gone.
 void Hidden::end_elsewhere() noexcept {
   Activation* const now = current_activation();
-  if (caller_.origin.is_none() || (now == &root && this_thread() == thread_)) {
+  if (caller_.origin.is_lost() || (now == &root && this_thread() == thread_)) {
     report_misuse("come back to context after waiting", kCrossed, {}, {});
     return;
   }

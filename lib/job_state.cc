@@ -191,7 +191,7 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
     hand_over_error();
   } else if ((before & kBlocked) != 0) {
     // Not otherwise: libstdc++ knows the waiters of many atomics as one, and would ask the kernel.
-    bits_.notify_all();
+    unblock();
   }
   if ((before & kContinued) != 0) {
     fire_continuations();

@@ -7,13 +7,17 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/blocked_wait.h"
+#include "taskctx/internal/copies.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
 #include "taskctx/internal/parking.h"
@@ -42,8 +46,9 @@ struct Spots {
 // Never destroyed: threads may wait until the very end of the program. Needs no memory.
 Spots& all_spots() noexcept {
   alignas(Spots) static std::byte place[sizeof(Spots)];
-  static auto* const spots = ::new (static_cast<void*>(place)) Spots;
-  return *spots;
+  static Spots& spots =
+      first_of_copies(process_wide().parking, *::new (static_cast<void*>(place)) Spots);
+  return spots;
 }
 
 Spot& spot_of(const JobState* job) noexcept {
@@ -105,7 +110,7 @@ void unlock_spots(bool is_child) noexcept {
   }
   unlock(spots.of_helpers);
   if (is_child) {
-    parked_helpers.store(0, std::memory_order_relaxed);
+    parked_helpers().store(0, std::memory_order_relaxed);
   }
 }
 
@@ -125,6 +130,8 @@ bool JobState::block(Deadline deadline) {
   return true;
 }
 
+void JobState::unblock() noexcept { bits_.notify_all(); }
+
 bool JobState::wait_slowly(Deadline deadline) {
   pool()->check_not_forked("wait for job", name());
   if (current_activation()->origin.job() == this) {
@@ -137,7 +144,27 @@ bool JobState::wait_slowly(Deadline deadline) {
     }
     pool()->check_not_forked("wait for job", name());  // What we have run may have forked.
   }
+  std::optional<BlockedWait> wait;
+  if (deadline.is_never() && current_activation()->origin.job() != nullptr) {
+    wait.emplace(*this);
+  }
   return block(deadline);
+}
+
+std::exception_ptr JobState::wait_to_the_end() {
+  std::exception_ptr error;
+  while (!is_done()) {
+    try {
+      wait();
+    } catch (const JobError&) {
+      error = std::current_exception();
+      if (pool()->is_forked()) {
+        break;
+      }
+      (void)cancel();
+    }
+  }
+  return error;
 }
 
 void JobState::throw_waits_for_itself() const {
@@ -154,7 +181,7 @@ class Helper final : private Missing {
   Helper& operator=(const Helper&) = delete;
   ~Helper() {
     if (is_parked_) {
-      parked_helpers.fetch_sub(1, std::memory_order_relaxed);
+      parked_helpers().fetch_sub(1, std::memory_order_relaxed);
     }
   }
 
@@ -186,7 +213,7 @@ class Helper final : private Missing {
   void help_what_it_waits_for(Deadline deadline) {
     HelpersSpot& spot = helpers_spot();
     // Counted before we look: whoever makes a job ready after that, wakes us.
-    parked_helpers.fetch_add(1, std::memory_order_acq_rel);
+    parked_helpers().fetch_add(1, std::memory_order_acq_rel);
     is_parked_ = true;
     while (true) {
       std::uint64_t news = 0;
@@ -208,6 +235,10 @@ class Helper final : private Missing {
         return;  // Done, or somebody else runs it.
       }
       target_.bits_.fetch_or(JobState::kAwaited, std::memory_order_acq_rel);
+      std::optional<BlockedWait> wait;
+      if (deadline.is_never() && waiter_ != nullptr) {
+        wait.emplace(target_);
+      }
       const BlockedThread blocked;
       std::unique_lock lock(spot.mutex);
       if (lacks_memory_) {

@@ -22,6 +22,8 @@
 #include <string>
 
 #include "taskctx/internal/accountant.h"
+#include "taskctx/internal/blocked_wait.h"
+#include "taskctx/internal/copies.h"
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/forking.h"
 #include "taskctx/internal/parking.h"
@@ -35,26 +37,33 @@ inline namespace v1 {
 namespace internal {
 
 PoolRegistry& PoolRegistry::get() {
-  alignas(PoolRegistry) static std::byte place[sizeof(PoolRegistry)];
-  static auto* const registry = ::new (static_cast<void*>(place)) PoolRegistry;
-  return *registry;
+  static PoolRegistry& registry = make();
+  return registry;
 }
 
 // The handlers come with the first pool: so pools with static storage are destroyed before the one
-// for the program's end runs.
-PoolRegistry::PoolRegistry() {
-  (void)handle_forks();  // Of the core, whose locks come after ours.
-  pthread_atfork([] { get().lock_all(); }, [] { get().unlock_all(/*is_child=*/false); },
-                 [] { get().unlock_all(/*is_child=*/true); });
-  on_exit([](int status, void*) { get().end_program(status); }, nullptr);
+// for the program's end runs. Each copy of the library has a default pool to look after then; the
+// first one's handler is the last.
+PoolRegistry& PoolRegistry::make() noexcept {
+  alignas(PoolRegistry) static std::byte place[sizeof(PoolRegistry)];
+  static PoolRegistry& own = *::new (static_cast<void*>(place)) PoolRegistry;
+  PoolRegistry& registry = first_of_copies(process_wide().pools, own);
+  if (&registry == &own) {
+    (void)handle_forks();  // Of the core, whose locks come after ours.
+    pthread_atfork([] { own.lock_all(); }, [] { own.unlock_all(/*is_child=*/false); },
+                   [] { own.unlock_all(/*is_child=*/true); });
+  }
+  on_exit([](int status, void*) { get().end_program(status, &get() == &own); }, nullptr);
+  return registry;
 }
 
 // Takes all locks of the pools, so that a child finds nothing half done. The order is that in which
-// they are nested elsewhere: accounts and the pools' own, helpers', lanes (of one pool at a time),
-// timer; and no code of the user's runs with any of them. Locks of the context's own are never held
-// by who takes one of these.
+// they are nested elsewhere: that of the blocked waits, accounts and the pools' own, helpers',
+// lanes (of one pool at a time), timer; and no code of the user's runs with any of them. Locks of
+// the context's own are never held by who takes one of these.
 void PoolRegistry::lock_all() noexcept {
   mutex_.lock();
+  lock_blocked_waits();
   for_each_account([](Accountant& account) { account.lock(); });
   for (PoolCore* core : cores_) {
     core->lock();
@@ -73,6 +82,7 @@ void PoolRegistry::unlock_all(bool is_child) noexcept {
     core->unlock(is_child);
   }
   for_each_account([](Accountant& account) { account.unlock(); });
+  unlock_blocked_waits(is_child);
   is_forked_ = is_forked_ || (is_child && has_had_pools_);
   mutex_.unlock();
 }
@@ -207,7 +217,7 @@ void end_without_onetbb(int status) noexcept {
 
 // What waits for this thread never ends: so only a thread that is at work nowhere waits for the
 // default pool.
-void PoolRegistry::end_program(int status) noexcept {
+void PoolRegistry::end_program(int status, bool is_last) noexcept {
   if (is_forked_) {
     end_without_onetbb(status);
     return;
@@ -215,6 +225,9 @@ void PoolRegistry::end_program(int status) noexcept {
   const bool is_busy = is_at_work();
   if (JobPool* pool = existing_default_pool(); pool != nullptr && !is_busy) {
     JobPoolAccess::core(*pool)->drain_at_exit();
+  }
+  if (!is_last) {
+    return;
   }
   report_what_is_lost();
   if (is_busy && gettid() != getpid()) {

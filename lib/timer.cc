@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/copies.h"
 #include "taskctx/internal/parking.h"
 #include "taskctx/job_errors.h"
 
@@ -23,8 +24,9 @@ namespace internal {
 // Never destroyed: the thread uses it until the very end of the program.
 Timer& Timer::get() noexcept {
   alignas(Timer) static std::byte place[sizeof(Timer)];
-  static auto* const timer = ::new (static_cast<void*>(place)) Timer;
-  return *timer;
+  static Timer& timer =
+      first_of_copies(process_wide().timer, *::new (static_cast<void*>(place)) Timer);
+  return timer;
 }
 
 void TimerEntry::prepare() {

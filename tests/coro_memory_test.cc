@@ -10,6 +10,7 @@
 #include <exception>
 #include <functional>
 #include <latch>
+#include <memory>
 #include <new>
 #include <string>
 #include <utility>
@@ -169,6 +170,95 @@ TEST_F(WithoutMemory, GeneratorsThrowAndCanBeDestroyed) {
                         }
                       }),
             3);
+}
+
+// Another library's coroutine: begins at once, and knows nothing of contexts.
+struct Foreign {
+  struct promise_type {
+    Foreign get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+};
+
+struct Outcome {
+  std::atomic<bool> goes_on = false;
+  std::atomic<bool> has_thrown = false;
+  std::latch ended{1};
+};
+// Tells of the end of what holds it.
+using Holder =
+    std::unique_ptr<Outcome, decltype([](Outcome* outcome) { outcome->ended.count_down(); })>;
+
+// Awaits what `make` makes. The holder is destroyed last.
+template <typename Make>
+Foreign await(Holder holder, [[maybe_unused]] Tracked local, Make make) {
+  try {
+    co_await make();
+    holder->goes_on = true;
+  } catch (const std::bad_alloc&) {
+    holder->has_thrown = true;
+  }
+}
+
+// Awaits on this thread with the n-th allocation failing. Returns whether one has failed.
+template <typename Make>
+bool await_with_failure(int n, Outcome& outcome, Make make) {
+  Holder holder(&outcome);
+  allocations.arm(n);
+  try {
+    await(std::move(holder), Tracked(7), make);
+  } catch (const std::bad_alloc&) {  // There was none for the coroutine itself.
+    outcome.has_thrown = true;
+  }
+  return allocations.disarm();
+}
+
+// Does so on a plain thread, and in a job, until none fails. Returns how many have failed.
+// `expected`: how many of our coroutines one success begins.
+template <typename Make>
+int await_with_each_failure(JobPool& pool, int expected, Make make) {
+  for (int n = 0;; ++n) {
+    bool has_failed = false;
+    for (const bool in_job : {false, true}) {
+      begun = 0;
+      const auto outcome = std::make_shared<Outcome>();
+      const auto attempt = [&] { return await_with_failure(n, *outcome, make); };
+      has_failed |= in_job ? pool.submit(attempt).get() : attempt();
+      outcome->ended.wait();
+      pool.drain();
+      EXPECT_NE(outcome->goes_on, outcome->has_thrown) << "after failure " << n;
+      // All of them or none; what has begun may itself find no memory.
+      EXPECT_TRUE(begun == expected || (begun == 0 && outcome->has_thrown))
+          << begun << " have begun after failure " << n;
+      EXPECT_EQ(Tracked::alive(), 0) << "after failure " << n;
+      EXPECT_EQ(text.get(), "none");
+    }
+    if (!has_failed || testing::Test::HasFailure()) {
+      return n;
+    }
+  }
+}
+
+// J84
+TEST_F(WithoutMemory, AwaitingInAnotherLibrarysCoroutineThrowsOrGoesOn) {
+  EXPECT_GE(await_with_each_failure(pool, 1, [] { return counts(Tracked(1)); }), 3);
+  EXPECT_GE(await_with_each_failure(
+                pool, 2, [] { return taskctx::when_all(counts(Tracked(1)), counts(Tracked(2))); }),
+            4);
+  EXPECT_GE(await_with_each_failure(pool, 0, [] { return taskctx::yield(); }), 1);
+  EXPECT_GE(await_with_each_failure(pool, 0, [this] { return pool.schedule(); }), 1);
+  EXPECT_GE(
+      await_with_each_failure(pool, 0, [] { return taskctx::sleep_for(absl::Microseconds(1)); }),
+      1);
+  EXPECT_GE(await_with_each_failure(pool, 0,
+                                    [this]() -> Job<int> {
+                                      return pool.submit(
+                                          [tracked = Tracked(1)] { return tracked.value(); });
+                                    }),
+            2);
 }
 
 }  // namespace

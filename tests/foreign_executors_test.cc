@@ -16,6 +16,8 @@
 #include <asio/use_awaitable.hpp>
 #include <atomic>
 #include <chrono>
+#include <coroutine>
+#include <exception>
 #include <functional>
 #include <future>
 #include <memory>
@@ -89,9 +91,8 @@ asio::awaitable<void> waits_in_a_scope(std::string id) {
   co_await asio::post(asio::use_awaitable);
 }
 
-// J86: each coroutine leaves what it has set to whatever the thread runs next; an executor that
-// runs each step in one Context mends that. The first one to end is not the last one that has
-// opened a scope.
+// J86: each coroutine leaves what it has set to whatever the thread runs next (//tools/recipes:
+// asio_coroutines mends that). The first one to end is not the last one that has opened a scope.
 TEST(ForeignExecutors, AScopeAcrossTheWaitingOfAnotherLibraryIsReportedWithTheCause) {
   const taskctx_test::MisuseRecorder recorder;
   taskctx::Context().run([] {
@@ -109,6 +110,47 @@ TEST(ForeignExecutors, AScopeAcrossTheWaitingOfAnotherLibraryIsReportedWithTheCa
                                                 "or a switch of fibers?")));
 }
 #endif
+
+// Goes on on whatever thread runs the awaited loop, as coroutines of simple libraries do.
+struct Foreign {
+  struct promise_type {
+    Foreign get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+  struct Awaiter {
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> coroutine) { asio::post(loop, coroutine); }
+    void await_resume() const {}
+
+    asio::io_context& loop;
+  };
+
+  static Foreign wait_in_a_scope(asio::io_context& loop) {
+    const Scope scope{request_id, "r-1"};
+    co_await Awaiter{loop};
+  }
+};
+
+// J86: likewise where the coroutine goes on on another thread; there nothing is changed.
+TEST(ForeignExecutors, AScopeThatEndsOnAnotherThreadIsReportedWithTheCause) {
+  const taskctx_test::MisuseRecorder recorder;
+  asio::io_context loop;
+  taskctx::Context().run([&loop] { Foreign::wait_in_a_scope(loop); });
+  std::thread([&loop] {
+    const Scope scope{request_id, "of the thread"};
+    loop.run();
+    EXPECT_EQ(request_id.get(), "of the thread");
+  }).join();
+  ASSERT_EQ(recorder.messages().size(), 1U);
+  EXPECT_THAT(recorder.messages()[0],
+              testing::AllOf(testing::HasSubstr("cannot close scope of variable 'request_id': the "
+                                                "token was made in a different context"),
+                             testing::HasSubstr("was it open across a co_await of another library, "
+                                                "or a switch of fibers?")));
+}
 
 // A C API: a function, and a pointer for it; once with the end of its life.
 extern "C" {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A job that waits for itself hears so, however it waits.
+// A job that waits for itself hears so, however it waits, and by way of whatever jobs.
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <utility>
@@ -133,6 +135,134 @@ TEST_P(Circle, ABulkThatWaitsForItselfHearsSo) {
              .shared();
   go.open();
   self.get();
+}
+
+// Has each of several jobs wait for the next one, and the last for the first: by `wait` in the job
+// of that number. Job i is in pool i modulo 2. Returns how many have heard that it is a circle.
+int count_errors(int jobs, int threads,
+                 const std::function<void(int, const SharedJob<int>&)>& wait) {
+  const Watchdog watchdog("circle of several");
+  JobPool pools[]{JobPool{{.concurrency = threads}}, JobPool{{.concurrency = threads}}};
+  std::vector<SharedJob<int>> all(static_cast<std::size_t>(jobs));
+  std::atomic<int> errors = 0;
+  Latch go;
+  for (int i = 0; i < jobs; ++i) {
+    all[static_cast<std::size_t>(i)] =
+        pools[i % 2]
+            .submit([&, i] {
+              go.wait();
+              const auto& next = all[static_cast<std::size_t>((i + 1) % jobs)];
+              errors += error_of([&] { wait(i, next); }).empty() ? 0 : 1;
+              return i;
+            })
+            .shared();
+  }
+  go.open();
+  for (int i = 0; i < jobs; ++i) {
+    EXPECT_EQ(all[static_cast<std::size_t>(i)].get(), i);
+  }
+  return errors;
+}
+
+void get(int /*job*/, const SharedJob<int>& next) { (void)next.get(); }
+
+// J69: whoever closes it, hears so; the others go on when that one has ended.
+TEST(CircleOfSeveral, WhoeverClosesItHearsSo) {
+  for (const int threads : {1, 2, 3}) {
+    EXPECT_EQ(count_errors(2, threads, get), 1);
+  }
+  for (const int jobs : {3, 4}) {  // All of them run at once.
+    EXPECT_EQ(count_errors(jobs, 2, get), 1);
+  }
+  EXPECT_EQ(count_errors(64, 32, get), 1);
+}
+
+// J69
+TEST(CircleOfSeveral, AlsoThroughContinuationsLeavesAndCoroutines) {
+  const auto by_continuation = [](const SharedJob<int>& next) {
+    next.then([](int i) { return i; }).then([](int i) { return i; }).get();
+  };
+  const auto by_leaf = [](const SharedJob<int>& next) {
+    taskctx::tbb::parallel_for(0, 2, [&](int) { next.wait(); });
+  };
+  const auto by_coroutine = [](const SharedJob<int>& next) {
+    taskctx::sync_wait([](SharedJob<int> job) -> Task<int> { co_return co_await job; }(next));
+  };
+  for (const int threads : {2, 3}) {
+    for (const int special : {0, 1}) {
+      EXPECT_EQ(count_errors(2, threads,
+                             [&](int job, const SharedJob<int>& next) {
+                               job == special ? by_continuation(next) : (void)next.get();
+                             }),
+                1);
+      EXPECT_GE(count_errors(2, threads,
+                             [&](int job, const SharedJob<int>& next) {
+                               job == special ? by_leaf(next) : (void)next.get();
+                             }),
+                1);
+      EXPECT_EQ(count_errors(2, threads,
+                             [&](int job, const SharedJob<int>& next) {
+                               job == special ? by_coroutine(next) : (void)next.get();
+                             }),
+                1);
+    }
+  }
+}
+
+// J69: of a job that is run right where another waits for it.
+TEST(CircleOfSeveral, WhatIsRunByItsWaiterHearsSo) {
+  const Watchdog watchdog("run by its waiter");
+  for (const int threads : {1, 2}) {
+    JobPool pool{{.concurrency = threads}};
+    SharedJob<int> first;
+    Latch go;
+    first = pool.submit([&] {
+                  go.wait();
+                  auto second = pool.submit([&] { return error_of([&] { first.get(); }); });
+                  EXPECT_EQ(second.get(), kThat);
+                  return 1;
+                })
+                .shared();
+    go.open();
+    EXPECT_EQ(first.get(), 1);
+  }
+}
+
+// J69
+TEST(CircleOfSeveral, ACoroutineThatAwaitsItsWaiterIsNotWaitedFor) {
+  const Watchdog watchdog("coroutine in a circle");
+  for (const int threads : {1, 2}) {
+    JobPool pool{{.concurrency = threads}};
+    JobPool other{{.concurrency = 1}};
+    SharedJob<int> waiter;
+    Latch go;
+    SharedJob<int> coroutine = other
+                                   .spawn([&]() -> Task<int> {
+                                     go.wait();
+                                     co_return co_await waiter;
+                                   })
+                                   .shared();
+    waiter = pool.submit([&] {
+                   go.wait();
+                   EXPECT_EQ(error_of([&] { coroutine.get(); }), kThat);
+                   return 1;
+                 })
+                 .shared();
+    go.open();
+    EXPECT_EQ(coroutine.get(), 1);
+  }
+}
+
+// J69: what ends at a time is none.
+TEST(CircleOfSeveral, WhoeverWaitsForATimeIsNotPartOfIt) {
+  for (const int special : {0, 1}) {
+    EXPECT_EQ(count_errors(2, 1,
+                           [&](int job, const SharedJob<int>& next) {
+                             job == special ? (void)next.wait_for(absl::Milliseconds(1))
+                                            : (void)next.get();
+                           }),
+              0);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Circle, testing::Values(1, 2, 3));

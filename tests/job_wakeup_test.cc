@@ -74,7 +74,7 @@ class Elsewhere {
 };
 
 void until_a_helper_is_parked() {
-  while (taskctx::internal::parked_helpers.load() == 0) {
+  while (taskctx::internal::parked_helpers().load() == 0) {
     std::this_thread::yield();
   }
 }

@@ -43,8 +43,8 @@ struct PoolUsage {
   absl::Duration cpu_time{};
 };
 
-// T needs copying and operator<, which are called with the account locked: they must not use it, nor
-// wait for a job.
+// T needs copying and operator<, which are called with the account locked: they must not use it,
+// nor wait for a job.
 template <typename T>
 class Attribution {
  public:

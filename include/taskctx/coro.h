@@ -37,6 +37,7 @@
 #define TASKCTX_CORO_H_
 
 #include <coroutine>
+#include <exception>
 #include <functional>
 #include <ranges>
 #include <tuple>
@@ -68,7 +69,8 @@ inline namespace v1 {
 // on. It begins here; the caller's thread is blocked while the task is suspended, but in a job,
 // where it runs what the task waits for if nobody else has begun that. So it ends in a job, too, if
 // what the task waits for comes from other threads, or from tasks and jobs of the same pool.
-// Throws JobError after the pool's shutdown.
+// Throws JobError after the pool's shutdown, and where the task waits for the very job that calls:
+// it has been cancelled then, and has ended.
 //
 //   int main() { return taskctx::sync_wait(run()); }
 template <typename T>
@@ -310,15 +312,22 @@ T sync_wait(Task<T> task) {
   auto* const job = new CoroutineJob<T>(pool, task, caller);
   const JobRef<CoroutineJob<T>> handle(job);
   const Origin origin = caller->origin;
+  Node* const node = current_node();
+  std::exception_ptr error;
   {
     // What else runs on this thread meanwhile must not see a context that changes elsewhere.
     Installed hidden(&empty_node, origin.innermost());
     pool->enter_running(job);
     job->perform();
-    job->wait();
+    // Who looks at what is around us must not look at what changes elsewhere.
+    hidden.end_in(caller->outer_node, caller->outer);
+    error = job->wait_to_the_end();
     caller->origin = origin;
     // At once, with no code of the user's in between: the caller's node may be gone.
-    hidden.end_in(job->node(), job->activation());
+    job->is_done() ? hidden.end_in(job->node(), job->activation()) : hidden.end_in(node, caller);
+  }
+  if (error != nullptr && (!job->is_done() || job->is_cancelled())) [[unlikely]] {
+    std::rethrow_exception(error);
   }
   return job->take();
 }

@@ -16,8 +16,8 @@
 //           was handled. (So a failed job whose only handle is in what its context holds is kept by
 //           that, and its error with it.)
 // Errors:   JobError where there is no job: the handle is empty, or its result was taken; and where
-//           waiting would never end: in a forked process, and in the job itself, for itself or, if
-//           the thread is blocked, for what waits for it. JobCancelled out of get().
+//           waiting would never end: in a forked process, and in a job, for itself or for what
+//           waits for it, as far as wait() says. JobCancelled out of get().
 
 #ifndef TASKCTX_JOB_H_
 #define TASKCTX_JOB_H_
@@ -128,11 +128,15 @@ class JobHandle {
   //
   // In a job of the same pool, and in a leaf of taskctx::tbb's algorithms there, what nobody has
   // begun is run right here: the job, or what it waits for. Any other waiting blocks the thread. So
-  // waiting never hangs, whatever the number of threads, as long as jobs don't wait for each other
-  // in a circle; and as long as those of different pools wait in one direction only: a thread that
-  // waits for another pool's job is missing in its own pool, where that job, or one that is queued
-  // before it, may wait for a job. (A coroutine that suspends keeps no thread: that is always
-  // safe.)
+  // waiting never hangs, whatever the number of threads, as long as jobs of different pools wait in
+  // one direction only: a thread that waits for another pool's job is missing in its own pool,
+  // where that job, or one that is queued before it, may wait for a job. (A coroutine that suspends
+  // keeps no thread: that is always safe.)
+  //
+  // If jobs wait for each other in a circle, one that blocks its thread, the last one as a rule,
+  // gets JobError: if all that block do so in a job and without a deadline, and the circle has no
+  // more than some sixty jobs. Coroutines that await one another in a circle, and nothing else in
+  // it, stay suspended.
   //
   //   job.wait();
   void wait() const { state("wait for").wait(); }

@@ -19,7 +19,8 @@
 //           nobody waits. JobError from all submitting calls after shutdown(), and in a process
 //           that was forked from the pool's: oneTBB's threads are not there. JobRejected where the
 //           queue is full (JobPoolOptions::when_full). There is no job then, and no argument was
-//           touched.
+//           touched. If oneTBB has once found no memory for a thread, it may serve nobody any more,
+//           so that a pool waits for ever, or end the program (from ~global_control).
 //
 // A job starts from the bindings of its snapshot; what it sets dies with it (but see
 // JobOptions::keep_context). (In asyncio, tasks that are given the same context= share it; here
@@ -131,7 +132,10 @@ class JobPool : private internal::JobRefusals {
   // a misuse, and the pool is left to end with its last job. Likewise where exit() destroys the
   // pool, one with static storage, say, and no job has ended for five seconds: a job may wait for
   // the thread that has called exit(), and would never end. If yours take longer, drain() before.
-  // In a forked process it does nothing.
+  // (drain(), shutdown() and Job::wait() never give up by themselves: what static objects call in
+  // their destructors needs a time.) Of a pool that is given to a static object which is older than
+  // the first pool, jobs are reported as lost before that object's destructor waits for them. In a
+  // forked process it does nothing.
   ~JobPool();
 
   // Returns how many jobs may run at once.

@@ -91,6 +91,7 @@ def taskctx_deps():
         name = "asio",
         title = "Asio",
         debian_package = "libasio-dev",
+        defines = ["ASIO_HAS_CO_AWAIT"],  # Debian 12's knows clang's coroutines by an old name.
         headers = ["asio", "asio.hpp"],
         libraries = {"asio": ""},
     )

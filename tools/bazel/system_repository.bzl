@@ -8,6 +8,7 @@ cc_library(
     name = "{name}",
     srcs = {archives},
     hdrs = [":headers"],
+    defines = {defines},
     includes = ["include"],  # Reaches dependants as -isystem: no warnings from these headers.
     linkopts = {linkopts},
     deps = {deps},
@@ -95,6 +96,7 @@ filegroup(
         root += _LIBRARY.format(
             name = library,
             archives = archives,
+            defines = repository_ctx.attr.defines,
             linkopts = linkopts,
             deps = deps,
         )
@@ -123,6 +125,7 @@ system_repository = repository_rule(
         "title": attr.string(mandatory = True, doc = "The package's name for people."),
         "debian_package": attr.string(mandatory = True, doc = "What to install where it is missing."),
         "module": attr.string(doc = "The pkg-config module that knows its headers, if it has one."),
+        "defines": attr.string_list(doc = "What its headers need defined to work in C++20."),
         "headers": attr.string_list(
             mandatory = True,
             doc = "Its folders and files in the include directory.",

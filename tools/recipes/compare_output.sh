@@ -10,8 +10,8 @@
 set -euo pipefail
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-"$1" --gtest_brief=1 2>"$log" | sed '/^Running main() from /d; /^\[.*\] /d' | diff --unified "$2" -
+trap 'cat "$log" >&2; rm -f "$log"' EXIT
+"$1" --gtest_brief=1 2>"$log" | sed '/^Running main() from /d; /^\[[ A-Z=-]\{10\}\] /d' | diff --unified "$2" -
 
 if [[ $# -gt 2 ]] && grep --invert-match --extended-regexp "$3" "$log"; then
   echo "these lines of the log do not match $3" >&2
@@ -20,4 +20,3 @@ elif [[ $# -gt 2 && $(wc -l <"$log") -ne $(wc -l <"$2") ]]; then
   echo "the log has $(wc -l <"$log") lines, not $(wc -l <"$2")" >&2
   exit 1
 fi
-cat "$log" >&2

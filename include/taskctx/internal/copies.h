@@ -10,7 +10,8 @@
 // all code and all data, also of the current context of each thread: what is set through one copy
 // is not set to the other. That is reported. But objects may reach the other copy's code: so slots
 // and ids are drawn from one place, keys of other copies are known to be such, and no node is told
-// by its address.
+// by its address. Pools, jobs and their handles may reach it as well: so what all of them share is
+// the first copy's, too.
 
 #ifndef TASKCTX_INTERNAL_COPIES_H_
 #define TASKCTX_INTERNAL_COPIES_H_
@@ -35,6 +36,12 @@ struct ProcessWide {
   std::atomic<std::uint32_t> next_slot{0};
   std::atomic<std::uint64_t> next_id_block{1};
   std::atomic<const Copy*> copies{nullptr};  // All that have joined, the last one first.
+  // What the pools of all copies share, once somebody needs it: see first_of_copies().
+  std::atomic<void*> pools{nullptr};
+  std::atomic<void*> timer{nullptr};
+  std::atomic<void*> parking{nullptr};
+  std::atomic<void*> blocked_waits{nullptr};
+  std::atomic<int> parked_helpers{0};
 };
 
 // One copy, as the others know it. The functions work on that copy's variables.
@@ -57,6 +64,15 @@ ProcessWide& join_process() noexcept;
 inline ProcessWide& process_wide() noexcept {
   ProcessWide* joined = own_copy.process_wide.load(std::memory_order_acquire);
   return joined != nullptr ? *joined : join_process();
+}
+
+// Returns what all copies use in place of an object that each has: the one that came here first.
+template <typename T>
+T& first_of_copies(std::atomic<void*>& place, T& own) noexcept {
+  void* first = nullptr;
+  return place.compare_exchange_strong(first, &own, std::memory_order_acq_rel)
+             ? own
+             : *static_cast<T*>(first);
 }
 
 }  // namespace internal

@@ -49,12 +49,7 @@ struct Activation {
 
 // Returns an activation that is around no other, all of it set.
 constexpr Activation outermost_activation(Node* node = nullptr) noexcept {
-  return {.node = node,
-          .origin = Origin::nowhere(),
-          .base = nullptr,
-          .scopes = 0,
-          .outer_node = nullptr,
-          .outer = nullptr};
+  return {.node = node, .base = nullptr, .scopes = 0, .outer_node = nullptr, .outer = nullptr};
 }
 
 // Is the activation of a thread that no guard has touched and that has written nothing yet.
@@ -171,6 +166,9 @@ void leave_crossed(Activation& ending, std::string_view what) noexcept;
 }
 // Tells whether `inner` is `outer`, or has begun inside it and not ended.
 bool is_within(const Activation* inner, const Activation* outer) noexcept;
+// Tells whether what is current there is at work for this job, or on a stack with what is, which
+// can't go on before. The stack must stay as it is meanwhile.
+bool is_at_work_for(const Workplace* job, const Activation* inner) noexcept;
 // Tells whether this is a Context's. Those of other kinds know what they have begun with, once they
 // have a node.
 bool is_context(const Activation* activation) noexcept;

@@ -108,6 +108,11 @@ class JobState : public Workplace, private Mortal {
   void wait() { (void)(is_done() || wait_slowly(Deadline())); }
   bool wait_until(Deadline deadline) { return is_done() || wait_slowly(deadline); }
 
+  // Returns when the job, a coroutine, has ended, whatever happens. Where waiting for it would
+  // never end, cancels it, and returns the JobError then. In a forked process it returns that at
+  // once.
+  std::exception_ptr wait_to_the_end();
+
   // Throws the JobError that says so.
   [[noreturn]] void throw_waits_for_itself() const;
 
@@ -254,9 +259,12 @@ class JobState : public Workplace, private Mortal {
   // Tells whether a waiting job could begin now; else adds what it waits for to `missing`. Called
   // with the lane's lock.
   virtual bool can_begin(Missing& /*missing*/) noexcept { return true; }
+  // Waits for the job's end, and wakes all those who do. Virtual, so that both happen in the copy
+  // of the library that has made the job: libstdc++ keeps a list of who waits, for each module.
+  virtual bool block(Deadline deadline);
+  virtual void unblock() noexcept;
 
   bool wait_slowly(Deadline deadline);
-  bool block(Deadline deadline);
   void fire_continuations() noexcept;
   void hand_over_error() noexcept;
   void let_go_of_context() noexcept;

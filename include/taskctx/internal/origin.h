@@ -99,17 +99,16 @@ class Origin {
   static Origin pool(const Executor* executor) noexcept {
     return Origin(reinterpret_cast<std::uintptr_t>(executor) | kPool);
   }
-  // In no pool. Unlike none, which is known to be wrong: see cut_off().
-  static constexpr Origin nowhere() noexcept { return Origin(kPool); }
+  // Of what has begun in something that has ended: nobody knows where it is any more.
+  static Origin lost() noexcept { return Origin(kPool | kJob); }
   // The job must outlive whatever runs with this origin.
   static Origin job(const Workplace* job) noexcept {
     return Origin(reinterpret_cast<std::uintptr_t>(job) | kJob);
   }
 
-  // Tells whether nothing is known.
-  [[nodiscard]] bool is_none() const noexcept { return bits_ == 0; }
+  [[nodiscard]] bool is_lost() const noexcept { return bits_ == (kPool | kJob); }
 
-  // Returns the origin without the guards around, never none: good on any thread, for code that
+  // Returns the origin without the guards around: good on any thread, for code that
   // ends before the caller's does. O(guards around the code within the pool's task).
   [[nodiscard]] Origin innermost() const noexcept;
 
@@ -132,7 +131,7 @@ class Origin {
   static constexpr std::uintptr_t kPool = 1;
   static constexpr std::uintptr_t kJob = 2;
 
-  constexpr explicit Origin(std::uintptr_t bits) noexcept : bits_(bits) {}
+  explicit Origin(std::uintptr_t bits) noexcept : bits_(bits) {}
   [[nodiscard]] const Workplace* tagged_job() const noexcept {
     return (bits_ & kJob) != 0 ? reinterpret_cast<const Workplace*>(bits_ & ~kJob) : nullptr;
   }

@@ -13,6 +13,7 @@
 #include <new>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/copies.h"
 #include "taskctx/internal/job_state.h"
 
 namespace taskctx {
@@ -33,14 +34,14 @@ bool park(const JobState* job, Deadline deadline);
 void unpark(const JobState* job) noexcept;
 
 // Counts the threads that wait until there may be something to help with.
-inline constinit std::atomic<int> parked_helpers{0};
+inline std::atomic<int>& parked_helpers() noexcept { return process_wide().parked_helpers; }
 
 // Wakes those who could help: a job can go on, or has begun to wait for another. Called after that
 // can be seen with the lock of the job's lane: who has counted itself, and then found nothing with
 // that lock, is seen here.
 void unpark_all_helpers() noexcept;
 inline void unpark_helpers() noexcept {
-  if (parked_helpers.load(std::memory_order_acquire) != 0) [[unlikely]] {
+  if (parked_helpers().load(std::memory_order_acquire) != 0) [[unlikely]] {
     unpark_all_helpers();
   }
 }

@@ -20,6 +20,7 @@ namespace internal {
 
 class PoolRegistry {
  public:
+  // Returns the one of all copies of the library: oneTBB and its limit are there once.
   static PoolRegistry& get();
 
   // Adds a pool, and `threads` to oneTBB's limit. Throws JobError in a process that was forked from
@@ -30,12 +31,13 @@ class PoolRegistry {
  private:
   friend class BlockedThread;
 
-  PoolRegistry();
+  PoolRegistry() = default;
+  static PoolRegistry& make() noexcept;
   // With the mutex. Throws std::bad_alloc, changing nothing.
   void change_limit(int threads, int blocked);
   void change_limit_if_possible(int threads, int blocked) noexcept;
   void count_blocked(int threads) noexcept;
-  void end_program(int status) noexcept;
+  void end_program(int status, bool is_last) noexcept;
   void report_what_is_lost() noexcept;
   void lock_all() noexcept;
   void unlock_all(bool is_child) noexcept;

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A context for each coroutine of another library, here Asio. That knows nothing of contexts: what
+// a coroutine has set stays on the thread where it waits, and the next one sees it. An executor
+// mends that: it runs each step of its coroutine in one Context.
+//
+//   context->run([&step] { Step(std::move(step))(); });
+//
+// One step at a time: a coroutine takes care of that itself. For callbacks beside it, on several
+// threads, give the executor a strand to wrap.
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/execution.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "taskctx/context.h"
+#include "taskctx/context_var.h"
+#include "taskctx/scope.h"
+
+namespace {
+
+// Runs what it is given by way of `Executor`, in a context that all its copies share.
+template <typename Executor>
+class ContextExecutor {
+ public:
+  // With a snapshot of the current context.
+  explicit ContextExecutor(Executor executor)
+      : executor_(std::move(executor)),
+        context_(std::make_shared<taskctx::Context>(taskctx::copy_context())) {}
+
+  template <typename Step>
+  void execute(Step step) const {
+    asio::post(executor_, [step = std::move(step), context = context_]() mutable {
+      // The step is destroyed in there, too: with it goes what the coroutine holds, at its end.
+      context->run([&step] { Step(std::move(step))(); });
+    });
+  }
+
+  // What Asio asks of an executor.
+  asio::execution_context& query(asio::execution::context_t /*what*/) const noexcept {
+    return executor_.context();
+  }
+  static constexpr auto query(asio::execution::blocking_t /*what*/) noexcept {
+    return asio::execution::blocking_t(asio::execution::blocking.never);
+  }
+  ContextExecutor require(asio::execution::blocking_t::never_t /*what*/) const { return *this; }
+  friend bool operator==(const ContextExecutor& a, const ContextExecutor& b) noexcept {
+    return a.executor_ == b.executor_ && a.context_ == b.context_;
+  }
+
+ private:
+  Executor executor_;
+  std::shared_ptr<taskctx::Context> context_;
+};
+
+const taskctx::ContextVar<std::string> user{"user", "nobody"};
+
+void log(const char* message) { std::printf("[%s] %s\n", user.get().c_str(), message); }
+
+asio::awaitable<void> look_up() {
+  log("asks the database");
+  co_await asio::post(asio::use_awaitable);  // Others have their turn.
+  log("has an answer");
+}
+
+asio::awaitable<void> handle(std::string name) {
+  const taskctx::Scope scope{user, std::move(name)};  // Open across what follows.
+  co_await look_up();
+  co_await asio::post(asio::use_awaitable);
+  log("is served");
+}
+
+}  // namespace
+
+int main() {
+  asio::io_context io;
+  for (const char* name : {"ann", "bob"}) {
+    const ContextExecutor executor(io.get_executor());
+    asio::co_spawn(asio::any_io_executor(executor), handle(name), asio::detached);
+  }
+  io.run();
+  log("runs the loop");
+}
