@@ -269,13 +269,13 @@ TEST_P(Helping, AJobThatRunsInItsSubmittersLoopIsNoPartOfThat) {
   std::vector<Job<void>> fill;
   taskctx_test::Gate running(GetParam() + 1);
   for (int i = 0; i < GetParam(); ++i) {
-    fill.push_back(pool.submit([&] {
+    Latch has_room;  // For the next one.
+    fill.push_back(pool.submit([&running, &over, has_room]() mutable {
+      has_room.open();
       running.arrive_and_wait();
       over.wait();
     }));
-    while (pool.stats().queued != 0) {
-      std::this_thread::yield();
-    }
+    has_room.wait();
   }
   running.arrive_and_wait();
   fill.push_back(pool.submit([] {}));  // Takes the room.
