@@ -98,6 +98,7 @@ class Registry {
 
   // Gives `record` a slot and a key, and its rules.
   void assign(VariableRecord* record, const VariableRules& rules) {
+    (void)process_wide();  // Joins before the lock: that takes the loader's, whose owner may wait.
     Supply supply;
     while (!try_assign(record, rules, supply)) {
       supply.fetch();
@@ -107,6 +108,7 @@ class Registry {
   // Returns the record that all variables with this one's name share, with a reference for the
   // caller. That is `record` itself if it is the first one, or is refused.
   VariableRecord* share(VariableRecord* record, const VariableRules& rules) {
+    (void)process_wide();
     Supply supply;
     while (true) {
       if (VariableRecord* const shared = try_share(record, rules, supply)) {
