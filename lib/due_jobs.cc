@@ -104,8 +104,11 @@ void PoolCore::make_due(JobState* job) noexcept {
     shell = reserve_shell();
     reserve_call();
   }
-  start_call();        // We may be gone then, unless a shell is reserved.
-  start_shell(shell);  // Last: without memory, this thread may have to run the job.
+  start_call();  // We may be gone then, unless a shell is reserved: that has a reference.
+  if (shell) {
+    // Last: without memory, this thread may have to run the job.
+    start_shell(shell);  // NOLINT(clang-analyzer-cplusplus.NewDelete): it counts no references
+  }
   unpark_helpers();
 }
 
