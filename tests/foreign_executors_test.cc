@@ -85,7 +85,6 @@ TEST(ForeignExecutors, AsioRunsEachHandlerInTheContextOfItsRegistration) {
       << "the thread_local was left to whoever came next";
 }
 
-#if defined(ASIO_HAS_CO_AWAIT)  // Asio 1.22 has it for g++, but not for clang 16 with libstdc++.
 asio::awaitable<void> waits_in_a_scope(std::string id) {
   const Scope scope{request_id, std::move(id)};
   co_await asio::post(asio::use_awaitable);
@@ -109,7 +108,6 @@ TEST(ForeignExecutors, AScopeAcrossTheWaitingOfAnotherLibraryIsReportedWithTheCa
                              testing::HasSubstr("was it open across a co_await of another library, "
                                                 "or a switch of fibers?")));
 }
-#endif
 
 // Goes on on whatever thread runs the awaited loop, as coroutines of simple libraries do.
 struct Foreign {
