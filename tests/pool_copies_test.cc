@@ -224,8 +224,7 @@ TEST_F(PoolsOfTwoCopies, KnowInAChildThatItWasForked) {
 }
 
 // V14: also if only the other copy has had pools.
-TEST(PoolsOfTwoCopiesDeathTest, KnowEachOthersInAChild) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
+TEST_F(PoolsOfTwoCopiesDeathTest, KnowEachOthersInAChild) {
   const auto run = [] {
     plugin().make(1)->submit([] { return 1; }).get();
     const pid_t child = fork();
@@ -243,8 +242,7 @@ TEST(PoolsOfTwoCopiesDeathTest, KnowEachOthersInAChild) {
 }
 
 // V14
-TEST(PoolsOfTwoCopiesDeathTest, EndWithTheProgramAndLoseNothing) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
+TEST_F(PoolsOfTwoCopiesDeathTest, EndWithTheProgramAndLoseNothing) {
   const auto run = [](bool is_ours_first) {
     static std::latch exiting(1);
     const auto post_ours = [] {
