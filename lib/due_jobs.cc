@@ -167,11 +167,13 @@ JobState* PoolCore::pop_due() noexcept {
   return nullptr;
 }
 
-// Calls reach the threads in the pool's arena.
-bool PoolCore::can_answer_here() noexcept {
+bool PoolCore::is_in_arena() noexcept {
+  if ((flags_.load(std::memory_order_acquire) & (kFinal | kForked)) != 0) {
+    return false;
+  }
   try {
     const oneapi::tbb::task_arena here(oneapi::tbb::task_arena::attach{});
-    return !is_forked() && identity_of(here) == identity_of(arena());
+    return here.is_active() && identity_of(here) == identity_of(arena());
   } catch (...) {  // No memory.
     return false;
   }

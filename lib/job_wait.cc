@@ -137,8 +137,12 @@ bool JobState::wait_slowly(Deadline deadline) {
   if (current_activation()->origin.job() == this) {
     throw_waits_for_itself();
   }
-  if (Executor* const here = current_activation()->origin.executor(); here != nullptr) {
-    help(*this, static_cast<PoolCore*>(here), deadline);
+  auto* here = static_cast<PoolCore*>(current_activation()->origin.executor());
+  if (here == nullptr && pool()->is_in_arena()) {
+    here = pool();  // A plain task of oneTBB's, in the pool's arena: this is one of its threads.
+  }
+  if (here != nullptr) {
+    help(*this, here, deadline);
     if (is_done()) {
       return true;
     }

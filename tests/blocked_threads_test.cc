@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tasks of oneTBB outside every pool that wait for a pool: they may keep all threads that oneTBB
-// has, and the pool works all the same.
+// Plain tasks of oneTBB that wait for a pool: they may keep all threads that oneTBB has, or all of
+// the pool's own, and the pool works all the same.
 
 #include <gtest/gtest.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <atomic>
 #include <barrier>
 #include <cstddef>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -88,6 +90,33 @@ TEST_P(BlockedThreads, ThatDrainOrFindNoRoomDoNotKeepThePoolsThreads) {
     }
     EXPECT_TRUE(pool.drain());
   });
+}
+
+// J25: a job's own plain tasks, on all of the pool's other threads.
+TEST_P(BlockedThreads, ThatAreThePoolsOwnRunWhatTheyWaitFor) {
+  const Watchdog watchdog("plain tasks on all of a pool's threads");
+  JobPool pool{{.concurrency = GetParam()}};
+  std::atomic<int> sum{0};
+  pool.submit([&] {
+        std::atomic<int> missing{GetParam() - 1};
+        oneapi::tbb::task_group group;
+        for (int i = 1; i < GetParam(); ++i) {
+          group.run([&] {
+            --missing;
+            while (missing != 0) {
+              std::this_thread::yield();
+            }
+            sum += pool.submit([] { return 1; }).get();
+            EXPECT_TRUE(pool.submit([&sum] { ++sum; }).wait_for(absl::Hours(1)));
+          });
+        }
+        while (missing != 0) {  // Not on this thread.
+          std::this_thread::yield();
+        }
+        group.wait();
+      })
+      .get();
+  EXPECT_EQ(sum, 2 * (GetParam() - 1));
 }
 
 // J25.

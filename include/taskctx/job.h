@@ -126,7 +126,7 @@ class JobHandle {
 
   // Waits until the job has ended, and leaves the result where it is.
   //
-  // In a job of the same pool, and in a leaf of taskctx::tbb's algorithms there, what nobody has
+  // In a job of the same pool, and in a leaf or a plain task of oneTBB's there, what nobody has
   // begun is run right here: the job, or what it waits for. Any other waiting blocks the thread. So
   // waiting never hangs, whatever the number of threads, as long as jobs of different pools wait in
   // one direction only: a thread that waits for another pool's job is missing in its own pool,

@@ -60,7 +60,7 @@ class LoopCall : public BlockingCall {
     if (!is_outermost(outer) || is_elsewhere_.load(std::memory_order_relaxed)) {
       return false;
     }
-    if (!executor_->can_answer_here()) {
+    if (!executor_->is_in_arena()) {
       is_elsewhere_.store(true, std::memory_order_relaxed);  // So are all of the loop's leaves.
       return false;
     }

@@ -40,8 +40,8 @@ class Executor {
   }
 
   [[nodiscard]] const Calls& calls() const noexcept { return calls_; }
-  // Tells whether this thread, which has nothing else to do than a leaf, could answer a call.
-  [[nodiscard]] virtual bool can_answer_here() noexcept = 0;
+  // Tells whether this thread is in the pool's arena: calls reach such threads.
+  [[nodiscard]] virtual bool is_in_arena() noexcept = 0;
 
  protected:
   Executor() = default;

@@ -198,7 +198,7 @@ class PoolCore final
   void make_due(JobState* job) noexcept;
   // Tells whether there are such, that nobody has begun. A hint.
   [[nodiscard]] bool has_due() const noexcept { return due_.load(std::memory_order_relaxed) != 0; }
-  [[nodiscard]] bool can_answer_here() noexcept override;
+  [[nodiscard]] bool is_in_arena() noexcept override;
 
   // Takes a job that nobody has begun out of all lists but that of what runs, to cancel it. Returns
   // false if it has begun; a coroutine is to end early then.
