@@ -54,8 +54,8 @@ class task_arena {
   explicit task_arena(attach /*tag*/) : arena_(attach{}) {}
   explicit task_arena(oneapi::tbb::attach /*tag*/) : arena_(oneapi::tbb::attach{}) {}
   // Make one with the settings of another, not a second handle of it.
-  task_arena(const task_arena& other) = default;
-  explicit task_arena(const Native& other) : arena_(other) {}
+  task_arena(const task_arena& other) noexcept = default;
+  explicit task_arena(const Native& other) noexcept : arena_(other) {}
   // Makes one with what a preview of oneTBB's adds: a fourth argument, or a selector.
   template <typename First, typename Second, typename... More>
   requires((sizeof...(More) > 1 ||
