@@ -24,7 +24,6 @@
 #include <atomic>
 #include <cstdint>
 #include <new>
-#include <optional>
 
 #include "taskctx/internal/current.h"
 #include "taskctx/internal/job_state.h"
@@ -88,29 +87,6 @@ class PoolCore::Call final : public oneapi::tbb::detail::d1::task {
   std::atomic<bool> is_counted_{true};
   std::atomic<int> owners_{2};
 };
-
-void PoolCore::make_due(JobState* job) noexcept {
-  Lane& lane = lane_of(job);
-  std::optional<std::uint32_t> shell;
-  {
-    const Lock lock(lane.mutex);
-    if (job->stage_ != Stage::waiting) {
-      job->is_woken_ = true;  // For suspend().
-      return;
-    }
-    lane.waiting.erase(job);
-    job->is_due_ = true;
-    push_queued(lane, job);
-    shell = reserve_shell();
-    reserve_call();
-  }
-  start_call();  // We may be gone then, unless a shell is reserved: that has a reference.
-  if (shell) {
-    // Last: without memory, this thread may have to run the job.
-    start_shell(shell);  // NOLINT(clang-analyzer-cplusplus.NewDelete): it counts no references
-  }
-  unpark_helpers();
-}
 
 // With the lane's lock, as reserve_shell().
 void PoolCore::reserve_call() noexcept {

@@ -336,6 +336,33 @@ void PoolCore::suspend(JobState* job) noexcept {
   unpark_helpers();
 }
 
+void PoolCore::make_ready(JobState* job, bool is_due) noexcept {
+  Lane& lane = lane_of(job);
+  std::optional<std::uint32_t> shell;
+  {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    if (job->stage_ != Stage::waiting) {
+      job->is_woken_ = true;  // For suspend().
+      return;
+    }
+    lane.waiting.erase(job);
+    job->is_due_ = is_due;
+    push_queued(lane, job);
+    shell = reserve_shell();
+    if (is_due) {
+      reserve_call();
+    }
+  }
+  if (is_due) {
+    start_call();
+  }
+  if (shell) {  // Or we may be gone: a shell has a reference.
+    // Last: without memory, this thread may have to run the job.
+    start_shell(shell);  // NOLINT(clang-analyzer-cplusplus.NewDelete): it counts no references
+  }
+  unpark_helpers();
+}
+
 std::vector<HeldJob> PoolCore::unended_jobs() {
   std::vector<HeldJob> jobs;
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
@@ -346,10 +373,12 @@ std::vector<HeldJob> PoolCore::unended_jobs() {
       std::size_t size = 0;
       {
         const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-        size = lane.due.size() + lane.queued.size() + lane.waiting.size() + lane.running.size();
+        for (const JobList* list : lane.lists()) {
+          size += list->size();
+        }
         is_complete = jobs.capacity() >= begin + size;
         if (is_complete) {  // No allocation with the lock.
-          for (const JobList* list : {&lane.due, &lane.queued, &lane.waiting, &lane.running}) {
+          for (const JobList* list : lane.lists()) {
             for (JobState* job = list->front(); job != nullptr; job = JobList::after(job)) {
               jobs.emplace_back(job);
             }

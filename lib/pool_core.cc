@@ -202,23 +202,6 @@ void PoolCore::enter(JobState* job, Admission& admission) {
   }
 }
 
-void PoolCore::make_ready(JobState* job) noexcept {
-  Lane& lane = lane_of(job);
-  std::optional<std::uint32_t> shell;
-  {
-    const Lock lock(lane.mutex);
-    if (job->stage_ != Stage::waiting) {
-      job->is_woken_ = true;  // For suspend().
-      return;
-    }
-    lane.waiting.erase(job);
-    push_queued(lane, job);
-    shell = reserve_shell();
-  }
-  start_shell(shell);
-  unpark_helpers();
-}
-
 PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& missing) noexcept {
   PoolCore* const core = job->pool();
   Lane& lane = core->lane_of(job);

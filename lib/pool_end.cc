@@ -61,7 +61,7 @@ bool PoolCore::has_only_calls() noexcept {
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[i];
     const std::lock_guard lock(lane.mutex);
-    for (const JobList* list : {&lane.due, &lane.queued, &lane.waiting, &lane.running}) {
+    for (const JobList* list : lane.lists()) {
       for (const JobState* job = list->front(); job != nullptr; job = JobList::after(job)) {
         if ((job->bits() & JobState::kCall) == 0) {
           return false;

@@ -6,8 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <coroutine>
-#include <exception>
 #include <functional>
 #include <latch>
 #include <memory>
@@ -25,6 +23,7 @@
 #include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
+#include "tests/foreign.h"
 #include "tests/fuse.h"
 #include "tests/support.h"
 
@@ -37,6 +36,7 @@ using taskctx::Scope;
 using taskctx::sync_wait;
 using taskctx::Task;
 using taskctx_test::allocations;
+using taskctx_test::Foreign;
 using taskctx_test::Tracked;
 using taskctx_test::Watchdog;
 
@@ -171,17 +171,6 @@ TEST_F(WithoutMemory, GeneratorsThrowAndCanBeDestroyed) {
                       }),
             3);
 }
-
-// Another library's coroutine: begins at once, and knows nothing of contexts.
-struct Foreign {
-  struct promise_type {
-    Foreign get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-};
 
 struct Outcome {
   std::atomic<bool> goes_on = false;

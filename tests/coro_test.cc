@@ -8,9 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <coroutine>
 #include <cstddef>
-#include <exception>
 #include <latch>
 #include <memory>
 #include <mutex>
@@ -30,6 +28,7 @@
 #include "taskctx/scope.h"
 #include "taskctx/this_job.h"
 #include "taskctx/token.h"
+#include "tests/foreign.h"
 #include "tests/support.h"
 
 namespace {
@@ -40,6 +39,7 @@ using taskctx::JobPool;
 using taskctx::Scope;
 using taskctx::sync_wait;
 using taskctx::Task;
+using taskctx_test::Foreign;
 using taskctx_test::Tracked;
 using taskctx_test::Watchdog;
 
@@ -447,18 +447,7 @@ TEST(TaskTest, WhenAnyGivesTheFirstThatEnds) {
   EXPECT_EQ(index, 1);
 }
 
-// A coroutine type that knows nothing of contexts.
-struct Plain {
-  struct promise_type {
-    Plain get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-};
-
-Plain awaits_a_task(std::string& seen, std::atomic<bool>& is_over) {
+Foreign awaits_a_task(std::string& seen, std::atomic<bool>& is_over) {
   seen = co_await []() -> Task<std::string> {
     const std::string before = what.get();
     what.set("changed");

@@ -17,7 +17,6 @@
 #include <atomic>
 #include <chrono>
 #include <coroutine>
-#include <exception>
 #include <functional>
 #include <future>
 #include <memory>
@@ -31,6 +30,7 @@
 #include "taskctx/context_var.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
+#include "tests/foreign.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
 
@@ -40,6 +40,7 @@ using taskctx::ContextVar;
 using taskctx::JobExecutor;
 using taskctx::JobPool;
 using taskctx::Scope;
+using taskctx_test::Foreign;
 using taskctx_test::Latch;
 
 const ContextVar<std::string> request_id("request_id");
@@ -109,34 +110,24 @@ TEST(ForeignExecutors, AScopeAcrossTheWaitingOfAnotherLibraryIsReportedWithTheCa
                                                 "or a switch of fibers?")));
 }
 
-// Goes on on whatever thread runs the awaited loop, as coroutines of simple libraries do.
-struct Foreign {
-  struct promise_type {
-    Foreign get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-  struct Awaiter {
-    bool await_ready() const { return false; }
-    void await_suspend(std::coroutine_handle<> coroutine) { asio::post(loop, coroutine); }
-    void await_resume() const {}
+// Has a coroutine go on on whatever thread runs the loop, as coroutines of simple libraries do.
+struct Loop {
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> coroutine) { asio::post(loop, coroutine); }
+  void await_resume() const {}
 
-    asio::io_context& loop;
-  };
-
-  static Foreign wait_in_a_scope(asio::io_context& loop) {
-    const Scope scope{request_id, "r-1"};
-    co_await Awaiter{loop};
-  }
+  asio::io_context& loop;
 };
+Foreign waits_in_a_scope(asio::io_context& loop) {
+  const Scope scope{request_id, "r-1"};
+  co_await Loop{loop};
+}
 
 // J86: likewise where the coroutine goes on on another thread; there nothing is changed.
 TEST(ForeignExecutors, AScopeThatEndsOnAnotherThreadIsReportedWithTheCause) {
   const taskctx_test::MisuseRecorder recorder;
   asio::io_context loop;
-  taskctx::Context().run([&loop] { Foreign::wait_in_a_scope(loop); });
+  taskctx::Context().run([&loop] { waits_in_a_scope(loop); });
   std::thread([&loop] {
     const Scope scope{request_id, "of the thread"};
     loop.run();

@@ -258,7 +258,7 @@ class DelayedTask final : public JobResult<R>, private TimerEntry {
  private:
   static void fire_it(TimerEntry& self) noexcept {
     auto& task = static_cast<DelayedTask&>(self);
-    task.pool()->make_due(&task);
+    task.pool()->make_ready(&task, /*is_due=*/true);
   }
 
   void call() override {

@@ -44,11 +44,7 @@ class LoopCall : public BlockingCall {
       : executor_(executor()), calls_(executor_ != nullptr ? &executor_->calls() : &no_calls) {}
   LoopCall(const LoopCall&) = delete;
   LoopCall& operator=(const LoopCall&) = delete;
-  ~LoopCall() {
-    if (Part* const left = parts_.load(std::memory_order_relaxed); left != nullptr) [[unlikely]] {
-      const Parts parts(left);
-    }
-  }
+  ~LoopCall() { const Parts left(parts_.load(std::memory_order_relaxed)); }
 
   // A leaf that sees one asks leave().
   [[nodiscard]] const Calls& calls() const noexcept { return *calls_; }

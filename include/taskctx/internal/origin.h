@@ -108,8 +108,8 @@ class Origin {
 
   [[nodiscard]] bool is_lost() const noexcept { return bits_ == (kPool | kJob); }
 
-  // Returns the origin without the guards around: good on any thread, for code that
-  // ends before the caller's does. O(guards around the code within the pool's task).
+  // Returns the origin without the guards around: good on any thread, for code that ends before the
+  // caller's does. O(guards around the code within the pool's task).
   [[nodiscard]] Origin innermost() const noexcept;
 
   // Returns the activation around this one; nullptr where a task begins.

@@ -30,7 +30,7 @@
 //   a coroutine waits for a job              Suspension::suspend()  who waits for the coroutine
 //   a thread waits for a job                 wait_slowly()          that thread
 //   a job has ended                          make_ready()           a shell, who waits
-//   a time has come                          make_due()             a shell, a call, who waits
+//   a time has come: a job is due            make_ready()           a shell, a call, who waits
 //   likewise, before the coroutine slept     suspend()              a shell, who waits
 //   a suspended coroutine is cancelled       begin_to_cancel()      a shell, who waits
 //   a job that nobody began is cancelled     finish()               none: it has ended, as above
@@ -54,6 +54,7 @@
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -125,6 +126,11 @@ struct alignas(64) Lane {
   std::uint64_t cancelled = 0;
   std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
   std::atomic<std::uint64_t> ended{0};
+
+  // Those of all jobs that have not ended. With the lock, as what they hold.
+  [[nodiscard]] std::array<const JobList*, 4> lists() const noexcept {
+    return {&due, &queued, &waiting, &running};
+  }
 };
 
 class PoolCore final
@@ -193,10 +199,9 @@ class PoolCore final
   // Has a running job wait until make_ready(), if that was not called already.
   void suspend(JobState* job) noexcept;
   // Queues a job that waited, unless somebody has begun or cancelled it meanwhile.
-  void make_ready(JobState* job) noexcept;
-  // Likewise, because its time has come: it begins before others, as due_jobs.cc says.
-  void make_due(JobState* job) noexcept;
-  // Tells whether there are such, that nobody has begun. A hint.
+  // If its time has come, it is due: it begins before others, as due_jobs.cc says.
+  void make_ready(JobState* job, bool is_due = false) noexcept;
+  // Tells whether there are due jobs that nobody has begun. A hint.
   [[nodiscard]] bool has_due() const noexcept { return due_.load(std::memory_order_relaxed) != 0; }
   [[nodiscard]] bool is_in_arena() noexcept override;
 

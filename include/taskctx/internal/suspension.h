@@ -72,9 +72,7 @@ class Suspension {
     }
   }
   // Says that the coroutine can go on. It, and this, may be gone when this returns.
-  void wake() noexcept { to_wake_->pool()->make_ready(to_wake_); }
-  // Likewise, because its time has come: on the timer's thread.
-  void wake_on_time() noexcept { to_wake_->pool()->make_due(to_wake_); }
+  void wake(bool is_due = false) noexcept { to_wake_->pool()->make_ready(to_wake_, is_due); }
 
  private:
   // Has something call wake(), once, unless withdraw() returns true.
@@ -104,7 +102,7 @@ class Sleep final : private TimerEntry, private Suspension {
  private:
   static void fire_it(TimerEntry& self) noexcept {
     auto& sleep = static_cast<Sleep&>(self);
-    sleep.is_late_ ? sleep.wake() : sleep.wake_on_time();
+    sleep.wake(/*is_due=*/!sleep.is_late_);
   }
   void start() override;
   bool withdraw() noexcept override { return Timer::get().remove(*this); }
