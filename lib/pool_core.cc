@@ -306,14 +306,14 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
     return;
   }
   bool runs_here = false;
+  give_ticket();
   if (const Enqueued enqueued = enqueue_shell(*turn); enqueued != Enqueued::yes) {
     if (enqueued == Enqueued::but_none_may_come) {
       (void)add_ref();
-      strays_.fetch_add(1, std::memory_order_release);
     }
     // Another shell runs what is queued, if there is one; or else we do.
-    runs_here = shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !is_forked() &&
-                has_queued() && count_shell();
+    runs_here = take_ticket() && shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 &&
+                !is_forked() && has_queued() && count_shell();
     if (!runs_here) {
       release();
     }
@@ -358,13 +358,20 @@ PoolCore::Enqueued PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
   }
 }
 
-// A stray is a shell like others, but is not counted yet. Which one it is does not matter.
-void PoolCore::run_enqueued_shell(std::uint32_t turn) noexcept {
-  int strays = strays_.load(std::memory_order_acquire);
-  while (strays != 0 &&
-         !strays_.compare_exchange_weak(strays, strays - 1, std::memory_order_acq_rel)) {
+bool PoolCore::take_ticket() noexcept {
+  std::uint64_t tickets = tickets_.load(std::memory_order_acquire);
+  while (static_cast<std::uint32_t>(tickets) != 0) {
+    if (tickets_.compare_exchange_weak(tickets, tickets - 1 + kTaken, std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
+      return true;
+    }
   }
-  if (strays == 0 || count_shell()) [[likely]] {
+  return false;
+}
+
+// There is no ticket if another has taken it, or enqueue_shell() said that none may come.
+void PoolCore::run_enqueued_shell(std::uint32_t turn) noexcept {
+  if (take_ticket() || count_shell()) [[likely]] {
     run_shell(turn);
   } else {
     release();
@@ -435,9 +442,16 @@ bool PoolCore::has_queued() noexcept {
 
 bool PoolCore::requeue_shell(std::uint32_t turn) noexcept {
   enqueuing_.fetch_add(1, std::memory_order_seq_cst);
-  const Enqueued enqueued = enqueue_shell(turn);
+  give_ticket();
+  bool is_shell = false;
+  if (enqueue_shell(turn) == Enqueued::no) {  // If none may come: this thread will look for it.
+    is_shell = take_ticket();
+    if (!is_shell) {
+      release();  // Not the last one, as start_shell() says.
+    }
+  }
   enqueuing_.fetch_sub(1, std::memory_order_release);
-  return enqueued != Enqueued::no;  // This thread will look for it.
+  return !is_shell;
 }
 
 void PoolCore::run_shell(std::uint32_t turn) noexcept {

@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/info.h>
-#include <oneapi/tbb/task.h>
 #include <oneapi/tbb/task_arena.h>
 #include <pthread.h>
 #include <sys/auxv.h>
@@ -109,13 +108,17 @@ void PoolRegistry::add(PoolCore* core, int threads) {
         "threads here; call exec after fork");
   }
   cores_.push_back(core);
-  has_had_pools_ = true;
   try {
+    if (!has_had_pools_) {
+      reserve();
+    }
     change_limit(threads, 0);
   } catch (...) {
     cores_.pop_back();
     throw;
   }
+  has_had_pools_ = true;
+  pthread_sigmask(SIG_SETMASK, nullptr, &signals_);
 }
 
 void PoolRegistry::remove(PoolCore* core, int threads) noexcept {
@@ -144,30 +147,12 @@ void PoolRegistry::change_limit(int threads, int blocked) {
   blocked_ += blocked;
 }
 
-void PoolRegistry::count_blocked(int threads) noexcept {
-  const std::lock_guard lock(mutex_);
-  change_limit_if_possible(0, threads);
-}
-
 void PoolRegistry::change_limit_if_possible(int threads, int blocked) noexcept {
   try {
     change_limit(threads, blocked);
   } catch (...) {  // No memory: the limit stays as it is.
     threads_ += threads;
     blocked_ += blocked;
-  }
-}
-
-BlockedThread::BlockedThread() noexcept
-    : is_in_task_(oneapi::tbb::task::current_context() != nullptr) {
-  if (is_in_task_) {
-    PoolRegistry::get().count_blocked(1);
-  }
-}
-
-BlockedThread::~BlockedThread() {
-  if (is_in_task_) {
-    PoolRegistry::get().count_blocked(-1);
   }
 }
 

@@ -2,8 +2,6 @@
 
 #include "taskctx/internal/timer.h"
 
-#include <pthread.h>
-
 #include <csignal>
 #include <cstddef>
 #include <mutex>
@@ -15,6 +13,7 @@
 #include "taskctx/deadline.h"
 #include "taskctx/internal/copies.h"
 #include "taskctx/internal/parking.h"
+#include "taskctx/internal/start_thread.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {
@@ -29,11 +28,20 @@ Timer& Timer::get() noexcept {
   return timer;
 }
 
-void TimerEntry::prepare() {
+void TimerEntry::reserve() {
   Entries entries;
   entries.emplace(due_.nanoseconds(), this);
   node_ = entries.extract(entries.begin());
+}
+
+void TimerEntry::prepare() {
+  reserve();
   Timer::get().start();
+}
+
+void TimerEntry::set_due(Deadline due) noexcept {
+  due_ = due;
+  node_.key() = due.nanoseconds();
 }
 
 void Timer::start() {
@@ -44,24 +52,17 @@ void Timer::start() {
   if (has_thread_) {
     return;
   }
-  // The program's signals are not for this thread: it inherits that they are blocked.
   sigset_t all;
-  sigset_t before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  const int error = pthread_create(
-      &thread, nullptr,
+  const int error = start_thread(
       [](void* timer) -> void* {
         static_cast<Timer*>(timer)->run();
         return nullptr;
       },
-      this);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      this, all);  // The program's signals are not for this thread.
   if (error != 0) {
     throw std::system_error(error, std::generic_category(), "cannot start thread of timer");
   }
-  pthread_detach(thread);
   has_thread_ = true;
 }
 

@@ -31,6 +31,7 @@ OWNERS = {
         "lib/pool_control.cc",
         "lib/pool_core.cc",
         "lib/pool_registry.cc",
+        "lib/pool_relief.cc",
     ],
     r"#include <coroutine>": [
         "include/taskctx/context_promise.h",

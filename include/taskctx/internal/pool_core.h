@@ -57,6 +57,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -360,7 +361,18 @@ class PoolCore final
   enum class Enqueued { yes, no, but_none_may_come };
   Enqueued enqueue_shell(std::uint32_t turn) noexcept;
   void run_enqueued_shell(std::uint32_t turn) noexcept;
+  // Returns false if this thread is to go on as a shell, there being no memory for another.
   bool requeue_shell(std::uint32_t turn) noexcept;
+  // A ticket is a counted shell that nobody has begun: who takes it, is that shell. The arena has
+  // at least one enqueued shell for each ticket; which one takes it does not matter.
+  static constexpr std::uint64_t kTaken = std::uint64_t{1} << 32;
+  void give_ticket() noexcept { tickets_.fetch_add(1, std::memory_order_release); }
+  bool take_ticket() noexcept;
+  // For PoolRegistry::look(), with the registry's mutex. The first tells whether nobody has taken a
+  // ticket since the last call, though there are some; the second gives the pool a thread.
+  [[nodiscard]] bool is_stuck() noexcept;
+  void start_relief(const sigset_t& blocked_signals) noexcept;
+  void relieve() noexcept;
   void run_shell(std::uint32_t turn) noexcept;
   bool run_jobs(std::uint32_t turn) noexcept;
   [[nodiscard]] bool is_apart() const noexcept;
@@ -411,8 +423,8 @@ class PoolCore final
 
   alignas(64) std::atomic<int> shells_{0};  // Queued in the arena, or running: counted.
   std::atomic<int> enqueuing_{0};           // Threads that are about to use the arena.
-  // Shells in the arena that are not counted, as there may be no thread for them.
-  std::atomic<int> strays_{0};
+  // Low half: the tickets. High half: how many were taken, ever.
+  std::atomic<std::uint64_t> tickets_{0};
   // The task_group_context in which the arena runs shells; the same for all.
   std::atomic<const void*> shells_group_{nullptr};
   std::atomic<std::uint32_t> due_{0};  // How many jobs are in the lanes' lists of those.
@@ -429,6 +441,9 @@ class PoolCore final
   std::condition_variable changed_;  // Room in the queue, or quiet.
   bool is_orphaned_ = false;         // Guarded by mutex_: see leave_to_last_job().
   std::atomic<bool> is_loss_known_{false};
+
+  std::atomic<bool> is_relief_coming_{false};  // A thread of ours that is not in the arena yet.
+  std::uint64_t tickets_before_ = 0;           // At the last is_stuck().
 };
 
 inline PoolCore* JobState::pool() const noexcept { return static_cast<PoolCore*>(executor); }

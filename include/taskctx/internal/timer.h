@@ -31,9 +31,13 @@ class TimerEntry {
 
   [[nodiscard]] Deadline due() const noexcept { return due_; }
 
-  // Gets what Timer::add() needs. Throws std::bad_alloc, and std::system_error if there can be no
-  // thread.
+  // Gets the memory that Timer::add() needs. Throws std::bad_alloc.
+  void reserve();
+  // Likewise, and all else that it needs. Throws std::system_error as well, if there can be no
+  // thread, and JobError in a forked process.
   void prepare();
+  // Only while the entry is not set.
+  void set_due(Deadline due) noexcept;
 
  protected:
   ~TimerEntry() = default;
@@ -42,7 +46,7 @@ class TimerEntry {
   friend class Timer;
   using Entries = std::multimap<std::int64_t, TimerEntry*>;  // By the clock's nanoseconds.
 
-  const Deadline due_;
+  Deadline due_;
   void (*const fire_)(TimerEntry&) noexcept;
   bool is_set_ = false;  // These are guarded by the timer's mutex.
   bool is_settled_ = false;
@@ -55,6 +59,9 @@ class Timer {
   // The thread comes with the first entry, and stays.
   static Timer& get() noexcept;
 
+  // Starts the thread, if it is not there. Throws std::system_error, and JobError in a forked
+  // process.
+  void start();
   // Lets `entry`, which is prepared, fire when its time has come, soon if that is past. O(log n).
   void add(TimerEntry& entry) noexcept;
   // Returns whether the entry was there: it will not fire then. O(1).
@@ -63,14 +70,11 @@ class Timer {
   // returned, or add() won't take it any more. Waits for no more than fire(). O(1).
   void settle(TimerEntry& entry) noexcept;
 
-  // For a fork: likewise.
+  // For a fork.
   void lock() noexcept { mutex_.lock(); }
   void unlock(bool is_child) noexcept;
 
  private:
-  friend class TimerEntry;
-
-  void start();
   void run() noexcept;
   TimerEntry::Entries& entries_of(Deadline::Clock clock) noexcept {
     return entries_[static_cast<std::size_t>(clock)];
