@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "taskctx/coro.h"
 #include "taskctx/generator.h"
-#include "taskctx/internal/unnamed.h"
+#include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"

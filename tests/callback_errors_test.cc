@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "taskctx/context_var.h"
-#include "taskctx/internal/node.h"
+#include "taskctx/internal/core/node.h"
 #include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"

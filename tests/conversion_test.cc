@@ -35,28 +35,27 @@ struct Explicit {
 };
 
 template <typename T, typename V>
-constexpr bool kSetTakes = requires(const ContextVar<T>& variable, V&& value) {
-  variable.set(std::forward<V>(value));
-};
+constexpr bool kSetTakes =
+    requires(const ContextVar<T>& variable, V&& value) { variable.set(std::forward<V>(value)); };
 template <typename T, typename V>
 constexpr bool kScopeTakes = requires(const ContextVar<T>& variable, V&& value) {
   Scope{variable, std::forward<V>(value)};
 };
 template <typename T, typename V>
-constexpr bool kLaterInScope = requires(const ContextVar<T>& variable, V&& value,
-                                        const ContextVar<int>& first) {
-  Scope{first, 1, variable, std::forward<V>(value)};
-};
+constexpr bool kLaterInScope =
+    requires(const ContextVar<T>& variable, V&& value, const ContextVar<int>& first) {
+      Scope{first, 1, variable, std::forward<V>(value)};
+    };
 template <typename T, typename V>
 constexpr bool kMemberTakes =
     std::is_constructible_v<std::optional<Scope<T>>, std::in_place_t, const ContextVar<T>&, V>;
 template <typename T, typename V>
-constexpr bool kScopeAgrees = kScopeTakes<T, V> == kSetTakes<T, V>&& kLaterInScope<T, V> ==
-                              kSetTakes<T, V>&& kMemberTakes<T, V> == kSetTakes<T, V>;
+constexpr bool kScopeAgrees =
+    kScopeTakes<T, V> == kSetTakes<T, V> && kLaterInScope<T, V> == kSetTakes<T, V> &&
+    kMemberTakes<T, V> == kSetTakes<T, V>;
 template <typename P, typename V>
-constexpr bool kReturns = requires(P promise, V&& value) {
-  promise.return_value(std::forward<V>(value));
-};
+constexpr bool kReturns =
+    requires(P promise, V&& value) { promise.return_value(std::forward<V>(value)); };
 
 // M35: a Scope takes what set() takes, in each of its places and ways.
 static_assert(!kSetTakes<std::int64_t, const char*> && kScopeAgrees<std::int64_t, const char*>);

@@ -18,7 +18,7 @@
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/dict.h"
-#include "taskctx/internal/node.h"
+#include "taskctx/internal/core/node.h"
 #include "taskctx/observer.h"
 #include "taskctx/policy.h"
 #include "taskctx/scope.h"

@@ -2,7 +2,7 @@
 //
 // The end of values that hold contexts, jobs, tokens and so on, which hold such values in turn.
 
-#include "taskctx/internal/ending.h"
+#include "taskctx/internal/core/ending.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

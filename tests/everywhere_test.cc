@@ -18,6 +18,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lib/core/node_memory.h"
 #include "taskctx/attribution.h"
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
@@ -25,7 +26,6 @@
 #include "taskctx/coro.h"
 #include "taskctx/executor.h"
 #include "taskctx/generator.h"
-#include "taskctx/internal/node_memory.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"

@@ -18,10 +18,10 @@
 #include <utility>
 #include <vector>
 
+#include "lib/core/node_memory.h"
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
-#include "taskctx/internal/node_memory.h"
 #include "taskctx/scope.h"
 #include "taskctx/token.h"
 #include "tests/fuse.h"

@@ -178,9 +178,7 @@ TEST(ForeignExecutors, ACCallbackApiCarriesABoundCallable) {
 // A library that takes an executor, or any callable that takes work.
 template <typename Executor>
 concept ExecutorOfP0443 = std::copy_constructible<Executor> && std::equality_comparable<Executor> &&
-    requires(const Executor& executor) {
-  executor.execute([] {});
-};
+                          requires(const Executor& executor) { executor.execute([] {}); };
 
 // J23, F-E2
 TEST(Executor, IsWhatLibrariesAskFor) {

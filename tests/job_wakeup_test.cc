@@ -22,7 +22,7 @@
 
 #include "absl/time/time.h"
 #include "taskctx/coro.h"
-#include "taskctx/internal/parking.h"
+#include "taskctx/internal/pool/parking.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
 #include "taskctx/this_job.h"

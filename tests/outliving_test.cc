@@ -21,7 +21,7 @@
 #include "taskctx/context_var.h"
 #include "taskctx/coro.h"
 #include "taskctx/generator.h"
-#include "taskctx/internal/pool_core.h"
+#include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"

@@ -399,45 +399,25 @@ struct NotConst {
   void operator()(const Range& range);
 };
 template <typename... Args>
-concept For = requires(Args... args) {
-  ctbb::parallel_for(args...);
-};
+concept For = requires(Args... args) { ctbb::parallel_for(args...); };
 template <typename... Args>
-concept RawFor = requires(Args... args) {
-  oneapi::tbb::parallel_for(args...);
-};
+concept RawFor = requires(Args... args) { oneapi::tbb::parallel_for(args...); };
 template <typename... Args>
-concept Reduce = requires(Args... args) {
-  ctbb::parallel_reduce(args...);
-};
+concept Reduce = requires(Args... args) { ctbb::parallel_reduce(args...); };
 template <typename... Args>
-concept RawReduce = requires(Args... args) {
-  oneapi::tbb::parallel_reduce(args...);
-};
+concept RawReduce = requires(Args... args) { oneapi::tbb::parallel_reduce(args...); };
 template <typename... Args>
-concept Scan = requires(Args... args) {
-  ctbb::parallel_scan(args...);
-};
+concept Scan = requires(Args... args) { ctbb::parallel_scan(args...); };
 template <typename... Args>
-concept RawScan = requires(Args... args) {
-  oneapi::tbb::parallel_scan(args...);
-};
+concept RawScan = requires(Args... args) { oneapi::tbb::parallel_scan(args...); };
 template <typename... Args>
-concept ForEach = requires(Args... args) {
-  ctbb::parallel_for_each(args...);
-};
+concept ForEach = requires(Args... args) { ctbb::parallel_for_each(args...); };
 template <typename... Args>
-concept RawForEach = requires(Args... args) {
-  oneapi::tbb::parallel_for_each(args...);
-};
+concept RawForEach = requires(Args... args) { oneapi::tbb::parallel_for_each(args...); };
 template <typename... Args>
-concept Sort = requires(Args... args) {
-  ctbb::parallel_sort(args...);
-};
+concept Sort = requires(Args... args) { ctbb::parallel_sort(args...); };
 template <typename... Args>
-concept RawSort = requires(Args... args) {
-  oneapi::tbb::parallel_sort(args...);
-};
+concept RawSort = requires(Args... args) { oneapi::tbb::parallel_sort(args...); };
 
 template <typename... Args>
 constexpr bool kSameFor = For<Args...> == RawFor<Args...>;

@@ -16,7 +16,7 @@
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
-#include "taskctx/internal/node.h"
+#include "taskctx/internal/core/node.h"
 #include "taskctx/scope.h"
 #include "tests/support.h"
 

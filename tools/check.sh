@@ -35,8 +35,8 @@ check_style() {
 }
 
 check_format() {
-  sources '*.cc' | xargs clang-format --dry-run -Werror &&
-    sources '*.h' | xargs clang-format --dry-run -Werror
+  sources '*.cc' | xargs clang-format-16 --dry-run -Werror &&
+    sources '*.h' | xargs clang-format-16 --dry-run -Werror
 }
 
 check_lint() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 #
 # Checks the rules of the tree that no other tool knows: how files begin, how long they may be, where
-# dangerous things may stand, and what has no place in the project.
+# dangerous things may stand, what may include what, and what has no place in the project.
 
 import pathlib
 import re
@@ -15,34 +15,53 @@ CAPS = {"include": 500, "lib": 500, "tools": 400, "benchmarks": 400, "tests": 70
 
 # What may stand only in these files, or folders, of the library.
 OWNERS = {
-    r"\bthread_local\b(?!\W*$)": ["lib/current.cc", "lib/ending.cc", "lib/node_memory.cc"],
+    r"\bthread_local\b(?!\W*$)": ["lib/core/current.cc", "lib/core/ending.cc", "lib/core/node_memory.cc"],
     r"#include <(?:oneapi/)?tbb": [
         "include/taskctx/tbb/",
-        "include/taskctx/internal/blocking_call.h",
-        "include/taskctx/internal/bulk.h",
-        "include/taskctx/internal/loop_call.h",
-        "include/taskctx/internal/pool_core.h",
-        "include/taskctx/internal/pool_registry.h",
+        "include/taskctx/internal/tbb/blocking_call.h",
+        "include/taskctx/internal/pool/bulk.h",
+        "include/taskctx/internal/tbb/loop_call.h",
+        "include/taskctx/internal/pool/pool_core.h",
+        "lib/pool/pool_registry.h",
         "include/taskctx/job_pool.h",
-        "lib/due_jobs.cc",
-        "lib/job_pool.cc",
-        "lib/job_state.cc",
-        "lib/lost_context_canary.cc",
-        "lib/pool_control.cc",
-        "lib/pool_core.cc",
-        "lib/pool_registry.cc",
-        "lib/pool_relief.cc",
+        "lib/pool/due_jobs.cc",
+        "lib/pool/job_pool.cc",
+        "lib/pool/job_state.cc",
+        "lib/tbb/lost_context_canary.cc",
+        "lib/pool/pool_control.cc",
+        "lib/pool/pool_core.cc",
+        "lib/pool/pool_registry.cc",
+        "lib/pool/pool_relief.cc",
     ],
     r"#include <coroutine>": [
         "include/taskctx/context_promise.h",
         "include/taskctx/coro.h",
         "include/taskctx/generator.h",
-        "include/taskctx/internal/coroutine_job.h",
-        "include/taskctx/internal/flow.h",
-        "include/taskctx/internal/owned_coroutine.h",
-        "include/taskctx/internal/suspension.h",
+        "include/taskctx/internal/coro/coroutine_job.h",
+        "include/taskctx/internal/coro/flow.h",
+        "include/taskctx/internal/coro/owned_coroutine.h",
+        "include/taskctx/internal/coro/suspension.h",
         "include/taskctx/task.h",
     ],
+}
+
+# Each floor of the library, and those that it may use. A floor is a Bazel target, a folder of lib/ and
+# one of include/taskctx/internal/; BUILD.bazel says which public headers it has.
+FLOORS = {
+    "core": [],
+    "bind": ["core"],
+    "dict": ["core"],
+    "testing": ["core"],
+    "tbb": ["core"],
+    "pool": ["core"],
+    "coro": ["core", "pool"],
+}
+FLOOR_OF_TARGET = {"context": "core", "job_pool": "pool"}  # Others have the same name.
+
+# Arrows that run up all the same, from unit to unit of one floor.
+UPWARD = {
+    "core": "copies variable, ending current, node current, node_memory node, variable current, variable forking",
+    "pool": "deadline parking, job_state pool_core, job_state parking, pool_core pool_registry",
 }
 
 FORBIDDEN = {
@@ -91,6 +110,73 @@ def problems_of(name, text):
         yield from problems_of_cpp(name, text)
 
 
+def floors_of_public_headers():
+    text = (ROOT / "BUILD.bazel").read_text()
+    floors = {}
+    for target in re.findall(r"^cc_library\(\n(.*?)^\)", text, re.MULTILINE | re.DOTALL):
+        name = re.search(r'name = "(\w+)"', target)[1]
+        for header in re.findall(r'"include/(taskctx/[\w/]+\.h)"', target):
+            floors[header] = FLOOR_OF_TARGET.get(name, name)
+    return floors
+
+
+def includes_of_library():
+    """Yields (file, the file that it includes), both as in #include."""
+    for folder, start in (("include", "include/"), ("lib", "")):
+        for path in sorted((ROOT / folder).rglob("*.[ch]*")):
+            name = path.relative_to(ROOT).as_posix().removeprefix(start)
+            for included in re.findall(r'^#include "(.*)"$', path.read_text(), re.MULTILINE):
+                if included.startswith(("taskctx/", "lib/")):
+                    yield name, included
+
+
+def circles(arrows):
+    """Returns one list of nodes for each circle: the strongly connected ones (Tarjan)."""
+    number, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        number[node] = low[node] = len(number)
+        stack.append(node)
+        for other in sorted(arrows.get(node, ())):
+            if other not in number:
+                visit(other)
+            low[node] = min(low[node], low[other] if other in stack else low[node])
+        if low[node] == number[node]:
+            group = [stack.pop()]
+            while group[-1] != node:
+                group.append(stack.pop())
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in sorted(arrows):
+        if node not in number:
+            visit(node)
+    return found
+
+
+def problems_of_includes():
+    """Arrows run down: from floor to floor, and within one from unit to unit. A unit is a header and
+    the source of its name."""
+    public = floors_of_public_headers()
+
+    def floor_of(name):
+        folder = re.match(r"(?:taskctx/internal|lib)/(\w+)/", name)
+        return folder[1] if folder else public.get(name)
+
+    arrows = {}
+    for name, included in includes_of_library():
+        here, there = floor_of(name), floor_of(included)
+        if here is None or there is None:
+            yield f"{included if here else name}: belongs to no target of BUILD.bazel"
+        elif here != there and there not in FLOORS[here]:
+            yield f"{name}: is on the floor '{here}', and includes {included} of '{there}'"
+        unit, other = ((floor_of(n), pathlib.PurePath(n).stem) for n in (name, included))
+        if unit != other and f"{unit[1]} {other[1]}" not in UPWARD.get(here, "").split(", "):
+            arrows.setdefault(unit, set()).add(other)
+    for circle in circles(arrows):
+        yield "include each other in a circle: " + ", ".join("/".join(unit) for unit in circle)
+
+
 def files():
     for path in sorted(ROOT.iterdir()):
         if path.is_file() and path.name != ".git":  # A file in a linked work tree.
@@ -113,6 +199,9 @@ def main():
         for problem in problems_of(name, text):
             print(f"{name}: {problem}", file=sys.stderr)
             found += 1
+    for problem in problems_of_includes():
+        print(problem, file=sys.stderr)
+        found += 1
     return 1 if found else 0
 
 

@@ -30,8 +30,8 @@
 #include "absl/time/time.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
-#include "taskctx/internal/accountant.h"
-#include "taskctx/internal/node.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/accountant.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -23,9 +23,9 @@
 #include <utility>
 
 #include "taskctx/context.h"
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/node.h"
-#include "taskctx/internal/refused.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/refused.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -80,7 +80,8 @@ F&& with_front(F&& function) noexcept {
   return std::forward<F>(function);
 }
 template <typename F, typename... Args>
-requires(sizeof...(Args) > 0) auto with_front(F&& function, Args&&... args) {
+  requires(sizeof...(Args) > 0)
+auto with_front(F&& function, Args&&... args) {
   return std::bind_front(std::forward<F>(function), std::forward<Args>(args)...);
 }
 
@@ -95,7 +96,7 @@ struct BoundMaker {
 // What can be bound: it may be callable, and can be copied or moved, as its arguments can.
 template <typename F>
 concept MayBeCallable = std::is_class_v<F> || std::is_union_v<F> || std::is_member_pointer_v<F> ||
-    std::is_function_v<std::remove_pointer_t<F>>;
+                        std::is_function_v<std::remove_pointer_t<F>>;
 template <typename F, typename... Args>
 concept Bindable = MayBeCallable<std::decay_t<F>> && !std::is_base_of_v<Context, std::decay_t<F>> &&
                    std::constructible_from<std::decay_t<F>, F> &&
@@ -114,9 +115,8 @@ struct BindCall<F, Args...> {
   static constexpr bool kMakesTask = kCallMakesTask<std::decay_t<F>&, std::decay_t<Args>&...>;
 };
 template <typename C, typename... Call>
-requires std::is_base_of_v<Context, std::remove_cvref_t<C>>
-struct BindCall<C, Call...> : BindCall<Call...> {
-};
+  requires std::is_base_of_v<Context, std::remove_cvref_t<C>>
+struct BindCall<C, Call...> : BindCall<Call...> {};
 
 }  // namespace internal
 
@@ -128,7 +128,7 @@ struct BindCall<C, Call...> : BindCall<Call...> {
 //
 //   std::thread worker(taskctx::bind(&Service::run, &service));
 template <typename F, typename... Args>
-requires internal::Bindable<F, Args...>
+  requires internal::Bindable<F, Args...>
 [[nodiscard]] auto bind(F&& function, Args&&... args) {
   return internal::BoundMaker::make(internal::capture(), std::forward<F>(function),
                                     std::forward<Args>(args)...);
@@ -138,7 +138,7 @@ requires internal::Bindable<F, Args...>
 //
 //   on_click(taskctx::bind(snapshot, show, "clicked"));
 template <typename F, typename... Args>
-requires internal::Bindable<F, Args...>
+  requires internal::Bindable<F, Args...>
 [[nodiscard]] auto bind(const Context& context, F&& function, Args&&... args) {
   return internal::BoundMaker::make(internal::ContextAccess::node(context),
                                     std::forward<F>(function), std::forward<Args>(args)...);
@@ -146,14 +146,15 @@ requires internal::Bindable<F, Args...>
 
 // Refused: what can't be called or copied, and coroutines.
 template <typename... Call>
-requires(!internal::BindCall<Call...>::kIsRight && !internal::BindCall<Call...>::kMakesTask)
-    __attribute__((unavailable(
-        "write bind(function, arguments...), and std::move() what has no copy"))) internal::Refused
-    bind(Call&&... /*call*/) {
+  requires(!internal::BindCall<Call...>::kIsRight && !internal::BindCall<Call...>::kMakesTask)
+__attribute__((unavailable("write bind(function, arguments...), and std::move() what has no copy")))
+internal::Refused
+bind(Call&&... /*call*/) {
   return {};
 }
 template <typename... Call>
-requires internal::BindCall<Call...>::kMakesTask __attribute__((unavailable(
+  requires internal::BindCall<Call...>::kMakesTask
+__attribute__((unavailable(
     "a Task runs in its awaiter's context: pool.spawn({.context = c}, task)"))) internal::Refused
 bind(Call&&... /*call*/) {
   return {};

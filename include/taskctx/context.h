@@ -32,10 +32,10 @@
 #include <vector>
 
 #include "taskctx/context_var.h"
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/node.h"
-#include "taskctx/internal/refused.h"
-#include "taskctx/internal/value.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/core/value.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -178,16 +178,18 @@ class Context {
   // ContextError if this context is entered already, by this or by another thread: let many tasks
   // run in copies, or use bind(). O(1): two words in, two words out.
   template <typename... Args, std::invocable<Args...> F>
-  requires(!internal::kCallMakesTask<F, Args...>) decltype(auto) run(F&& f, Args&&... args) {
+    requires(!internal::kCallMakesTask<F, Args...>)
+  decltype(auto) run(F&& f, Args&&... args) {
     enter();
     const Leaver leaver{*this};
     return std::invoke(std::forward<F>(f), std::forward<Args>(args)...);
   }
   // Refused: what can't be called so, a constant, and coroutines.
   template <typename F, typename... Args>
-  requires(!std::invocable<F, Args...>)
-      __attribute__((unavailable("run(f, args...) calls f(args...), which is not possible here")))
-      internal::Refused run(F&& /*f*/, Args&&... /*args*/) {
+    requires(!std::invocable<F, Args...>)
+  __attribute__((unavailable("run(f, args...) calls f(args...), which is not possible here")))
+  internal::Refused
+  run(F&& /*f*/, Args&&... /*args*/) {
     return {};
   }
   template <typename... Args>
@@ -197,7 +199,7 @@ class Context {
     return {};
   }
   template <typename F, typename... Args>
-  requires internal::kCallMakesTask<F, Args...>
+    requires internal::kCallMakesTask<F, Args...>
   __attribute__((
       unavailable("a Task runs in its awaiter's context: pool.spawn({.context = c}, "
                   "task)"))) internal::Refused
@@ -265,9 +267,11 @@ class Context {
     return Context(std::move(kept));
   }
   template <typename Keep>
-  requires(!std::predicate<Keep, const ContextEntry&>) __attribute__((
+    requires(!std::predicate<Keep, const ContextEntry&>)
+  __attribute__((
       unavailable("filtered() takes a function of a const ContextEntry& that returns "
-                  "bool"))) Context filtered(Keep /*keep*/) const {
+                  "bool"))) Context
+  filtered(Keep /*keep*/) const {
     return {};
   }
 

@@ -27,9 +27,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/flow.h"
-#include "taskctx/internal/node.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/coro/flow.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -82,7 +82,7 @@ class ContextPromise : public internal::FlowPromise {
   //
   //   ~Request() { taskctx::ContextPromise::destroy(handle_); }
   template <typename Promise>
-  requires std::is_base_of_v<ContextPromise, Promise>
+    requires std::is_base_of_v<ContextPromise, Promise>
   static void destroy(std::coroutine_handle<Promise> coroutine) noexcept {
     internal::Flow* const flow = coroutine.promise().flow();
     const bool is_own = flow == &coroutine.promise().own_flow_;

@@ -50,11 +50,11 @@
 #include <utility>
 
 #include "taskctx/errors.h"
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/modules.h"
-#include "taskctx/internal/node.h"
-#include "taskctx/internal/value.h"
-#include "taskctx/internal/variable.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/modules.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/value.h"
+#include "taskctx/internal/core/variable.h"
 #include "taskctx/policy.h"
 #include "taskctx/token.h"
 
@@ -66,8 +66,8 @@ namespace internal {
 template <typename T>
 inline constexpr bool kCanBeValue = false;
 template <typename T>
-requires(std::is_object_v<T> && !std::is_array_v<T> &&
-         std::is_same_v<T, std::remove_cv_t<T>>) inline constexpr bool kCanBeValue<T> =
+  requires(std::is_object_v<T> && !std::is_array_v<T> && std::is_same_v<T, std::remove_cv_t<T>>)
+inline constexpr bool kCanBeValue<T> =
     std::is_move_constructible_v<T> && std::is_nothrow_destructible_v<T>;
 
 }  // namespace internal
@@ -114,10 +114,10 @@ class ContextVar {
 
   // Refused: a default of another type.
   template <typename Other>
-  requires(!std::convertible_to<Other, T> &&
-           !std::same_as<std::remove_cvref_t<Other>, ContextVarOptions<T>>)
-      ContextVar(std::string_view name, Other&& default_value)
-  __attribute__((unavailable("the default is no value of the variable's type")));
+    requires(!std::convertible_to<Other, T> &&
+             !std::same_as<std::remove_cvref_t<Other>, ContextVarOptions<T>>)
+  ContextVar(std::string_view name, Other&& default_value)
+      __attribute__((unavailable("the default is no value of the variable's type")));
 
   ContextVar() = delete;                   // A variable has a name: ContextVar<int> n{"n"};
   ContextVar(const ContextVar&) = delete;  // A variable is its identity.
@@ -165,9 +165,9 @@ class ContextVar {
 
   // Refused: one that is no T.
   template <typename U>
-  requires(!std::convertible_to<U, T> &&
-           !std::same_as<std::remove_cvref_t<U>, internal::ReadPlace>) T get(U&& otherwise)
-  const
+    requires(!std::convertible_to<U, T> &&
+             !std::same_as<std::remove_cvref_t<U>, internal::ReadPlace>)
+  T get(U&& otherwise) const
       __attribute__((unavailable("what get() is to return otherwise is no value of the variable's "
                                  "type")));
 
@@ -250,7 +250,8 @@ class ContextVar {
   void reset(const Token<T>& token) const
       __attribute__((unavailable("a token is used up: reset(std::move(token))")));
   template <typename U>
-  requires(!std::is_same_v<T, U>) void reset(const Token<U>& token) const
+    requires(!std::is_same_v<T, U>)
+  void reset(const Token<U>& token) const
       __attribute__((unavailable("this token is another variable's: only set() of this one makes "
                                  "tokens for it")));
 
@@ -448,7 +449,8 @@ class ContextVar {
 
 // What can't be a value is refused, and nothing is said of what follows from that.
 template <typename T>
-requires(!internal::kCanBeValue<T>) class ContextVar<T> {
+  requires(!internal::kCanBeValue<T>)
+class ContextVar<T> {
   static_assert(!std::is_reference_v<T>,
                 "a ContextVar holds no reference: use a pointer, or a std::reference_wrapper");
   static_assert(!std::is_const_v<T> && !std::is_volatile_v<T>,

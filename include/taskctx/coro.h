@@ -46,16 +46,16 @@
 #include <vector>
 
 #include "taskctx/deadline.h"
-#include "taskctx/internal/coroutine_job.h"
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/flow.h"
-#include "taskctx/internal/job_state.h"
-#include "taskctx/internal/job_task.h"
-#include "taskctx/internal/node.h"
-#include "taskctx/internal/pool_core.h"
-#include "taskctx/internal/refused.h"
-#include "taskctx/internal/suspension.h"
-#include "taskctx/internal/unnamed.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/coro/coroutine_job.h"
+#include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/coro/suspension.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/job_task.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
@@ -259,9 +259,9 @@ internal::JobAwaiter<const SharedJob<T>&> operator co_await(const SharedJob<T>& 
 //
 //   auto [user, cart] = co_await taskctx::when_all(load_user(), load_cart());
 template <typename... Tasks>
-requires((internal::MakesTask<Tasks> || ...) &&
-         ((internal::MakesTask<Tasks> ||
-           internal::kIsJob<Tasks>)&&...)) auto when_all(Tasks... tasks) {
+  requires((internal::MakesTask<Tasks> || ...) &&
+           ((internal::MakesTask<Tasks> || internal::kIsJob<Tasks>)&&...))
+auto when_all(Tasks... tasks) {
   std::tuple made{internal::make_job(std::move(tasks))...};  // Braces: from left to right.
   auto all = std::apply([](auto&... job) { return when_all(job.take_handle()...); }, made);
   std::apply([](auto&... job) { (job.enter(), ...); }, made);
@@ -271,7 +271,8 @@ requires((internal::MakesTask<Tasks> || ...) &&
 //
 //   std::vector<int> sizes = co_await taskctx::when_all(std::move(tasks));
 template <internal::RangeOfTasks Tasks>
-requires(!std::is_lvalue_reference_v<Tasks>) auto when_all(Tasks&& tasks) {
+  requires(!std::is_lvalue_reference_v<Tasks>)
+auto when_all(Tasks&& tasks) {
   return internal::combine_tasks(std::forward<Tasks>(tasks),
                                  [](auto jobs) { return when_all(std::move(jobs)); });
 }
@@ -280,22 +281,23 @@ requires(!std::is_lvalue_reference_v<Tasks>) auto when_all(Tasks&& tasks) {
 //   auto first = co_await taskctx::when_any(std::move(tasks));
 //   Reply reply = co_await first.jobs[first.index];
 template <internal::RangeOfTasks Tasks>
-requires(!std::is_lvalue_reference_v<Tasks>) auto when_any(Tasks&& tasks) {
+  requires(!std::is_lvalue_reference_v<Tasks>)
+auto when_any(Tasks&& tasks) {
   return internal::combine_tasks(std::forward<Tasks>(tasks),
                                  [](auto jobs) { return when_any(std::move(jobs)); });
 }
 
 template <typename F, typename... Args>
-requires internal::CoroutineFunction<F, Args...>
-    internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> JobPool::spawn(
-        F&& function, Args&&... args) {
+  requires internal::CoroutineFunction<F, Args...>
+internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> JobPool::spawn(F&& function,
+                                                                                 Args&&... args) {
   return spawn(internal::keep<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(function),
                                                                       std::forward<Args>(args)...));
 }
 template <typename F, typename... Args>
-requires internal::CoroutineFunction<F, Args...>
-    internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> JobPool::spawn(
-        const JobOptions& options, F&& function, Args&&... args) {
+  requires internal::CoroutineFunction<F, Args...>
+internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> JobPool::spawn(
+    const JobOptions& options, F&& function, Args&&... args) {
   return spawn(options, internal::keep<std::decay_t<F>, std::decay_t<Args>...>(
                             std::forward<F>(function), std::forward<Args>(args)...));
 }

@@ -40,7 +40,7 @@
 #include <vector>
 
 #include "taskctx/context.h"
-#include "taskctx/internal/ending.h"
+#include "taskctx/internal/core/ending.h"
 
 namespace taskctx {
 inline namespace v1 {

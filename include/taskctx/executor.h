@@ -46,8 +46,10 @@ class JobExecutor {
   //
   //   std::function<void(std::function<void()>)> scheduler = executor;
   template <typename F>
-  requires std::invocable<std::decay_t<F>>
-  void operator()(F&& function) const { execute(std::forward<F>(function)); }
+    requires std::invocable<std::decay_t<F>>
+  void operator()(F&& function) const {
+    execute(std::forward<F>(function));
+  }
 
   // Returns the pool.
   //

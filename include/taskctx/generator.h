@@ -35,10 +35,10 @@
 #include <utility>
 
 #include "taskctx/context_promise.h"
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/flow.h"
-#include "taskctx/internal/node.h"
-#include "taskctx/internal/owned_coroutine.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/coro/owned_coroutine.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -108,8 +108,9 @@ class GeneratorPromise : public OwnedPromise {
     return {};
   }
   // What is a constant is copied: whoever gets it may move it away.
-  auto yield_value(const Value& value) requires(!std::is_reference_v<T> && !std::is_const_v<T> &&
-                                                std::is_copy_constructible_v<T>) {
+  auto yield_value(const Value& value)
+    requires(!std::is_reference_v<T> && !std::is_const_v<T> && std::is_copy_constructible_v<T>)
+  {
     return YieldCopy(value);
   }
   void return_void() noexcept {}

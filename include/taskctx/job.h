@@ -32,11 +32,11 @@
 
 #include "taskctx/context.h"
 #include "taskctx/deadline.h"
-#include "taskctx/internal/dependent.h"
-#include "taskctx/internal/job_refusals.h"
-#include "taskctx/internal/job_task.h"
-#include "taskctx/internal/pool_core.h"
-#include "taskctx/internal/unnamed.h"
+#include "taskctx/internal/pool/dependent.h"
+#include "taskctx/internal/pool/job_refusals.h"
+#include "taskctx/internal/pool/job_task.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 

@@ -45,12 +45,12 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/executor.h"
-#include "taskctx/internal/bulk.h"
-#include "taskctx/internal/dependent.h"
-#include "taskctx/internal/job_refusals.h"
-#include "taskctx/internal/job_task.h"
-#include "taskctx/internal/pool_core.h"
-#include "taskctx/internal/unnamed.h"
+#include "taskctx/internal/pool/bulk.h"
+#include "taskctx/internal/pool/dependent.h"
+#include "taskctx/internal/pool/job_refusals.h"
+#include "taskctx/internal/pool/job_task.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_stats.h"
@@ -82,7 +82,8 @@ F&& with_arguments(F&& function) noexcept {
   return std::forward<F>(function);
 }
 template <typename F, typename... Args>
-requires(sizeof...(Args) > 0) auto with_arguments(F&& function, Args&&... args) {
+  requires(sizeof...(Args) > 0)
+auto with_arguments(F&& function, Args&&... args) {
   return [function = std::decay_t<F>(std::forward<F>(function)),
           ... args = std::decay_t<Args>(std::forward<Args>(args))]() mutable -> decltype(auto) {
     return std::invoke(std::move(function), std::move(args)...);
@@ -153,13 +154,14 @@ class JobPool : private internal::JobRefusals {
   //   taskctx::Job<int> sum = pool.submit(add, 1, 2);
   //   auto job = pool.submit({.name = "reindex", .detached = true}, [] { reindex(); });
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit(F&& function,
-                                                                                Args&&... args) {
+    requires internal::JobFunction<F, Args...>
+  internal::JobOf<F, Args...> submit(F&& function, Args&&... args) {
     return start(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobWithOptionsOf<F, Args...> submit(
-      const JobOptions& options, F&& function, Args&&... args) {
+    requires internal::JobFunction<F, Args...>
+  internal::JobWithOptionsOf<F, Args...> submit(const JobOptions& options, F&& function,
+                                                Args&&... args) {
     return start(&options, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
@@ -168,12 +170,12 @@ class JobPool : private internal::JobRefusals {
   //
   //   pool.post([] { refresh_cache(); });
   template <typename F, typename... Args>
-  requires internal::PostedFunction<F, Args...>
+    requires internal::PostedFunction<F, Args...>
   void post(F&& function, Args&&... args) {
     start_posted(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::PostedFunction<F, Args...>
+    requires internal::PostedFunction<F, Args...>
   void post(const JobOptions& options, F&& function, Args&&... args) {
     start_posted(&options, std::forward<F>(function), std::forward<Args>(args)...);
   }
@@ -209,13 +211,13 @@ class JobPool : private internal::JobRefusals {
   //     co_return text.size();
   //   });
   template <typename F, typename... Args>
-  requires internal::CoroutineFunction<F, Args...>
-      internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> spawn(F&& function,
-                                                                              Args&&... args);
+    requires internal::CoroutineFunction<F, Args...>
+  internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> spawn(F&& function,
+                                                                          Args&&... args);
   template <typename F, typename... Args>
-  requires internal::CoroutineFunction<F, Args...>
-      internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> spawn(
-          const JobOptions& options, F&& function, Args&&... args);
+    requires internal::CoroutineFunction<F, Args...>
+  internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> spawn(
+      const JobOptions& options, F&& function, Args&&... args);
 
   // Makes what a coroutine awaits to go on on a thread of this pool: any coroutine, also one that
   // was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().
@@ -267,25 +269,26 @@ class JobPool : private internal::JobRefusals {
   //   auto retry = pool.submit_after(absl::Seconds(1), [] { try_again(); });
   //   pool.submit_at(next_midnight, rotate_logs);
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_at(Deadline due,
-                                                                                   F&& function,
-                                                                                   Args&&... args) {
+    requires internal::JobFunction<F, Args...>
+  internal::JobOf<F, Args...> submit_at(Deadline due, F&& function, Args&&... args) {
     return start_delayed(due, nullptr, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobWithOptionsOf<F, Args...> submit_at(
-      const JobOptions& options, Deadline due, F&& function, Args&&... args) {
+    requires internal::JobFunction<F, Args...>
+  internal::JobWithOptionsOf<F, Args...> submit_at(const JobOptions& options, Deadline due,
+                                                   F&& function, Args&&... args) {
     return start_delayed(due, &options, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobOf<F, Args...> submit_after(
-      Timeout delay, F&& function, Args&&... args) {
+    requires internal::JobFunction<F, Args...>
+  internal::JobOf<F, Args...> submit_after(Timeout delay, F&& function, Args&&... args) {
     return start_delayed(Deadline::after(delay), nullptr, std::forward<F>(function),
                          std::forward<Args>(args)...);
   }
   template <typename F, typename... Args>
-  requires internal::JobFunction<F, Args...> internal::JobWithOptionsOf<F, Args...> submit_after(
-      const JobOptions& options, Timeout delay, F&& function, Args&&... args) {
+    requires internal::JobFunction<F, Args...>
+  internal::JobWithOptionsOf<F, Args...> submit_after(const JobOptions& options, Timeout delay,
+                                                      F&& function, Args&&... args) {
     return start_delayed(Deadline::after(delay), &options, std::forward<F>(function),
                          std::forward<Args>(args)...);
   }

@@ -59,7 +59,8 @@ class PlainFunction<R(Args...)> {
   template <std::convertible_to<Pointer> F>
   constexpr PlainFunction(F function) noexcept : pointer_(function) {}  // NOLINT
   template <typename F>
-  requires(!std::convertible_to<F, Pointer>) __attribute__((
+    requires(!std::convertible_to<F, Pointer>)
+  __attribute__((
       unavailable("give a function, or a lambda without captures, with the types that "
                   "this option has"))) PlainFunction(F /*function*/) {}  // NOLINT
 
@@ -117,7 +118,8 @@ class Policy {
   template <std::convertible_to<Function> F>
   constexpr Policy(policy::Copy<F> copy) : copy_(copy.function) {}  // NOLINT
   template <typename F>
-  requires(!std::convertible_to<F, Function>) __attribute__((unavailable(
+    requires(!std::convertible_to<F, Function>)
+  __attribute__((unavailable(
       "give policy::copy() a function, or a lambda without captures, that "
       "makes a T of a const T&"))) constexpr Policy(policy::Copy<F> /*copy*/) {}  // NOLINT
 

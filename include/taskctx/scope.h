@@ -24,7 +24,7 @@
 
 #include "taskctx/context_var.h"
 #include "taskctx/errors.h"
-#include "taskctx/internal/current.h"
+#include "taskctx/internal/core/current.h"
 #include "taskctx/token.h"
 
 namespace taskctx {
@@ -167,7 +167,7 @@ template <typename... More>
 inline constexpr bool kAreValues = true;
 template <AVariable W, typename V, typename... More>
 inline constexpr bool kAreValues<W, V, More...> =
-    ValueOf<V, typename std::remove_cvref_t<W>::value_type>&& kAreValues<More...>;
+    ValueOf<V, typename std::remove_cvref_t<W>::value_type> && kAreValues<More...>;
 template <typename W, typename V, typename... More>
 concept HaveAnotherType = kArePairs<More...> && !kAreValues<W, V, More...>;
 
@@ -177,7 +177,7 @@ struct ScopeOf {
   using type = void;  // NOLINT(readability-identifier-naming): a trait
 };
 template <typename W, typename V, typename... More>
-requires requires { typename std::remove_cvref_t<W>::value_type; }
+  requires requires { typename std::remove_cvref_t<W>::value_type; }
 struct ScopeOf<W, V, More...> {
   using type = Scope<typename std::remove_cvref_t<W>::value_type,  // NOLINT: likewise
                      typename ScopeOf<More...>::type>;
@@ -196,9 +196,9 @@ class [[nodiscard]] Scope {
   // Sets `variable` to `value`, or removes it if that is taskctx::unset, then goes on with `more`
   // pairs of variable and value. Takes what set() takes. Costs as much as that for each.
   template <typename V, typename... More>
-  requires(internal::kArePairs<More...>&& internal::kAreValues<ContextVar<T>, V, More...>)
-      [[nodiscard("give it a name: without one it ends at once")]] [[gnu::always_inline]] explicit Scope(
-          internal::Named<T> variable, V&& value, More&&... more)
+    requires(internal::kArePairs<More...> && internal::kAreValues<ContextVar<T>, V, More...>)
+  [[nodiscard("give it a name: without one it ends at once")]] [[gnu::always_inline]] explicit Scope(
+      internal::Named<T> variable, V&& value, More&&... more)
       : binding_(variable, std::forward<V>(value)),
         rest_(internal::ScopePlace{variable.place}, std::forward<More>(more)...) {}
 
@@ -209,13 +209,13 @@ class [[nodiscard]] Scope {
 
   // All else is refused, in words.
   template <typename... More>
-  requires(!internal::kAreForScope<const ContextVar<T>&, More...>) explicit Scope(
-      internal::Named<T> variable, More&&... more)
+    requires(!internal::kAreForScope<const ContextVar<T>&, More...>)
+  explicit Scope(internal::Named<T> variable, More&&... more)
       __attribute__((unavailable("write a value after each variable: Scope scope{a, 1, b, 2};")));
   explicit Scope(const Token<T>& token)
       __attribute__((unavailable("a token is used up: Scope scope{std::move(token)};")));
   template <typename V, typename... More>
-  requires internal::HaveAnotherType<ContextVar<T>, V, More...>
+    requires internal::HaveAnotherType<ContextVar<T>, V, More...>
   explicit Scope(internal::Named<T> variable, V&& value_of_another_type, More&&... more) = delete;
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
@@ -254,11 +254,12 @@ Scope(const Token<T>&) -> Scope<T>;  // Refused, as what follows last.
 template <typename T, typename V>
 Scope(const ContextVar<T>&, V&&) -> Scope<T>;
 template <typename T, typename V, typename W, typename... More>
-requires internal::kArePairs<W, More...> Scope(const ContextVar<T>&, V&&, W&&, More&&...)
-->Scope<T, typename internal::ScopeOf<W, More...>::type>;
+  requires internal::kArePairs<W, More...>
+Scope(const ContextVar<T>&, V&&, W&&, More&&...)
+    -> Scope<T, typename internal::ScopeOf<W, More...>::type>;
 template <typename... Args>
-requires(!internal::kAreForScope<std::remove_cvref_t<Args>...>) Scope(Args&&...)
-->Scope<internal::NoVariable>;
+  requires(!internal::kAreForScope<std::remove_cvref_t<Args>...>)
+Scope(Args&&...) -> Scope<internal::NoVariable>;
 
 }  // namespace v1
 }  // namespace taskctx

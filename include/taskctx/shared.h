@@ -28,8 +28,8 @@
 #include <memory>
 #include <utility>
 
-#include "taskctx/internal/ending.h"
-#include "taskctx/internal/layer.h"
+#include "taskctx/internal/core/ending.h"
+#include "taskctx/internal/core/layer.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -67,9 +67,9 @@ class CellHandle {
     }
   }
   template <typename F>
-  requires(!std::invocable<F, T&>)
-      __attribute__((unavailable("update() takes a function that changes the value: [](T& value)")))
-      T update(F /*function*/) const {
+    requires(!std::invocable<F, T&>)
+  __attribute__((unavailable("update() takes a function that changes the value: [](T& value)"))) T
+  update(F /*function*/) const {
     return load();
   }
 
@@ -99,7 +99,9 @@ template <typename T>
 class Shared : public CellHandle<T> {
  public:
   // Makes a value of its own, shared with nobody yet.
-  Shared() requires std::default_initializable<T> : Shared(T()) {}
+  Shared()
+    requires std::default_initializable<T>
+      : Shared(T()) {}
   explicit Shared(T value) : CellHandle<T>(std::move(value)) {}
 };
 
@@ -114,7 +116,9 @@ template <typename T>
 class Overlay : public CellHandle<T> {
  public:
   // Makes the lowest layer, with a value.
-  Overlay() requires std::default_initializable<T> : Overlay(T()) {}
+  Overlay()
+    requires std::default_initializable<T>
+      : Overlay(T()) {}
   explicit Overlay(T value) : CellHandle<T>(std::move(value)) {}
 
   // Makes an empty layer over this one: what a task gets of its parent's.

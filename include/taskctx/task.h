@@ -34,12 +34,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/flow.h"
-#include "taskctx/internal/node.h"
-#include "taskctx/internal/owned_coroutine.h"
-#include "taskctx/internal/refused.h"
-#include "taskctx/internal/value.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/core/value.h"
+#include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/coro/owned_coroutine.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {
@@ -127,7 +127,7 @@ class TaskPromise : public TaskPromiseBase {
  public:
   Task<T> get_return_object() noexcept;
   template <typename U = T>
-  requires std::is_convertible_v<U, T>
+    requires std::is_convertible_v<U, T>
   void return_value(U&& value) {
     if constexpr (std::is_same_v<std::remove_cvref_t<U>, T>) {
       result_.emplace(std::forward<U>(value));
@@ -273,8 +273,7 @@ class GivenTaskPromise final : public TaskPromise<T> {
     [&]<std::size_t... kIndex>(std::index_sequence<kIndex...>) {
       (note<std::tuple_element_t<kLeftOut + kIndex, std::tuple<Parameters...>>>(copies, count),
        ...);
-    }
-    (std::index_sequence_for<Copies...>());
+    }(std::index_sequence_for<Copies...>());
     special_here_.given = given_.data();
     this->special_ = &special_here_;
   }
@@ -304,8 +303,8 @@ class GivenTaskPromise final : public TaskPromise<T> {
 }  // namespace taskctx
 
 template <typename T, typename... Parameters>
-requires(taskctx::internal::kIsTask<Parameters> ||
-         ...) struct std::coroutine_traits<taskctx::Task<T>, Parameters...> {
+  requires(taskctx::internal::kIsTask<Parameters> || ...)
+struct std::coroutine_traits<taskctx::Task<T>, Parameters...> {
   using promise_type = taskctx::internal::GivenTaskPromise<T, Parameters...>;
 };
 

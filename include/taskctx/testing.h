@@ -32,8 +32,8 @@
 
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/node.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -18,8 +18,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "taskctx/internal/node.h"
-#include "taskctx/internal/value.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/value.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -28,12 +28,12 @@
 #include <variant>
 #include <vector>
 
-#include "taskctx/internal/dependent.h"
-#include "taskctx/internal/job_state.h"
-#include "taskctx/internal/job_task.h"
-#include "taskctx/internal/pool_core.h"
-#include "taskctx/internal/refused.h"
-#include "taskctx/internal/unnamed.h"
+#include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/pool/dependent.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/job_task.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 
@@ -114,9 +114,7 @@ using JobResultIn = decltype(std::declval<Handle&>().get());
 
 template <typename Jobs>
 concept RangeOfJobs = std::ranges::input_range<Jobs> &&
-    requires(std::ranges::range_value_t<Jobs>& job) {
-  job.valid();
-};
+                      requires(std::ranges::range_value_t<Jobs>& job) { job.valid(); };
 
 // Calls `start` with the jobs of a range, and puts them back if that throws. Throws JobError if one
 // is empty. Of a range that can be passed but once, all handles are lost then.
@@ -185,7 +183,8 @@ Job<std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>> 
 
 // Is that for jobs that must get a name before they are awaited (internal/unnamed.h), as this must.
 template <typename... Jobs>
-requires(internal::kIsUnnamed<Jobs> || ...) auto when_all(Jobs&&... jobs) {
+  requires(internal::kIsUnnamed<Jobs> || ...)
+auto when_all(Jobs&&... jobs) {
   auto all = when_all(internal::plain(std::forward<Jobs>(jobs))...);
   return internal::Unnamed<decltype(all)>(std::move(all));
 }
@@ -196,7 +195,8 @@ requires(internal::kIsUnnamed<Jobs> || ...) auto when_all(Jobs&&... jobs) {
 //   std::vector<taskctx::Job<int>> jobs = ...;
 //   std::vector<int> results = taskctx::when_all(std::move(jobs)).get();
 template <internal::RangeOfJobs Jobs>
-requires(!std::is_lvalue_reference_v<Jobs>) auto when_all(Jobs&& jobs) {
+  requires(!std::is_lvalue_reference_v<Jobs>)
+auto when_all(Jobs&& jobs) {
   using R = internal::JobResultIn<std::ranges::range_value_t<Jobs>>;
   static_assert(!std::is_reference_v<R>, "a vector can't hold references");
   using Result =
@@ -241,7 +241,8 @@ decltype(auto) gather(Jobs&&... jobs) {
 //   Reply reply = first.jobs[first.index].get();
 //   for (const auto& job : first.jobs) if (job.valid()) job.cancel();
 template <internal::RangeOfJobs Jobs>
-requires(!std::is_lvalue_reference_v<Jobs>) auto when_any(Jobs&& jobs) {
+  requires(!std::is_lvalue_reference_v<Jobs>)
+auto when_any(Jobs&& jobs) {
   using R = internal::JobResultIn<std::ranges::range_value_t<Jobs>>;
   using Children = internal::JobVector<R>;
   return internal::with_jobs(std::forward<Jobs>(jobs), [](Children& children) {
@@ -263,13 +264,13 @@ requires(!std::is_lvalue_reference_v<Jobs>) auto when_any(Jobs&& jobs) {
 
 // Refused: handles that would be left behind empty.
 template <typename Jobs>
-requires internal::RangeOfJobs<Jobs&>
+  requires internal::RangeOfJobs<Jobs&>
 __attribute__((unavailable("when_all() takes the handles over: std::move(jobs)"))) internal::Refused
 when_all(Jobs& /*jobs*/) {
   return {};
 }
 template <typename Jobs>
-requires internal::RangeOfJobs<Jobs&>
+  requires internal::RangeOfJobs<Jobs&>
 __attribute__((unavailable("when_any() takes the handles over: std::move(jobs)"))) internal::Refused
 when_any(Jobs& /*jobs*/) {
   return {};

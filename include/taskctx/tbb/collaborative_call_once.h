@@ -17,7 +17,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/tbb/blocking_call.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -29,9 +29,8 @@ using oneapi::tbb::collaborative_once_flag;
 // waits for it, and helps. The function runs in its caller's context. Costs oneTBB's
 // collaborative_call_once, and an atomic increment, also when the function has run long ago.
 template <typename F, typename... Args>
-requires std::invocable < std::remove_reference_t<F>
-&, Args... >
-       void collaborative_call_once(collaborative_once_flag& flag, F&& function, Args&&... args) {
+  requires std::invocable<std::remove_reference_t<F>&, Args...>
+void collaborative_call_once(collaborative_once_flag& flag, F&& function, Args&&... args) {
   const internal::BlockingCall call;
   oneapi::tbb::collaborative_call_once(
       flag, internal::Borrowed<std::remove_reference_t<F>>(call, function),

@@ -22,9 +22,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
-#include "taskctx/internal/current.h"
-#include "taskctx/internal/loop_call.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/tbb/blocking_call.h"
+#include "taskctx/internal/tbb/loop_call.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -47,11 +47,14 @@ template <typename Call, typename Body>
 class RangeBody {
  public:
   RangeBody(Call& call, const Body& body) : call_(&call), body_((Leaf(call), body)) {}
-  RangeBody(const RangeBody& other) requires(!std::is_trivially_copy_constructible_v<Body>)
+  RangeBody(const RangeBody& other)
+    requires(!std::is_trivially_copy_constructible_v<Body>)
       : call_(other.call_), body_((Leaf(*call_), other.body_)) {}
   RangeBody(const RangeBody& other) = default;
   RangeBody& operator=(const RangeBody&) = delete;
-  ~RangeBody() requires(!std::is_trivially_destructible_v<Body>) {
+  ~RangeBody()
+    requires(!std::is_trivially_destructible_v<Body>)
+  {
     const Leaf context(*call_);
     body_.~Body();
   }

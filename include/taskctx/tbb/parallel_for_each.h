@@ -24,7 +24,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/tbb/blocking_call.h"
 #include "taskctx/tbb/parallel_for.h"
 
 namespace taskctx {
@@ -42,14 +42,14 @@ class ItemBody {
   ItemBody(const BlockingCall& call, const Body& body) : call_(call), body_(body) {}
 
   template <typename Item>
-  requires std::invocable<const Body&, Item>
+    requires std::invocable<const Body&, Item>
   void operator()(Item&& item) const {
     const Leaf context(call_);
     std::invoke(body_, std::forward<Item>(item));
   }
   template <typename Item, typename T>
-  requires std::invocable < const Body&, Item, onetbb::feeder<T>
-  & > void operator()(Item&& item, onetbb::feeder<T>& feeder) const {
+    requires std::invocable<const Body&, Item, onetbb::feeder<T>&>
+  void operator()(Item&& item, onetbb::feeder<T>& feeder) const {
     const Leaf context(call_);
     std::invoke(body_, std::forward<Item>(item), feeder);
   }
@@ -88,7 +88,7 @@ struct ForEachBodyOf<Body, void (Body::*)(Item, onetbb::feeder<T>&) const> {
 template <typename Body>
 struct ForEachBody : ForEachBodyOf<Body, void> {};
 template <typename Body>
-requires requires { &Body::operator(); }
+  requires requires { &Body::operator(); }
 struct ForEachBody<Body> : ForEachBodyOf<Body, decltype(&Body::operator())> {};
 
 // oneTBB would hang if an iterator threw where it collects items. So the iterators that it gets
@@ -214,15 +214,15 @@ class InputItems {
 template <typename Body, typename Iterator>
 inline constexpr bool kTakesNoFeeder =
     std::is_convertible_v<typename std::iterator_traits<Iterator>::iterator_category,
-                          std::random_access_iterator_tag>&&
-        std::invocable<const Body&, typename std::iterator_traits<Iterator>::reference> &&
+                          std::random_access_iterator_tag> &&
+    std::invocable<const Body&, typename std::iterator_traits<Iterator>::reference> &&
     !std::invocable<const Body&, typename std::iterator_traits<Iterator>::reference,
                     onetbb::feeder<typename std::iterator_traits<Iterator>::value_type>&>;
 
 // Has oneTBB call `body` for the items of [first, last).
 template <typename Iterator, typename Body, typename... Context>
-requires(kTakesNoFeeder<Body, Iterator>) void for_each(Iterator first, Iterator last,
-                                                       const Body& body, Context&&... context) {
+  requires(kTakesNoFeeder<Body, Iterator>)
+void for_each(Iterator first, Iterator last, const Body& body, Context&&... context) {
   using Difference = typename std::iterator_traits<Iterator>::difference_type;
   tbb::parallel_for(
       Difference{0}, last - first,

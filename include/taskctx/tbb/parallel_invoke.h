@@ -16,7 +16,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/tbb/blocking_call.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -27,8 +27,8 @@ Borrowed<const F> borrowed(const BlockingCall& call, const F& function) {
   return {call, function};
 }
 template <typename Context>
-requires std::is_base_of_v<onetbb::task_group_context, Context> Context& borrowed(
-    const BlockingCall& /*call*/, Context& context) {
+  requires std::is_base_of_v<onetbb::task_group_context, Context>
+Context& borrowed(const BlockingCall& /*call*/, Context& context) {
   return context;
 }
 
@@ -40,7 +40,8 @@ namespace tbb {
 // task_group_context. Each call runs in the caller's context. Costs oneTBB's parallel_invoke and a
 // guard of two words per function, and one atomic increment for all.
 template <typename... Functions>
-requires(sizeof...(Functions) >= 2) void parallel_invoke(Functions&&... functions) {
+  requires(sizeof...(Functions) >= 2)
+void parallel_invoke(Functions&&... functions) {
   const internal::BlockingCall call;
   oneapi::tbb::parallel_invoke(internal::borrowed(call, functions)...);
 }

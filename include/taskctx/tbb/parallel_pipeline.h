@@ -35,7 +35,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/tbb/blocking_call.h"
 #include "taskctx/tbb/task_group.h"
 
 namespace taskctx {
@@ -261,7 +261,7 @@ inline void parallel_pipeline(std::size_t max_live_tokens, const filter<void, vo
 // Joins the filters, two or more, and runs tokens through them. The last argument may be a
 // task_group_context.
 template <typename First, typename Second, typename... More>
-requires requires(const First& first, const Second& second) { first& second; }
+  requires requires(const First& first, const Second& second) { first& second; }
 void parallel_pipeline(std::size_t max_live_tokens, const First& first, const Second& second,
                        More&&... more) {
   tbb::parallel_pipeline(max_live_tokens, first & second, std::forward<More>(more)...);

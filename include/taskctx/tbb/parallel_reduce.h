@@ -29,8 +29,8 @@
 #include <functional>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
-#include "taskctx/internal/merged.h"
+#include "taskctx/internal/core/merged.h"
+#include "taskctx/internal/tbb/blocking_call.h"
 
 namespace taskctx {
 inline namespace v1 {

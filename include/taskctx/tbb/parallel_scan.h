@@ -27,7 +27,7 @@
 #include <optional>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/tbb/blocking_call.h"
 
 namespace taskctx {
 inline namespace v1 {

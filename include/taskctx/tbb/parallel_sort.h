@@ -19,7 +19,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
+#include "taskctx/internal/tbb/blocking_call.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -19,7 +19,7 @@
 #include <functional>
 #include <utility>
 
-#include "taskctx/internal/current.h"
+#include "taskctx/internal/core/current.h"
 
 namespace taskctx {
 inline namespace v1 {

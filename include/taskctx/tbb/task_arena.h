@@ -24,8 +24,8 @@
 #include <utility>
 #include <vector>
 
-#include "taskctx/internal/blocking_call.h"
-#include "taskctx/internal/owned_task.h"
+#include "taskctx/internal/tbb/blocking_call.h"
+#include "taskctx/internal/tbb/owned_task.h"
 #include "taskctx/tbb/task_group.h"
 
 namespace taskctx {
@@ -58,10 +58,9 @@ class task_arena {
   explicit task_arena(const Native& other) noexcept : arena_(other) {}
   // Makes one with what a preview of oneTBB's adds: a fourth argument, or a selector.
   template <typename First, typename Second, typename... More>
-  requires((sizeof...(More) > 1 ||
-            std::is_class_v<std::remove_cvref_t<Second>>)&&std::constructible_from<Native, First,
-                                                                                   Second, More...>)
-      task_arena(First&& first, Second&& second, More&&... more)
+    requires((sizeof...(More) > 1 || std::is_class_v<std::remove_cvref_t<Second>>) &&
+             std::constructible_from<Native, First, Second, More...>)
+  task_arena(First&& first, Second&& second, More&&... more)
       : arena_(std::forward<First>(first), std::forward<Second>(second),
                std::forward<More>(more)...) {}
   task_arena& operator=(const task_arena&) = delete;
@@ -80,8 +79,8 @@ class task_arena {
   void initialize(attach /*tag*/) { arena_.initialize(attach{}); }
   void initialize(oneapi::tbb::attach /*tag*/) { arena_.initialize(oneapi::tbb::attach{}); }
   template <typename First, typename Second, typename... More>
-  requires(sizeof...(More) > 1 || std::is_class_v<std::remove_cvref_t<Second>>) auto initialize(
-      First&& first, Second&& second, More&&... more)
+    requires(sizeof...(More) > 1 || std::is_class_v<std::remove_cvref_t<Second>>)
+  auto initialize(First&& first, Second&& second, More&&... more)
       -> decltype(std::declval<Native&>().initialize(std::forward<First>(first),
                                                      std::forward<Second>(second),
                                                      std::forward<More>(more)...)) {

@@ -22,9 +22,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/blocking_call.h"
-#include "taskctx/internal/owned_task.h"
-#include "taskctx/internal/refused.h"
+#include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/tbb/blocking_call.h"
+#include "taskctx/internal/tbb/owned_task.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -51,8 +51,8 @@ namespace internal {
 // What can be run as a task: called once, without arguments, from a copy of its own. Not a
 // coroutine, which would never run.
 template <typename F>
-concept TaskFunction = std::is_invocable_v < const std::decay_t<F>
-& > &&!kCallMakesTask<const std::decay_t<F>&>;
+concept TaskFunction =
+    std::is_invocable_v<const std::decay_t<F>&> && !kCallMakesTask<const std::decay_t<F>&>;
 
 }  // namespace internal
 
@@ -94,7 +94,8 @@ class task_group {
   // Runs `function()` in the caller's context, and waits for all tasks. The caller's context is
   // back when it returns, or throws what a task has thrown.
   template <typename F>
-  requires std::invocable<const F&> task_group_status run_and_wait(const F& function) {
+    requires std::invocable<const F&>
+  task_group_status run_and_wait(const F& function) {
     const internal::BlockingCall call;
     return group_.run_and_wait(internal::Borrowed<const F>(call, function));
   }

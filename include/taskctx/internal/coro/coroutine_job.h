@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CoroutineJob: a coroutine as a job of a pool. It is in the pool's queue as often as it is to go
+// on, and waits in the pool's list while it is suspended by one of our own awaitables; suspended by
+// others it counts as running.
+
+#ifndef TASKCTX_INTERNAL_CORO_COROUTINE_JOB_H_
+#define TASKCTX_INTERNAL_CORO_COROUTINE_JOB_H_
+
+#include <coroutine>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/coro/owned_coroutine.h"
+#include "taskctx/internal/coro/suspension.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/job_task.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/task.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+template <typename T>
+class CoroutineJob final : public JobResult<T>, public Flow {
+ public:
+  // Runs `task`, which is fresh, in a context of its own, which begins with `context`.
+  CoroutineJob(PoolCore* pool, NodeRef context, Task<T>& task)
+      : JobResult<T>(pool, std::move(context), /*references=*/2),  // Handle, list.
+        Flow(this->context_node()) {
+    adopt(task);
+  }
+  // Runs it in the current context, that of `caller`, who waits.
+  CoroutineJob(PoolCore* pool, Task<T>& task, Activation* caller)
+      : JobResult<T>(pool, NodeRef::share(current_node()), /*references=*/2),
+        Flow(this->context_node(), caller) {
+    adopt(task);
+  }
+  ~CoroutineJob() override {
+    if (coroutine_.promise() != nullptr) {  // Refused by the pool.
+      const Installed context(this->context_node());
+      coroutine_.reset();
+    }
+  }
+
+  // Another thread may go on with the coroutine, and end it, before this returns.
+  void perform() noexcept override {
+    this->run_isolated(
+        !std::exchange(has_begun_, true),
+        [](void* self) { static_cast<CoroutineJob*>(self)->resume_next(); }, this);
+  }
+
+  void end() noexcept override {
+    const bool has_own_context = current_activation() == &own_;
+    const std::uint32_t how = this->guarded([&] {
+      this->store([this]() -> T { return coroutine_.promise()->take(); });
+      if (has_own_context) {
+        this->add_written();
+      }
+    });
+    coroutine_.reset();
+    std::optional<NodeRef> left;
+    if (has_own_context && current_node() != this->context_node() && this->keeps_context(how)) {
+      left = NodeRef::share(current_node());
+    }
+    leave();
+    const AtWork at_work(this->pool());  // Whoever resumed the coroutine, and wherever.
+    forget();
+    this->finish(how, std::move(left));
+    this->retire();
+  }
+
+ private:
+  void adopt(Task<T>& task) {
+    coroutine_ = std::move(TaskAccess::coroutine(task));
+    coroutine_.promise()->set_flow(this);
+    home_ = this;
+    job_ = this;
+    set_next(*this, coroutine_.handle(), nullptr);
+  }
+
+  void call() override {}
+  void drop() noexcept override { coroutine_.reset(); }
+  [[nodiscard]] bool has_begun() const noexcept override { return has_begun_; }
+  [[nodiscard]] bool may_suspend() const noexcept override { return true; }
+  bool interrupt() noexcept override {
+    return suspension() != nullptr && suspension()->interrupt();
+  }
+  bool can_begin(Missing& missing) noexcept override {
+    JobState* const awaited = suspension() != nullptr ? suspension()->awaited() : nullptr;
+    if (awaited != nullptr && !awaited->is_done()) {
+      missing.add(awaited, /*is_choice=*/false);
+    }
+    return false;  // Whoever wakes it comes soon, if nothing is missing.
+  }
+
+  OwnedCoroutine<TaskPromise<T>> coroutine_;
+  bool has_begun_ = false;
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_CORO_COROUTINE_JOB_H_

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Suspension: what keeps a coroutine until a time has come, a job has ended, or it is its turn.
+//
+// A coroutine that was spawned is a job: it registers what is to wake it, and is suspended then.
+// What fires in between finds the job running, and leaves a mark that PoolCore::suspend() finds. A
+// coroutine of another kind gets a job that resumes it; that waits first, and is registered then.
+//
+// While a coroutine is suspended, the lock of its job's lane keeps it so: with it, cancel() can
+// take back what was to wake it, and have it go on early.
+
+#ifndef TASKCTX_INTERNAL_CORO_SUSPENSION_H_
+#define TASKCTX_INTERNAL_CORO_SUSPENSION_H_
+
+#include <coroutine>
+#include <type_traits>
+#include <utility>
+
+#include "taskctx/deadline.h"
+#include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/timer.h"
+#include "taskctx/job.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+template <typename Promise>
+Flow* flow_of(std::coroutine_handle<Promise> handle) noexcept {
+  if constexpr (std::is_base_of_v<FlowPromise, Promise>) {
+    return handle.promise().flow();
+  } else {
+    return nullptr;
+  }
+}
+
+// Returns the pool that runs this code, or else the process's own.
+PoolCore* pool_here();
+
+class Suspension {
+ public:
+  Suspension(const Suspension&) = delete;
+  Suspension& operator=(const Suspension&) = delete;
+
+  // Has the coroutine go on early, with an error. Returns false if it goes on anyhow. With the lock
+  // of its job's lane.
+  bool interrupt() noexcept { return is_interrupted_ = withdraw(); }
+  // The job that is waited for; nullptr if there is none.
+  [[nodiscard]] virtual JobState* awaited() const noexcept { return nullptr; }
+
+ protected:
+  Suspension() = default;
+  ~Suspension() = default;
+
+  // Suspends the coroutine: in its job, or else, or if `pool` is not its job's, by way of
+  // `elsewhere`. Returns false if it is to go on at once. Throws what start() throws, and JobError
+  // after the shutdown of `elsewhere`.
+  bool suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool, PoolCore* elsewhere);
+  // For await_resume(): throws JobCancelled after interrupt().
+  void go_on() {
+    if (is_interrupted_) [[unlikely]] {
+      throw_interrupted();
+    }
+    to_wake_ = nullptr;
+  }
+  // For destructors: forgets a coroutine that is destroyed while it is suspended.
+  void give_up() noexcept {
+    if (to_wake_ != nullptr) [[unlikely]] {
+      give_up_slowly();
+    }
+  }
+  // Says that the coroutine can go on. It, and this, may be gone when this returns.
+  void wake(bool is_due = false) noexcept { to_wake_->pool()->make_ready(to_wake_, is_due); }
+
+ private:
+  // Has something call wake(), once, unless withdraw() returns true.
+  virtual void start() = 0;
+  virtual bool withdraw() noexcept { return false; }
+
+  [[noreturn]] void throw_interrupted();
+  void give_up_slowly() noexcept;
+
+  JobState* to_wake_ = nullptr;  // While the coroutine is suspended.
+  bool is_interrupted_ = false;
+};
+
+// What sleep_for() and sleep_until() make.
+class Sleep final : private TimerEntry, private Suspension {
+ public:
+  explicit Sleep(Deadline due) noexcept : TimerEntry(due, &fire_it) {}
+  ~Sleep() { give_up(); }
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) {
+    return suspend(flow_of(handle), handle, nullptr, nullptr);
+  }
+  void await_resume() { go_on(); }
+
+ private:
+  static void fire_it(TimerEntry& self) noexcept {
+    auto& sleep = static_cast<Sleep&>(self);
+    sleep.wake(/*is_due=*/!sleep.is_late_);
+  }
+  void start() override;
+  bool withdraw() noexcept override { return Timer::get().remove(*this); }
+
+  bool is_late_ = false;  // It only lets others have their turn.
+};
+
+// What JobPool::schedule() and yield() make.
+class Schedule final : private Suspension {
+ public:
+  // nullptr: where the coroutine is.
+  explicit Schedule(PoolCore* pool) noexcept : pool_(pool) {}
+  ~Schedule() { give_up(); }
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <typename Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) {
+    return suspend(flow_of(handle), handle, pool_, pool_);
+  }
+  void await_resume() { go_on(); }
+
+ private:
+  void start() override { wake(); }
+
+  PoolCore* const pool_;
+};
+
+// Waits for a job. `Handle` may be a reference.
+template <typename Handle>
+class JobAwaiter final : private Continuation, private Suspension {
+ public:
+  explicit JobAwaiter(Handle&& job) noexcept
+      : Continuation{&fire_it}, job_(std::forward<Handle>(job)) {}
+  ~JobAwaiter() { give_up(); }
+
+  [[nodiscard]] bool await_ready() {
+    awaited_ = &JobAccess::state(job_, "wait for");
+    return awaited_->is_done();
+  }
+  template <typename Promise>
+  bool await_suspend(std::coroutine_handle<Promise> handle) {
+    return suspend(flow_of(handle), handle, nullptr, awaited_->pool());
+  }
+  decltype(auto) await_resume() {
+    go_on();
+    return job_.get();
+  }
+
+ private:
+  static void fire_it(Continuation* self) noexcept { static_cast<JobAwaiter*>(self)->wake(); }
+  void start() override {
+    const HeldJob held(awaited_);  // The coroutine may have dropped it before we return.
+    held->add_continuation(this);
+  }
+  bool withdraw() noexcept override { return awaited_->remove_continuation(this); }
+  [[nodiscard]] JobState* awaited() const noexcept override { return awaited_; }
+
+  Handle job_;
+  JobState* awaited_ = nullptr;
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_CORO_SUSPENSION_H_

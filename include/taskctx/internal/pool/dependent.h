@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Jobs that wait before they are queued: for one other job (then), for several (when_all,
+// when_any), or for their time (submit_after).
+
+#ifndef TASKCTX_INTERNAL_POOL_DEPENDENT_H_
+#define TASKCTX_INTERNAL_POOL_DEPENDENT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "taskctx/deadline.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/job_task.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/timer.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Makes `job` ready when it fires, and drops the reference to it that it stands for.
+struct Wakes : Continuation {
+  explicit Wakes(JobState* to_wake) noexcept : Continuation{&fire_it}, job(to_wake) {}
+
+  static void fire_it(Continuation* self) noexcept {
+    JobState* const job = static_cast<Wakes*>(self)->job;
+    job->pool()->make_ready(job);
+    job->release();
+  }
+
+  JobState* const job;
+};
+
+template <typename State>
+JobState* state_of(const JobRef<State>& parent) noexcept {
+  return parent.get();
+}
+template <typename State>
+JobState* state_of(const std::shared_ptr<JobRef<State>>& parent) noexcept {
+  return parent->get();
+}
+
+// Calls `function` with the end of another job, when there is one. `Call` knows how. If that takes
+// a result and there is none, this job ends as the other did: no exception is thrown for that, so
+// an error passes by a long chain at the cost of its links.
+template <typename R, typename Parent, typename F, typename Call>
+class ThenTask final : public JobResult<R> {
+ public:
+  template <typename G>
+  ThenTask(PoolCore* pool, NodeRef context, G&& function)
+      : JobResult<R>(pool, std::move(context), /*references=*/3),  // Handle, list, continuation.
+        function_(std::in_place, std::forward<G>(function)) {}
+
+  // Takes the parent, and gives the job to its pool. Throws JobError if that was shut down; the
+  // caller still has the parent then.
+  void start(Parent& parent) {
+    const HeldJob held(state_of(parent));  // Once we wait, shutdown() may cancel us.
+    parent_.emplace(std::move(parent));
+    try {
+      this->pool()->enter_waiting(this);
+    } catch (...) {
+      parent = std::move(*parent_);
+      parent_.reset();
+      this->release();  // The continuation's.
+      throw;
+    }
+    held->add_continuation(&wakes_);
+  }
+
+  void perform() noexcept override {
+    if constexpr (Call::template kNeedsResult<F>) {
+      if (JobState& parent = *state_of(*parent_); parent.has_no_result()) [[unlikely]] {
+        this->end_as(parent);
+        this->retire();
+        return;
+      }
+    }
+    this->run();
+    this->retire();
+  }
+
+ private:
+  void call() override {
+    const Destroyer<F> destroyer{function_};
+    Parent parent = std::move(*parent_);
+    this->store([&]() -> R { return Call()(std::move(*function_), std::move(parent)); });
+  }
+  void drop() noexcept override {
+    function_.reset();
+    parent_.reset();
+  }
+  bool can_begin(Missing& missing) noexcept override {
+    JobState* const parent = state_of(*parent_);
+    if (parent->is_done()) {
+      return true;
+    }
+    missing.add(parent, /*is_choice=*/false);
+    return false;
+  }
+
+  std::optional<Parent> parent_;  // Changed only while the job is not in the list of the waiting.
+  std::optional<F> function_;
+  Wakes wakes_{this};
+};
+
+// Calls `function` when all of several jobs have ended, or when the first has. `Children` is called
+// with a function for each child's state. Where all are needed and one has no result, this job ends
+// as the first of those did.
+template <typename R, typename Children, typename F>
+class GatherTask final : public JobResult<R> {
+ public:
+  GatherTask(PoolCore* pool, NodeRef context, std::size_t count, bool needs_all, F function)
+      : JobResult<R>(pool, std::move(context), static_cast<std::uint32_t>(2 + count)),
+        function_(std::in_place, std::move(function)),
+        missing_(needs_all ? count : 1),
+        needs_all_(needs_all) {
+    wakes_.reserve(count);
+    held_.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      wakes_.emplace_back(this);
+    }
+  }
+
+  // Takes the children, and gives the job to its pool. Throws JobError if that was shut down; the
+  // caller still has the children then.
+  void start(Children& children) {
+    // Once we wait, shutdown() may cancel us, and each continuation that fires may be the last: so
+    // the children are held for the while.
+    std::vector<HeldJob> held = std::move(held_);
+    children.visit([&](JobState* child) { held.emplace_back(child); });
+    children_.emplace(std::move(children));
+    try {
+      this->pool()->enter_waiting(this);
+    } catch (...) {
+      children = std::move(*children_);
+      children_.reset();
+      for (std::size_t i = 0; i < wakes_.size(); ++i) {
+        this->release();
+      }
+      throw;
+    }
+    if (wakes_.empty()) {
+      this->pool()->make_ready(this);
+      return;
+    }
+    Counted* wakes = wakes_.data();
+    for (HeldJob& child : held) {
+      child->add_continuation(wakes++);
+    }
+  }
+
+  void perform() noexcept override {
+    if (JobState* const failed = needs_all_ ? first_without_result() : nullptr; failed != nullptr)
+        [[unlikely]] {
+      for_each([](JobState* child) { child->mark_seen(); });
+      this->end_as(*failed);
+    } else {
+      this->run();
+    }
+    this->retire();
+  }
+
+ private:
+  struct Counted : Continuation {
+    explicit Counted(GatherTask* task) noexcept : Continuation{&fire_it}, owner(task) {}
+
+    static void fire_it(Continuation* self) noexcept {
+      GatherTask* const task = static_cast<Counted*>(self)->owner;
+      if (task->missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        task->pool()->make_ready(task);
+      }
+      task->release();
+    }
+
+    GatherTask* owner;
+  };
+
+  template <typename Visit>
+  void for_each(Visit visit) {
+    children_->visit(visit);
+  }
+
+  JobState* first_without_result() {
+    JobState* first = nullptr;
+    for_each([&](JobState* child) {
+      if (first == nullptr && child->has_no_result()) {
+        first = child;
+      }
+    });
+    return first;
+  }
+
+  void call() override {
+    const Destroyer<F> destroyer{function_};
+    Children children = std::move(*children_);
+    this->store([&]() -> R { return (*function_)(std::move(children)); });
+  }
+  void drop() noexcept override {
+    function_.reset();
+    children_.reset();
+  }
+  bool can_begin(Missing& missing) noexcept override {
+    bool has_done = false;
+    bool has_missing = false;
+    for_each([&](JobState* child) {
+      if (child->is_done()) {
+        has_done = true;
+      } else {
+        has_missing = true;
+        missing.add(child, /*is_choice=*/!needs_all_);
+      }
+    });
+    return needs_all_ ? !has_missing : has_done;
+  }
+
+  std::optional<Children>
+      children_;  // Changed only while the job is not in the list of the waiting.
+  std::optional<F> function_;
+  std::vector<Counted> wakes_;
+  std::vector<HeldJob> held_;  // Room for start().
+  std::atomic<std::size_t> missing_;
+  const bool needs_all_;
+};
+
+// Is queued when its time has come. The timer has no reference to it: a job that it wakes may end
+// before it is done with it, and what goes with the job must not be destroyed on its thread.
+template <typename R, typename F>
+class DelayedTask final : public JobResult<R>, private TimerEntry {
+ public:
+  template <typename G>
+  DelayedTask(PoolCore* pool, NodeRef context, Deadline due, G&& function)
+      : JobResult<R>(pool, std::move(context), /*references=*/2),  // Handle, list.
+        TimerEntry(due, &fire_it),
+        function_(std::in_place, std::forward<G>(function)) {}
+
+  void start() {
+    try {
+      prepare();
+    } catch (...) {
+      this->release();  // The list's.
+      throw;
+    }
+    const HeldJob held(this);
+    this->pool()->enter_waiting(this);
+    Timer::get().add(*this);
+  }
+
+ private:
+  static void fire_it(TimerEntry& self) noexcept {
+    auto& task = static_cast<DelayedTask&>(self);
+    task.pool()->make_ready(&task, /*is_due=*/true);
+  }
+
+  void call() override {
+    Timer::get().settle(*this);
+    const Destroyer<F> destroyer{function_};
+    this->store(std::move(*function_));
+  }
+  void drop() noexcept override {
+    Timer::get().settle(*this);
+    function_.reset();
+  }
+  bool can_begin(Missing& /*missing*/) noexcept override { return due().has_passed(); }
+
+  std::optional<F> function_;
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_POOL_DEPENDENT_H_

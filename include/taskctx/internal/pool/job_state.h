@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// JobState: what a job's handle and its place in the pool's queue share: the context, the stage of
+// its life, the error, if any. Result and callable are added in job_task.h.
+//
+// A job is in exactly one stage, and in the list of its lane that belongs to that. Whoever takes it
+// out of the queue runs it: a shell of the pool, or a job of the same pool that waits for it; or
+// cancels it.
+
+#ifndef TASKCTX_INTERNAL_POOL_JOB_STATE_H_
+#define TASKCTX_INTERNAL_POOL_JOB_STATE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "taskctx/deadline.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/ending.h"
+#include "taskctx/internal/core/merged.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+class JobState;
+class PoolCore;
+
+// What is to happen when a job has ended. It is linked into the job, so adding it allocates
+// nothing; it must live until it fires, which it does exactly once, on the thread that ended the
+// job or, if the job has ended already, on the one that adds it.
+struct Continuation {
+  void (*fire)(Continuation* self) noexcept;
+  Continuation* next = nullptr;
+};
+
+// What few jobs have.
+struct JobExtras {
+  std::string name;
+  std::int64_t queued_at = 0;  // In ns, if the pool has an accountant.
+  bool keeps_context = false;  // JobOptions::keep_context
+};
+
+enum class Stage : std::uint8_t {
+  made,     // Not yet in the pool.
+  waiting,  // For other jobs, or for its time: in its lane's list of those.
+  queued,   // Nobody has begun it; of a bulk: there are elements that nobody has begun.
+  running,
+  ended,
+};
+class HeldJob;  // Keeps a job's memory, not its result: not a handle.
+
+// Is told what a waiting job waits for, with the lock of the job's lane.
+class Missing {
+ public:
+  // `job` has not ended. `is_choice`: another one's end would do as well.
+  virtual void add(JobState* job, bool is_choice) noexcept = 0;
+
+ protected:
+  ~Missing() = default;
+};
+
+class JobState : public Workplace, private Mortal {
+ public:
+  // Begins with `references`; takes one of the pool for its lifetime.
+  JobState(PoolCore* pool, NodeRef context, std::uint32_t references,
+           bool is_bulk = false) noexcept;
+  JobState(const JobState&) = delete;
+  JobState& operator=(const JobState&) = delete;
+
+  [[nodiscard]] PoolCore* pool() const noexcept;  // See pool_core.h.
+  [[nodiscard]] bool is_done() const noexcept { return (bits() & kDone) != 0; }
+  [[nodiscard]] bool is_cancelled() const noexcept { return (bits() & kCancelled) != 0; }
+  // Of a job that has ended: tells whether there is an error in place of a result.
+  [[nodiscard]] bool has_no_result() const noexcept {
+    return (bits() & (kFailed | kCancelled)) != 0;
+  }
+  [[nodiscard]] bool is_cancel_requested() const noexcept {
+    return (bits() & kCancelRequested) != 0;
+  }
+
+  // Returns a number that no other job has, drawn at the first call.
+  std::uint64_t id() noexcept;
+  [[nodiscard]] std::string_view name() const noexcept {
+    return extras_ != nullptr ? std::string_view(extras_->name) : std::string_view();
+  }
+  // Returns the words " 'name'", or nothing if there is no name.
+  [[nodiscard]] std::string quoted_name() const;
+  [[nodiscard]] const JobExtras* extras() const noexcept { return extras_.get(); }
+  void describe(std::unique_ptr<JobExtras> extras) noexcept { extras_ = std::move(extras); }
+
+  // Shares the context: what the job starts with, or how it left it. Throws JobError if it has let
+  // go of that. The caller has a handle.
+  NodeRef context();
+
+  // Returns when the job has ended, or at `deadline` with false. In a job of the same pool it runs
+  // here what nobody has begun: the job itself, and what that waits for. Throws JobError where it
+  // would never end: in a forked process.
+  void wait() { (void)(is_done() || wait_slowly(Deadline())); }
+  bool wait_until(Deadline deadline) { return is_done() || wait_slowly(deadline); }
+
+  // Returns when the job, a coroutine, has ended, whatever happens. Where waiting for it would
+  // never end, cancels it, and returns the JobError then. In a forked process it returns that at
+  // once.
+  std::exception_ptr wait_to_the_end();
+
+  // Throws the JobError that says so.
+  [[noreturn]] void throw_waits_for_itself() const;
+
+  // Asks the job to end. Returns true if it was not begun, and never will be.
+  bool cancel() noexcept;
+
+  // Fires `continuation` when the job has ended.
+  void add_continuation(Continuation* continuation) noexcept;
+  // Takes it back. Returns false if it fires, or has fired. O(continuations).
+  bool remove_continuation(Continuation* continuation) noexcept;
+
+  // Tells, once after each cancel() that came while the coroutine ran, that it is to end.
+  bool take_interrupt() noexcept {
+    return is_interrupted() &&
+           (bits_.fetch_and(~kInterrupted, std::memory_order_relaxed) & kInterrupted) != 0;
+  }
+  [[nodiscard]] bool is_interrupted() const noexcept {
+    return (bits_.load(std::memory_order_relaxed) & kInterrupted) != 0;
+  }
+
+  // Says that no handle is left. An error that nobody has seen goes to the handler.
+  void abandon() noexcept;
+  // Says that the error, if there is one, has been seen.
+  void mark_seen() noexcept { bits_.fetch_or(kSeen, std::memory_order_relaxed); }
+
+  void add_ref() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept {
+    if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      if (may_hold_ || error_ != nullptr) {
+        rule = &kEnd;
+        end(this);
+      } else {
+        delete this;
+      }
+    }
+  }
+
+  // Throws what the job threw, if it did. The job has ended. If `takes` it, this job has it no
+  // more: it is destroyed by whoever handles it.
+  void rethrow(bool takes);
+
+  // Merges what the job has set into the current context (ContextVarOptions::merge).
+  void apply_merged() const { merged_.apply(); }
+
+ protected:
+  virtual ~JobState();
+
+  // Runs the user's code in the job's context, isolated, and tells everybody. The caller has taken
+  // the job out of the queue, and gives the queue's reference.
+  void run() noexcept;
+  // Destroys the callable in the job's context and ends the job, likewise.
+  void end_without_result(std::uint32_t how, std::exception_ptr error,
+                          std::optional<NodeRef> left = {}) noexcept;
+  // Ends the job, likewise, as `other` has ended, without a result: with its error, and with what
+  // it had set then, so that whoever handles the error sees that.
+  void end_as(JobState& other) noexcept;
+  // Calls `function(argument)` as the job's code, but in no context. The job may be gone then.
+  void run_isolated(bool is_first, void (*function)(void*), void* argument);
+  // Notes what the code that calls this has set, for those who merge it. May throw.
+  void add_written() { merged_.add_written(context_.get()); }
+  // Adds what parts of the job have set, likewise, on the right.
+  void add_merged(const Merged& right) { merged_.add(right); }
+  // Calls `function` and keeps what it throws. Returns how that ended, for finish().
+  template <typename F>
+  std::uint32_t guarded(F&& function) noexcept {
+    try {
+      std::forward<F>(function)();
+      return 0;
+    } catch (...) {
+      return keep_error();
+    }
+  }
+  // Tells whether the context is of use when the job has ended so: to whoever finds out what it has
+  // thrown, or has asked for it.
+  [[nodiscard]] bool keeps_context(std::uint32_t how) const noexcept {
+    return how == kFailed || (extras_ != nullptr && extras_->keeps_context);
+  }
+  // Tells, while an exception is handled, how a job ends that has thrown it.
+  static std::uint32_t kind_of_handled_error() noexcept;
+  // Stores the job's end, and tells everybody. `left`: how it has left its context, if that is
+  // another one than before, and is kept.
+  void finish(std::uint32_t how, std::optional<NodeRef> left) noexcept;
+  // Gives the queue's reference of a job that has ended, and counts it as over: in this order, so
+  // that the pool waits for the end of what nobody took. The caller's thread holds the pool.
+  void retire() noexcept;
+
+  static constexpr std::uint32_t kDone = 1;       // Result or error are there.
+  static constexpr std::uint32_t kAbandoned = 2;  // No handle is left.
+  static constexpr std::uint32_t kSeen = 4;       // Somebody got the error.
+  static constexpr std::uint32_t kContinued = 8;  // There are, or were, continuations.
+  static constexpr std::uint32_t kAwaited = 16;   // Somebody waits in the parking place.
+  static constexpr std::uint32_t kCancelRequested = 32;
+  static constexpr std::uint32_t kCancelled = 64;
+  static constexpr std::uint32_t kFailed = 128;
+  static constexpr std::uint32_t kCounted = 256;       // Takes room in a bounded queue.
+  static constexpr std::uint32_t kBlocked = 512;       // Somebody waits on bits_.
+  static constexpr std::uint32_t kRemoving = 1024;     // Somebody has the continuations.
+  static constexpr std::uint32_t kInterrupted = 2048;  // Is to end where it next waits.
+  static constexpr std::uint32_t kCall = 4096;         // Its caller waits for it: sync_wait().
+
+  // Says that the end of this job ends no other one, unless it has an error.
+  void holds_nothing() noexcept { may_hold_ = false; }
+
+  [[nodiscard]] std::uint32_t bits() const noexcept {
+    return bits_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] Node* context_node() const noexcept { return context_.get(); }
+  [[nodiscard]] bool is_counted() const noexcept {
+    return (bits_.load(std::memory_order_relaxed) & kCounted) != 0;
+  }
+  bool stop_counting() noexcept {
+    return (bits_.fetch_and(~kCounted, std::memory_order_relaxed) & kCounted) != 0;
+  }
+
+ private:
+  static void delete_job(Mortal* job) noexcept { delete static_cast<JobState*>(job); }
+  static inline constinit EndRule kEnd{&delete_job};
+
+  std::uint32_t keep_error() noexcept;  // For guarded(), while it handles the exception.
+  [[nodiscard]] JobCancelled cancellation() const;
+
+  friend class PoolCore;
+  friend class JobList;
+  friend class Helper;
+
+  // Calls the callable, stores the result, and destroys the callable.
+  virtual void call() = 0;
+  // Destroys the callable, uncalled.
+  virtual void drop() noexcept = 0;
+  // Does what there is to do for a thread that has begun the job, or joined in.
+  virtual void perform() noexcept {
+    run();
+    retire();
+  }
+  // Of what many threads do: counts one more in, and tells whether there is work for yet another.
+  // Called with the lane's lock.
+  virtual bool join() noexcept { return false; }
+  // Tells whether the job can't be taken back even if it waits or is queued. Called likewise.
+  [[nodiscard]] virtual bool has_begun() const noexcept { return false; }
+  // Tells whether the job may go from running to waiting, or to queued.
+  [[nodiscard]] virtual bool may_suspend() const noexcept { return false; }
+  // Has a suspended job go on early, if it can. Called with the lane's lock.
+  virtual bool interrupt() noexcept { return false; }
+  // Tells whether a waiting job could begin now; else adds what it waits for to `missing`. Called
+  // with the lane's lock.
+  virtual bool can_begin(Missing& /*missing*/) noexcept { return true; }
+  // Waits for the job's end, and wakes all those who do. Virtual, so that both happen in the copy
+  // of the library that has made the job: libstdc++ keeps a list of who waits, for each module.
+  virtual bool block(Deadline deadline);
+  virtual void unblock() noexcept;
+
+  bool wait_slowly(Deadline deadline);
+  void fire_continuations() noexcept;
+  void hand_over_error() noexcept;
+  void let_go_of_context() noexcept;
+
+  std::atomic<std::uint32_t> bits_{0};
+  NodeRef context_;
+  Merged merged_;
+  std::exception_ptr error_;
+  JobState* previous_ = nullptr;  // These are guarded by the lane's lock.
+  JobState* next_ = nullptr;
+  Stage stage_ = Stage::made;
+  bool is_woken_ = false;  // What the job is about to wait for has come already.
+  bool is_due_ = false;    // It is to be queued, or is, among those whose time has come.
+  bool has_context_ = true;
+  bool may_hold_ = true;  // Other jobs and contexts, in what the derived class adds.
+  const bool is_bulk_;    // Many threads may perform it.
+  const std::uint16_t lane_;
+  std::atomic<Continuation*> continuations_{nullptr};
+  std::atomic<std::uint64_t> id_{0};
+  std::unique_ptr<JobExtras> extras_;
+};
+
+class HeldJob {
+ public:
+  explicit HeldJob(JobState* job) noexcept : job_(job) { job_->add_ref(); }
+  HeldJob(HeldJob&& other) noexcept : job_(std::exchange(other.job_, nullptr)) {}
+  HeldJob& operator=(HeldJob&& other) noexcept {
+    std::swap(job_, other.job_);
+    return *this;
+  }
+  ~HeldJob() {
+    if (job_ != nullptr) {
+      job_->release();
+    }
+  }
+  JobState* operator->() const noexcept { return job_; }
+  [[nodiscard]] JobState* get() const noexcept { return job_; }
+
+ private:
+  JobState* job_;
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_POOL_JOB_STATE_H_

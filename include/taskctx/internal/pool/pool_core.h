@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// PoolCore: what a JobPool keeps in one place while jobs and handles are there, the pool itself
+// gone or not.
+//
+// Jobs wait in lists of our own, and shells are enqueued into the arena that run one job after the
+// other: at most as many as the pool has threads, so that most jobs cost oneTBB nothing. A shell is
+// enqueued, not spawned: an enqueued task is never run on the stack of a task that waits, so what
+// is below a waiting job on its stack is only what waits for it. The job's code runs isolated for
+// the same reason: its waiting steals nothing but leaves of its own. And an exception that escaped
+// from an enqueued task would end the program: the jobs catch all.
+//
+// The same job may be run by a thread that waits for it in the leaf of a loop, or in a task of a
+// group. Whatever the job does with oneTBB would be bound to that loop or group, and if anything
+// cancelled that, the job's own loops would end early, without a word: a wrong result. So a thread
+// that is no shell runs jobs in an isolated task_group_context, unless it is in that of the shells.
+//
+// No lost wake-up. Who queues a job looks, with the lane's lock, whether there are shells enough; a
+// shell that goes subtracts itself first and then looks, with each lane's lock, whether there are
+// jobs. Of two holders of one lock, the second sees what the first did. So a queued job has a shell
+// on its way, or the pool has all its shells. If those all wait, each in its job, the last of them
+// waits for something that no thread runs. A thread that waits runs its target itself if it can,
+// and parks if the target waits or may suspend (begin_or_look() says `missing`), after it has
+// counted itself in parked_helpers; if another thread runs a target that never suspends, that one
+// is the next in the chain. So what ends the chain is always a parked helper, and whatever may give
+// it something to do, wakes it:
+//
+//   what happens                             where                  who may have to run it
+//   a new job is queued                      enter()                a shell; nobody has its handle
+//   a coroutine waits for a job              Suspension::suspend()  who waits for the coroutine
+//   a thread waits for a job                 wait_slowly()          that thread
+//   a job has ended                          make_ready()           a shell, who waits
+//   a time has come: a job is due            make_ready()           a shell, a call, who waits
+//   likewise, before the coroutine slept     suspend()              a shell, who waits
+//   a suspended coroutine is cancelled       begin_to_cancel()      a shell, who waits
+//   a job that nobody began is cancelled     finish()               none: it has ended, as above
+//   a bulk has more elements                 pop()                  another shell: it stays queued
+//   elements are given back                  requeue_bulk()         a shell, who waits
+//   a shell gives its thread back            run_shell()            itself: it is queued, counted
+//   a shell can't be queued: no memory       start_shell()          another shell, or the caller
+//   a job is refused, or run by its caller   enter()                none: it was never queued
+//
+// "Who waits" is woken by unpark_helpers(). A coroutine's code counts as at work in its pool on any
+// thread, so a thread that it blocks can run what it waits for. yield() is the fifth line.
+//
+// A call is a second way to a thread, for what is due (due_jobs.cc); nothing depends on it.
+//
+// Pools don't run each other's jobs, though: see JobHandle::wait().
+
+#ifndef TASKCTX_INTERNAL_POOL_POOL_CORE_H_
+#define TASKCTX_INTERNAL_POOL_POOL_CORE_H_
+
+#include <oneapi/tbb/spin_mutex.h>
+#include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "taskctx/deadline.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/parking.h"
+#include "taskctx/job_options.h"
+#include "taskctx/job_stats.h"
+#include "taskctx/policy.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Tells the misuse handler of something that could not be helped, and shall not abort.
+void report_loss(const std::string& message) noexcept;
+
+// Returns how many threads of oneTBB's an arena that is initialised can have: what is reserved is
+// for threads that enter it, and what is enqueued gets none of those.
+int workers_of(const oneapi::tbb::task_arena& arena) noexcept;
+
+// Jobs in one stage, in the order of their coming.
+class JobList {
+ public:
+  [[nodiscard]] JobState* front() const noexcept { return first_; }
+  [[nodiscard]] static JobState* after(const JobState* job) noexcept { return job->next_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void push_back(JobState* job) noexcept {
+    job->previous_ = last_;
+    job->next_ = nullptr;
+    (last_ != nullptr ? last_->next_ : first_) = job;
+    last_ = job;
+    ++size_;
+  }
+  void erase(JobState* job) noexcept {
+    (job->previous_ != nullptr ? job->previous_->next_ : first_) = job->next_;
+    (job->next_ != nullptr ? job->next_->previous_ : last_) = job->previous_;
+    --size_;
+  }
+
+ private:
+  JobState* first_ = nullptr;
+  JobState* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// A part of the pool's jobs: several locks are less in the way than one.
+struct alignas(64) Lane {
+  oneapi::tbb::spin_mutex mutex;
+  std::atomic<bool> has_queued{false};  // A hint for who has not the lock.
+  JobList waiting;
+  JobList due;  // Queued, and before the others: those whose time has come.
+  JobList queued;
+  JobList running;
+  std::uint64_t succeeded = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t cancelled = 0;
+  std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
+  std::atomic<std::uint64_t> ended{0};
+
+  // Those of all jobs that have not ended. With the lock, as what they hold.
+  [[nodiscard]] std::array<const JobList*, 4> lists() const noexcept {
+    return {&due, &queued, &waiting, &running};
+  }
+};
+
+class PoolCore final
+    : public Executor {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
+ public:
+  // How a job may enter: taken first, so that nothing has happened if there is none. Gives back the
+  // room in the queue that nobody entered.
+  class Admission {
+   public:
+    Admission(PoolCore& core, const JobOptions* options) : core_(core) {
+      if (core.flags_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+        core.admit(*this, options);
+      }
+    }
+    Admission(const Admission&) = delete;
+    Admission& operator=(const Admission&) = delete;
+    ~Admission() {
+      if (is_counted_) [[unlikely]] {
+        core_.give_room();
+      }
+    }
+
+   private:
+    friend class PoolCore;
+    PoolCore& core_;
+    bool is_counted_ = false;
+    bool runs_here_ = false;
+    bool is_refused_ = false;
+  };
+
+  // `arena`: the user's, or nullptr for one of our own.
+  PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena);
+  PoolCore(const PoolCore&) = delete;
+  PoolCore& operator=(const PoolCore&) = delete;
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] int concurrency() const noexcept { return concurrency_; }
+  [[nodiscard]] const ExceptionHandler& handler() const noexcept { return handler_; }
+  [[nodiscard]] Accountant* accountant() const noexcept { return accountant_.get(); }
+  [[nodiscard]] JobPoolStats stats() const;
+
+  // Makes the context of a job that is submitted here: what the options ask for, or what the pool's
+  // factory makes, or a snapshot. Throws what a factory throws.
+  NodeRef context(const JobOptions* options) {
+    if (options == nullptr) [[likely]] {
+      return context_factory_ ? made_by(context_factory_) : capture();
+    }
+    return chosen_context(*options);
+  }
+  std::unique_ptr<JobExtras> extras(const JobOptions* options) {
+    if (options == nullptr && accountant_ == nullptr) [[likely]] {
+      return nullptr;
+    }
+    return make_extras(options);
+  }
+
+  // Queues `job`, of which the queue has a reference, or runs it. Throws JobError after shutdown,
+  // and drops the reference.
+  void enter(JobState* job, Admission& admission);
+  // Queues `job` as a call without options does; what that throws is the job's end.
+  void enter_or_end(JobState* job) noexcept;
+  // Takes a job that waits for others, or for its time. Throws likewise.
+  void enter_waiting(JobState* job);
+  // Takes a job that its caller runs. Throws likewise.
+  void enter_running(JobState* job);
+  // Has a running job wait until make_ready(), if that was not called already.
+  void suspend(JobState* job) noexcept;
+  // Queues a job that waited, unless somebody has begun or cancelled it meanwhile.
+  // If its time has come, it is due: it begins before others, as due_jobs.cc says.
+  void make_ready(JobState* job, bool is_due = false) noexcept;
+  // Tells whether there are due jobs that nobody has begun. A hint.
+  [[nodiscard]] bool has_due() const noexcept { return due_.load(std::memory_order_relaxed) != 0; }
+  [[nodiscard]] bool is_in_arena() noexcept override;
+
+  // Takes a job that nobody has begun out of all lists but that of what runs, to cancel it. Returns
+  // false if it has begun; a coroutine is to end early then.
+  bool begin_to_cancel(JobState* job) noexcept;
+  // For a waiting thread that is at work in the pool `here`: takes a job of that pool for the
+  // caller to perform, if nobody has begun it and it need not wait (`begun`). If it must wait, or
+  // may yet have to, tells for what (`missing`): whenever that changes, unpark_helpers() is called.
+  // If it runs elsewhere and never waits, there is `nothing` to do.
+  enum class Found { begun, missing, nothing };
+  static Found begin_or_look(JobState* job, PoolCore* here, Missing& missing) noexcept;
+  // Has this thread, which is no shell, perform a job that it has begun. What the job does with
+  // oneTBB belongs to no group of the caller's.
+  static void perform_apart(JobState* job) noexcept;
+  // Calls `function` on the pool's behalf, wherever that is, likewise. It must not throw.
+  template <typename F>
+  void apart(F&& function) noexcept {
+    if (is_apart()) [[likely]] {
+      function();
+    } else {
+      run_apart([](void* f) { (*static_cast<std::remove_reference_t<F>*>(f))(); },
+                std::addressof(function));
+    }
+  }
+  // Counts one of a bulk's threads out, and moves the bulk from the queue to what runs if all its
+  // elements were begun. Returns whether the caller was the last one.
+  template <typename Leave>
+  bool leave_bulk(JobState* job, Leave leave) noexcept {
+    Lane& lane = lane_of(job);
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    const auto [has_more, is_last] = leave();
+    if (!has_more && job->stage_ == Stage::queued) {
+      erase_queued(lane, job);
+      push_running(lane, job);
+    }
+    return is_last;
+  }
+  // Has a bulk be in the queue, to which a thread gives elements back with `give`.
+  template <typename Give>
+  void requeue_bulk(JobState* job, Give give) noexcept {
+    Lane& lane = lane_of(job);
+    std::optional<std::uint32_t> shell;
+    {
+      const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+      give();
+      if (job->stage_ == Stage::queued) {
+        return;
+      }
+      lane.running.erase(job);
+      push_queued(lane, job);
+      shell = reserve_shell();
+    }
+    start_shell(shell);
+    unpark_helpers();
+  }
+  // Calls `change` with the lock that guards the job's stage and context.
+  template <typename F>
+  auto locked(const JobState* job, F change) {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane_of(job).mutex);
+    return change();
+  }
+
+  // Takes a job that ends out of the lists. It keeps its context, or else `left`, if it is to keep
+  // one. Returns what it does not keep.
+  NodeRef leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef> left,
+                bool keeps_context) noexcept;
+  // Counts a job of this lane as over.
+  void count_ended(std::uint16_t lane) noexcept;
+
+  // For a fork, first this, then lock_lanes(); likewise to unlock. In the child nothing of the pool
+  // goes on, and whoever asks it to hears so.
+  void lock() noexcept { mutex_.lock(); }
+  void lock_lanes() noexcept;
+  void unlock(bool is_child) noexcept;
+  [[nodiscard]] bool is_forked() const noexcept {
+    return (flags_.load(std::memory_order_relaxed) & kForked) != 0;
+  }
+
+  // Throws JobError in a forked process, where no job will ever end.
+  void check_not_forked(const char* what, std::string_view name) const {
+    check_flags(kForked, what, name);
+  }
+  // Likewise, and after shutdown().
+  void check_open(const char* what, std::string_view name) const {
+    check_flags(kForked | kClosed, what, name);
+  }
+
+  // Returns when nothing is left, or at `deadline` with false. Throws JobError where the pool is at
+  // work on this thread.
+  bool drain(Deadline deadline);
+  std::vector<UnfinishedJob> shutdown(Deadline deadline);
+
+  // Waits for every job, and gives up the pool's reference. Where the pool is at work on this
+  // thread, it leaves that to the last job.
+  void close() noexcept;
+
+  // Tells whether no job will ever come any more: the JobPool is gone, or about to go.
+  [[nodiscard]] bool is_over() const noexcept {
+    return (flags_.load(std::memory_order_acquire) & kFinal) != 0;
+  }
+
+  [[nodiscard]] std::uint16_t lane_number(std::uint32_t turn) const noexcept {
+    return static_cast<std::uint16_t>(turn & lane_mask_);
+  }
+
+ private:
+  friend class PoolRegistry;
+
+  static constexpr std::uint32_t kBounded = 1;
+  static constexpr std::uint32_t kClosed = 2;  // Since shutdown().
+  static constexpr std::uint32_t kForked = 4;  // We are in a child process.
+  static constexpr std::uint32_t kFinal = 8;   // No job will ever come, the arena may go.
+
+  ~PoolCore();
+  void destroy() noexcept override { delete this; }
+
+  static NodeRef made_by(const ContextFactory& factory);
+  NodeRef chosen_context(const JobOptions& options);
+  std::unique_ptr<JobExtras> make_extras(const JobOptions* options);
+
+  void admit(Admission& admission, const JobOptions* options);
+  void give_room() noexcept;
+  [[noreturn]] void refuse(const char* verb, std::string_view name) const;
+  void check_flags(std::uint32_t wrong, const char* what, std::string_view name) const {
+    if ((flags_.load(std::memory_order_relaxed) & wrong) != 0) [[unlikely]] {
+      refuse(what, name);
+    }
+  }
+  Lane& lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
+  [[nodiscard]] bool take_room() noexcept;
+  void give_room_of(JobState* job) noexcept {
+    if (job->is_counted() && job->stop_counting()) [[unlikely]] {
+      give_room();
+    }
+  }
+  bool count_submitted(Lane& lane) noexcept;  // With the lane's lock. False: we are closed.
+  [[noreturn]] void refuse_entered(JobState* job);
+  // With the lock of the job's lane.
+  void begin_queued(Lane& lane, JobState* job) noexcept;
+  void erase_queued(Lane& lane, JobState* job) noexcept;
+  void push_queued(Lane& lane, JobState* job) noexcept;
+  void push_running(Lane& lane, JobState* job) noexcept;
+
+  [[nodiscard]] oneapi::tbb::task_arena& arena() noexcept {
+    return users_arena_ != nullptr ? *users_arena_ : own_arena_;
+  }
+  bool count_shell() noexcept;
+  void add_shell() noexcept { start_shell(reserve_shell()); }
+  // In two steps, the first of them with the lane's lock: for who is nobody's job, so that the job
+  // that it has just queued could end, and the pool with it. Returns the shell's first turn, if
+  // there is a thread for one; close() waits for the second step then.
+  std::optional<std::uint32_t> reserve_shell() noexcept;
+  void start_shell(std::optional<std::uint32_t> turn) noexcept;
+  struct Shell;
+  enum class Enqueued { yes, no, but_none_may_come };
+  Enqueued enqueue_shell(std::uint32_t turn) noexcept;
+  void run_enqueued_shell(std::uint32_t turn) noexcept;
+  // Returns false if this thread is to go on as a shell, there being no memory for another.
+  bool requeue_shell(std::uint32_t turn) noexcept;
+  // A ticket is a counted shell that nobody has begun: who takes it, is that shell. The arena has
+  // at least one enqueued shell for each ticket; which one takes it does not matter.
+  static constexpr std::uint64_t kTaken = std::uint64_t{1} << 32;
+  void give_ticket() noexcept { tickets_.fetch_add(1, std::memory_order_release); }
+  bool take_ticket() noexcept;
+  // For PoolRegistry::look(), with the registry's mutex. The first tells whether nobody has taken a
+  // ticket since the last call, though there are some; the second gives the pool a thread.
+  [[nodiscard]] bool is_stuck() noexcept;
+  void start_relief(const sigset_t& blocked_signals) noexcept;
+  void relieve() noexcept;
+  void run_shell(std::uint32_t turn) noexcept;
+  bool run_jobs(std::uint32_t turn) noexcept;
+  [[nodiscard]] bool is_apart() const noexcept;
+  static void run_apart(void (*function)(void*), void* argument) noexcept;
+  // Takes a job for a shell; pop_due() one whose time has come.
+  JobState* pop(std::uint32_t& turn) noexcept;
+  JobState* pop_due() noexcept;
+  class Call;
+  // In two steps, as a shell is started. The second consumes a reference, and what is counted.
+  void reserve_call() noexcept;
+  void start_call() noexcept;
+  void answer_call() noexcept;
+  [[nodiscard]] bool has_queued() noexcept;
+
+  // Tells whether this thread runs code of the pool's: there, waiting for the pool would never end.
+  [[nodiscard]] bool is_at_work_here() const noexcept {
+    return current_activation()->origin.executor() == this;
+  }
+  [[nodiscard]] bool is_quiet() const noexcept;
+  bool end_if_quiet() noexcept;
+  void tell_quiet_waiters() noexcept;
+  bool wait_until_quiet(Deadline deadline);
+  // For the program's end: waits as long as jobs go on to end, and returns whether all have. Calls
+  // (sync_wait) of other threads are not waited for: they may wait for this one.
+  bool drain_at_exit() noexcept;
+  // Waits until nothing is left, but no longer than drain_at_exit() if exit() waits for us.
+  bool wait_for_all() noexcept;
+  // Has the last job do what close() would have done.
+  void leave_to_last_job() noexcept;
+  [[nodiscard]] bool has_only_calls() noexcept;
+  [[noreturn]] void leave_child() noexcept;
+  // Tells the misuse handler how many jobs are left, if any, and `why`. Once.
+  void report_what_is_lost(const std::string& why) noexcept;
+  void finalize() noexcept;
+  std::vector<HeldJob> unended_jobs();
+
+  // References: the pool's, each job's, each shell's, and those of tasks that may outlive it.
+  std::atomic<std::uint32_t> flags_{0};
+  const std::uint32_t lane_mask_;
+  const int concurrency_;
+  const std::unique_ptr<Lane[]> lanes_;
+  const ContextFactory context_factory_;
+  const std::shared_ptr<Accountant> accountant_;
+  oneapi::tbb::task_arena own_arena_;
+  oneapi::tbb::task_arena* const users_arena_;
+  const ExceptionHandler handler_;
+  const std::string name_;
+
+  alignas(64) std::atomic<int> shells_{0};  // Queued in the arena, or running: counted.
+  std::atomic<int> enqueuing_{0};           // Threads that are about to use the arena.
+  // Low half: the tickets. High half: how many were taken, ever.
+  std::atomic<std::uint64_t> tickets_{0};
+  // The task_group_context in which the arena runs shells; the same for all.
+  std::atomic<const void*> shells_group_{nullptr};
+  std::atomic<std::uint32_t> due_{0};  // How many jobs are in the lanes' lists of those.
+  oneapi::tbb::task_group_context answers_group_;  // That of answered calls.
+
+  alignas(64) std::atomic<std::size_t> counted_{0};  // What takes room in a bounded queue.
+  std::atomic<int> blocked_{0};
+  const WhenFull when_full_;
+  const std::size_t capacity_;
+  std::atomic<std::uint64_t> rejected_{0};
+
+  std::atomic<int> quiet_waiters_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;  // Room in the queue, or quiet.
+  bool is_orphaned_ = false;         // Guarded by mutex_: see leave_to_last_job().
+  std::atomic<bool> is_loss_known_{false};
+
+  std::atomic<bool> is_relief_coming_{false};  // A thread of ours that is not in the arena yet.
+  std::uint64_t tickets_before_ = 0;           // At the last is_stuck().
+};
+
+inline PoolCore* JobState::pool() const noexcept { return static_cast<PoolCore*>(executor); }
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_POOL_POOL_CORE_H_

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The handlers of a fork, with the order of the core's locks.
+
+#include "lib/core/forking.h"
+
+#include <pthread.h>
+
+#include <atomic>
+
+#include "lib/core/node_memory.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/layer.h"
+#include "taskctx/internal/core/variable.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+namespace {
+
+constinit std::atomic<bool> is_handled{false};
+
+// Nobody takes one of these locks while he has another, and no code of the user's runs with any.
+void lock_all() noexcept {
+  lock_variables();
+  lock_observers();
+  lock_all_layers();
+  lock_threads();
+}
+
+void unlock_all(bool is_child) noexcept {
+  unlock_threads(is_child);
+  unlock_all_layers();
+  unlock_observers();
+  unlock_variables();
+}
+
+}  // namespace
+
+bool handle_forks() noexcept {
+  // Without a lock or a static object's guard: malloc() may come here again.
+  return is_handled.exchange(true, std::memory_order_relaxed) ||
+         pthread_atfork(
+             &lock_all, [] { unlock_all(/*is_child=*/false); },
+             [] { unlock_all(/*is_child=*/true); }) == 0;
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where nodes get their memory: from what the calling thread has given back lately, else from
+// operator new.
+//
+// A write after a capture takes one node and gives another back soon, and so does each task that
+// writes: a thread's own short lists serve that at a third of malloc's price. A list is bounded,
+// and ends with its thread.
+//
+// Operator new may be the program's own, and write in the current context. So nobody calls it who
+// has begun to write: one sees what the lists have, and, if that is not enough, begins anew when
+// they have more.
+//
+//   NodeSupply supply;
+//   while (!try_to_write()) {
+//     supply.fetch(size, number);  // whatever was read before may have changed here
+//     supply.hand_over();
+//   }
+
+#ifndef TASKCTX_LIB_CORE_NODE_MEMORY_H_
+#define TASKCTX_LIB_CORE_NODE_MEMORY_H_
+
+#include <cstdint>
+
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Tells whether the calling thread's lists have memory for so many nodes with `size` bytes behind
+// their headers.
+bool has_free_nodes(std::uint32_t size, int number) noexcept;
+
+// Takes memory for such a node from them; returns nullptr if there is none. Never calls operator
+// new.
+void* take_node(std::uint32_t size) noexcept;
+
+// Takes back what came from take_node(size), on any thread.
+void free_node(void* node, std::uint32_t size) noexcept;
+
+// Memory for nodes that the lists lack.
+class NodeSupply {
+ public:
+  NodeSupply() = default;
+  NodeSupply(const NodeSupply&) = delete;
+  NodeSupply& operator=(const NodeSupply&) = delete;
+  // Gives back what was fetched and that the lists are not to keep.
+  ~NodeSupply();
+
+  // Gets memory for so many nodes from operator new. Throws std::bad_alloc.
+  void fetch(std::uint32_t size, int number);
+  // Puts all that was fetched into the thread's lists, for those who take it before any other code
+  // runs.
+  void hand_over() noexcept;
+  // Has the lists keep all that is freed on this thread from here on, for the next attempt.
+  void keep_freed() noexcept;
+
+ private:
+  struct Fetched {
+    Fetched* next;
+    std::uint32_t size;
+  };
+
+  Fetched* first_ = nullptr;
+  bool has_handed_over_ = false;
+  bool keeps_freed_ = false;
+};
+
+// For a fork: takes and gives back the lock of the list of threads. In a child there are no others.
+void lock_threads() noexcept;
+void unlock_threads(bool is_child) noexcept;
+
+// Gives back what the calling thread keeps, and lets it keep nothing from here on: for tests that
+// count allocations, or let them fail.
+void keep_no_free_nodes() noexcept;
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_LIB_CORE_NODE_MEMORY_H_

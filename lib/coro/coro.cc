@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "taskctx/coro.h"
+
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/coro/coroutine_job.h"
+#include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/coro/suspension.h"
+#include "taskctx/internal/pool/accountant.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/parking.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/timer.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_pool.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+namespace {
+
+// Resumes a coroutine that has no job of its own.
+class ResumeTask final : public JobState {
+ public:
+  ResumeTask(PoolCore* pool, std::coroutine_handle<> handle)
+      : JobState(pool, NodeRef(), /*references=*/1), handle_(handle) {}
+
+  // For a coroutine that is being destroyed: the task must not resume it.
+  void give_up() noexcept {
+    pool()->locked(this, [this] { is_given_up_ = true; });
+    (void)cancel();
+  }
+
+ private:
+  void call() override { handle_.resume(); }
+  void drop() noexcept override {}
+  // Somebody's coroutine would never end if this could be cancelled.
+  [[nodiscard]] bool has_begun() const noexcept override { return !is_given_up_; }
+  bool can_begin(Missing& /*missing*/) noexcept override { return false; }
+
+  const std::coroutine_handle<> handle_;
+  bool is_given_up_ = false;  // Guarded by the lane's lock.
+};
+
+}  // namespace
+
+Origin Flow::origin_within(const Activation* outer) const noexcept {
+  const Origin origin(outer);
+  const JobState* const job = home_ != nullptr ? home_->job() : nullptr;
+  return job == nullptr || origin.executor() != nullptr ? origin : Origin::job(job);
+}
+
+void throw_no_task(const char* verb, bool has_begun) {
+  throw JobError(std::string("cannot ") + verb +
+                 " task: " + (has_begun ? "it has been awaited already" : "there is none"));
+}
+
+// What a job has left behind may run when its pool is gone.
+bool Flow::has_switched() noexcept {
+  Activation* const now = current_activation();
+  const Activation* inner = now;
+  while (inner != root_ && is_context(inner)) {
+    inner = inner->outer;
+  }
+  if (inner != root_ && (root_ == &own_ || !is_within(root_, now))) {
+    return false;
+  }
+  activation_ = now;
+  return true;
+}
+
+void Flow::leave_crossed() noexcept {
+  if (activation_->node != nullptr) {
+    node_ = activation_->node;  // What it has written.
+  }
+  internal::leave_crossed(own_, "coroutine");
+}
+
+PoolCore* pool_here() {
+  auto* const here = static_cast<PoolCore*>(current_activation()->origin.executor());
+  return here != nullptr && !here->is_over() ? here : JobPoolAccess::core(default_pool());
+}
+
+bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool,
+                         PoolCore* elsewhere) {
+  Flow* const home = flow != nullptr ? flow->home() : nullptr;
+  JobState* const job = home != nullptr ? home->job() : nullptr;
+  if (job != nullptr && job->is_interrupted()) [[unlikely]] {
+    job->pool()->check_not_forked("suspend job", job->name());
+    if (job->take_interrupt()) {
+      to_wake_ = job;
+      is_interrupted_ = true;
+      return false;
+    }
+  }
+  try {
+    if (job == nullptr || (pool != nullptr && pool != job->pool())) {
+      PoolCore* const by = elsewhere != nullptr ? elsewhere : pool_here();
+      auto* const task = new ResumeTask(by, handle);
+      by->enter_waiting(task);
+      to_wake_ = task;
+      start();
+      return true;
+    }
+    const bool has_awaited = awaited() != nullptr;
+    if (awaited() == job) [[unlikely]] {
+      job->throw_waits_for_itself();
+    }
+    to_wake_ = job;
+    home->set_next(*flow, handle, this);
+    start();
+    job->pool()->suspend(job);
+    if (has_awaited) {
+      unpark_helpers();  // Who waits for this job can help with what it waits for.
+    }
+  } catch (...) {
+    if (to_wake_ != job) {
+      give_up();
+    }
+    to_wake_ = nullptr;
+    throw;
+  }
+  return true;
+}
+
+void Suspension::throw_interrupted() {
+  const std::string name = std::exchange(to_wake_, nullptr)->quoted_name();
+  throw JobCancelled("cannot wait in job" + name + ": it was cancelled");
+}
+
+// Only a ResumeTask can be meant: a job ends its coroutine itself.
+void Suspension::give_up_slowly() noexcept {
+  to_wake_->pool()->locked(to_wake_, [this] { (void)withdraw(); });  // As cancel() does: see fork.
+  static_cast<ResumeTask*>(std::exchange(to_wake_, nullptr))->give_up();
+}
+
+void Sleep::start() {
+  prepare();
+  is_late_ = due().has_passed();
+  Timer::get().add(*this);
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx

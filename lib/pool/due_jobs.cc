@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Jobs whose time has come: how they begin while loops of other jobs keep the pool's threads busy.
+//
+// A shell takes them before others, but no thread comes to a shell before it has nothing else to
+// do, and a loop may have a share for each of the threads that lasts. So beside the shell, which
+// loses no job whatever happens here, a due job makes a call: a critical task, which oneTBB takes
+// before all others, as soon as a thread has ended the task that it is in. A thread that waits in a
+// job takes none: jobs run isolated. One that waits elsewhere leaves it alone, see answer_call();
+// but nobody can tell that a plain oneTBB call waits below, outside of all jobs.
+//
+// A task of a loop is a series of leaves, up to the thread's whole share. So while there are calls,
+// a leaf of ours on a thread that has nothing else to do leaves the rest of its part to the loop,
+// and ends (tbb/parallel_for.h). The job never begins within the leaf: it may wait for the loop.
+//
+// oneTBB's public door to critical tasks is a flow graph with priorities. Such a graph must be made
+// by a thread of the arena, and its end waits for one, when the pool may have none any more. So
+// this uses what the graph uses, submit().
+
+#include <oneapi/tbb/spin_mutex.h>
+#include <oneapi/tbb/task.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <atomic>
+#include <cstdint>
+#include <new>
+
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/parking.h"
+#include "taskctx/internal/pool/pool_core.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+namespace {
+
+using Lock = oneapi::tbb::spin_mutex::scoped_lock;
+
+// Returns which arena this is; no two that are there have the same.
+const void* identity_of(const oneapi::tbb::task_arena& arena) noexcept {
+  struct Arena : oneapi::tbb::task_arena {
+    static const void* identity(const oneapi::tbb::task_arena& arena) noexcept {
+      return (arena.*(&Arena::my_arena)).load(std::memory_order_relaxed);
+    }
+  };
+  return Arena::identity(arena);
+}
+
+}  // namespace
+
+// Has a reference to the pool, and is counted in calls_ until somebody answers.
+class PoolCore::Call final : public oneapi::tbb::detail::d1::task {
+ public:
+  using Task = oneapi::tbb::detail::d1::task;
+  using Data = oneapi::tbb::detail::d1::execution_data;
+
+  explicit Call(PoolCore* core) noexcept : core_(core) {
+    core_->calls_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void stop_counting() noexcept {
+    if (is_counted_.exchange(false, std::memory_order_relaxed)) {
+      core_->calls_.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+  // Says that who has made it, or oneTBB, needs it no longer.
+  void drop() noexcept {
+    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      delete this;
+    }
+  }
+
+ private:
+  Task* execute(Data& /*data*/) override {
+    PoolCore* const core = core_;
+    stop_counting();
+    drop();
+    core->answer_call();
+    core->release();
+    return nullptr;
+  }
+  Task* cancel(Data& data) override { return execute(data); }  // Nobody does that.
+
+  PoolCore* const core_;
+  std::atomic<bool> is_counted_{true};
+  std::atomic<int> owners_{2};
+};
+
+// With the lane's lock, as reserve_shell().
+void PoolCore::reserve_call() noexcept {
+  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
+  (void)add_ref();
+}
+
+void PoolCore::start_call() noexcept {
+  bool is_started = false;
+  if ((flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) == 0) {
+    if (auto* const call = new (std::nothrow) Call(this); call != nullptr) {
+      is_started = true;
+      try {
+        submit(*call, arena(), answers_group_, /*as_critical=*/true);
+      } catch (...) {  // No memory, or no thread: oneTBB may have the task, and may not.
+        call->stop_counting();
+      }
+      call->drop();
+    }
+  }
+  if (!is_started) {
+    release();
+  }
+  enqueuing_.fetch_sub(1, std::memory_order_release);
+}
+
+// Where this thread has anything of ours below, that waits, and the job might wait for it, or for a
+// lock that it holds: the shell that comes later will do.
+void PoolCore::answer_call() noexcept {
+  if (!is_outermost(current_activation())) {
+    return;
+  }
+  const Installed at_work(&empty_node, Origin::pool(this));
+  if (JobState* const job = pop_due(); job != nullptr) {
+    job->perform();
+    if (is_forked()) [[unlikely]] {
+      leave_child();
+    }
+  }
+}
+
+JobState* PoolCore::pop_due() noexcept {
+  if (is_forked()) [[unlikely]] {
+    return nullptr;
+  }
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    Lane& lane = lanes_[i];
+    const Lock lock(lane.mutex);
+    if (JobState* const job = lane.due.front(); job != nullptr) {
+      begin_queued(lane, job);
+      return job;
+    }
+  }
+  return nullptr;
+}
+
+bool PoolCore::is_in_arena() noexcept {
+  if ((flags_.load(std::memory_order_acquire) & (kFinal | kForked)) != 0) {
+    return false;
+  }
+  try {
+    const oneapi::tbb::task_arena here(oneapi::tbb::task_arena::attach{});
+    return here.is_active() && identity_of(here) == identity_of(arena());
+  } catch (...) {  // No memory.
+    return false;
+  }
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx

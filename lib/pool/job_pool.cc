@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "taskctx/job_pool.h"
+
+#include <oneapi/tbb/task_arena.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/job.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
+
+namespace taskctx {
+inline namespace v1 {
+
+namespace internal {
+
+void throw_no_job(const char* verb) {
+  throw JobError(std::string("cannot ") + verb +
+                 " job: the handle is empty, or its result was taken already");
+}
+
+}  // namespace internal
+
+namespace {
+
+// oneTBB numbers an arena's threads with 16 bits, and one of those numbers is nobody's.
+constexpr int kMostThreads = 65'535;
+
+void check(const JobPoolOptions& options) {
+  if (options.priority < JobPriority::low || options.priority > JobPriority::high) {
+    throw std::invalid_argument("cannot create pool: priority is " +
+                                std::to_string(static_cast<int>(options.priority)));
+  }
+  if (options.when_full < WhenFull::block || options.when_full > WhenFull::run_in_caller) {
+    throw std::invalid_argument("cannot create pool: when_full is " +
+                                std::to_string(static_cast<int>(options.when_full)));
+  }
+}
+
+}  // namespace
+
+JobPool::JobPool(JobPoolOptions options) {
+  if (options.concurrency < 0 || options.concurrency > kMostThreads) {
+    throw std::invalid_argument(
+        "cannot create pool: concurrency is " + std::to_string(options.concurrency) +
+        (options.concurrency < 0 ? std::string()
+                                 : ", and oneTBB has at most " + std::to_string(kMostThreads)));
+  }
+  check(options);
+  core_ = new internal::PoolCore(std::move(options), nullptr);
+}
+
+JobPool::JobPool(oneapi::tbb::task_arena& arena, JobPoolOptions options) {
+  if (options.concurrency != 0) {
+    throw std::invalid_argument(
+        "cannot create pool: concurrency is given, and the arena has its own");
+  }
+  if (options.priority != JobPriority::normal) {
+    throw std::invalid_argument("cannot create pool: priority is given, and the arena has its own");
+  }
+  check(options);
+  arena.initialize();
+  if (internal::workers_of(arena) == 0) {
+    throw std::invalid_argument("cannot create pool: all " +
+                                std::to_string(arena.max_concurrency()) +
+                                " slots of the arena are reserved for threads that enter it");
+  }
+  core_ = new internal::PoolCore(std::move(options), &arena);
+}
+
+JobPool::~JobPool() { core_->close(); }
+
+int JobPool::concurrency() const noexcept { return core_->concurrency(); }
+
+}  // namespace v1
+}  // namespace taskctx

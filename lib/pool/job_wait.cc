@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Waiting for jobs: blocking, and helping.
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "lib/pool/blocked_wait.h"
+#include "lib/pool/pool_registry.h"
+#include "taskctx/deadline.h"
+#include "taskctx/internal/core/copies.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/parking.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/job_errors.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+namespace {
+
+struct Spot {
+  std::mutex mutex;
+  std::condition_variable changed;
+};
+struct HelpersSpot : Spot {
+  std::uint64_t news = 0;  // Guarded by mutex: counts what may have given somebody work.
+};
+// Fewer than 64 with all other locks that fork() takes: ThreadSanitizer keeps books of no more.
+struct Spots {
+  std::array<Spot, 32> of_jobs;
+  HelpersSpot of_helpers;
+};
+
+// Never destroyed: threads may wait until the very end of the program. Needs no memory.
+Spots& all_spots() noexcept {
+  alignas(Spots) static std::byte place[sizeof(Spots)];
+  static Spots& spots =
+      first_of_copies(process_wide().parking, *::new (static_cast<void*>(place)) Spots);
+  return spots;
+}
+
+Spot& spot_of(const JobState* job) noexcept {
+  auto& spots = all_spots().of_jobs;
+  return spots[(reinterpret_cast<std::uintptr_t>(job) >> 6) % spots.size()];
+}
+
+HelpersSpot& helpers_spot() noexcept { return all_spots().of_helpers; }
+
+}  // namespace
+
+bool park(const JobState* job, Deadline deadline) {
+  Spot& spot = spot_of(job);
+  std::unique_lock lock(spot.mutex);
+  while (!job->is_done()) {
+    if (!wait_on(spot.changed, lock, deadline) && !job->is_done()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void unpark(const JobState* job) noexcept {
+  Spot& spot = spot_of(job);
+  {
+    const std::lock_guard lock(spot.mutex);  // Whoever has seen the job unfinished waits by now.
+  }
+  spot.changed.notify_all();
+  unpark_helpers();
+}
+
+void unpark_all_helpers() noexcept {
+  HelpersSpot& spot = helpers_spot();
+  {
+    const std::lock_guard lock(spot.mutex);
+    ++spot.news;
+  }
+  spot.changed.notify_all();
+}
+
+void lock_spots() noexcept {
+  Spots& spots = all_spots();
+  spots.of_helpers.mutex.lock();
+  for (Spot& spot : spots.of_jobs) {
+    spot.mutex.lock();
+  }
+}
+
+void unlock_spots(bool is_child) noexcept {
+  Spots& spots = all_spots();
+  const auto unlock = [is_child](Spot& spot) {
+    if (is_child) {
+      renew(spot.changed);
+    }
+    spot.mutex.unlock();
+  };
+  for (Spot& spot : spots.of_jobs) {
+    unlock(spot);
+  }
+  unlock(spots.of_helpers);
+  if (is_child) {
+    parked_helpers().store(0, std::memory_order_relaxed);
+  }
+}
+
+bool JobState::block(Deadline deadline) {
+  const BlockedThread blocked;
+  if (!deadline.is_never()) {
+    if ((bits_.fetch_or(kAwaited, std::memory_order_acq_rel) & kDone) != 0) {
+      return true;
+    }
+    return park(this, deadline);
+  }
+  std::uint32_t state = bits_.fetch_or(kBlocked, std::memory_order_acq_rel) | kBlocked;
+  while ((state & kDone) == 0) {
+    bits_.wait(state, std::memory_order_acquire);
+    state = bits();
+  }
+  return true;
+}
+
+void JobState::unblock() noexcept { bits_.notify_all(); }
+
+bool JobState::wait_slowly(Deadline deadline) {
+  pool()->check_not_forked("wait for job", name());
+  if (current_activation()->origin.job() == this) {
+    throw_waits_for_itself();
+  }
+  auto* here = static_cast<PoolCore*>(current_activation()->origin.executor());
+  if (here == nullptr && pool()->is_in_arena()) {
+    here = pool();  // A plain task of oneTBB's, in the pool's arena: this is one of its threads.
+  }
+  if (here != nullptr) {
+    help(*this, here, deadline);
+    if (is_done()) {
+      return true;
+    }
+    pool()->check_not_forked("wait for job", name());  // What we have run may have forked.
+  }
+  std::optional<BlockedWait> wait;
+  if (deadline.is_never() && current_activation()->origin.job() != nullptr) {
+    wait.emplace(*this);
+  }
+  return block(deadline);
+}
+
+std::exception_ptr JobState::wait_to_the_end() {
+  std::exception_ptr error;
+  while (!is_done()) {
+    try {
+      wait();
+    } catch (const JobError&) {
+      error = std::current_exception();
+      if (pool()->is_forked()) {
+        break;
+      }
+      (void)cancel();
+    }
+  }
+  return error;
+}
+
+void JobState::throw_waits_for_itself() const {
+  throw JobError("cannot wait for job" + quoted_name() + ": it would wait for itself");
+}
+
+// Helps one waiting thread. Needs memory to look behind the target; where there is none, it looks
+// again a little later.
+class Helper final : private Missing {
+ public:
+  Helper(JobState& target, PoolCore* here, const Workplace* waiter) noexcept
+      : target_(target), here_(here), waiter_(waiter) {}
+  Helper(const Helper&) = delete;
+  Helper& operator=(const Helper&) = delete;
+  ~Helper() {
+    if (is_parked_) {
+      parked_helpers().fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+
+  void help(Deadline deadline) {
+    // Whoever waits has a handle, so performing it is not the end of the target.
+    while (!target_.is_done()) {  // NOLINT(clang-analyzer-cplusplus.NewDelete)
+      const PoolCore::Found found = PoolCore::begin_or_look(&target_, here_, *this);
+      if (found == PoolCore::Found::nothing) {
+        return;
+      }
+      if (found == PoolCore::Found::begun) {
+        PoolCore::perform_apart(&target_);  // Once more if it is a bulk.
+        if (target_.pool()->is_forked()) [[unlikely]] {
+          return;
+        }
+      } else {
+        return help_what_it_waits_for(deadline);
+      }
+    }
+  }
+
+ private:
+  struct Step {
+    HeldJob job;
+    bool is_expanded = false;
+    bool is_needed = true;  // The target can't go on without its end.
+  };
+
+  void help_what_it_waits_for(Deadline deadline) {
+    HelpersSpot& spot = helpers_spot();
+    // Counted before we look: whoever makes a job ready after that, wakes us.
+    parked_helpers().fetch_add(1, std::memory_order_acq_rel);
+    is_parked_ = true;
+    while (true) {
+      std::uint64_t news = 0;
+      {
+        const std::lock_guard lock(spot.mutex);
+        news = spot.news;
+      }
+      if (target_.pool()->is_forked()) {
+        return;
+      }
+      lacks_memory_ = false;
+      if (run_something()) {
+        continue;
+      }
+      if (is_circle_) {
+        target_.throw_waits_for_itself();
+      }
+      if (!is_waiting_ && !lacks_memory_) {
+        return;  // Done, or somebody else runs it.
+      }
+      target_.bits_.fetch_or(JobState::kAwaited, std::memory_order_acq_rel);
+      std::optional<BlockedWait> wait;
+      if (deadline.is_never() && waiter_ != nullptr) {
+        wait.emplace(target_);
+      }
+      const BlockedThread blocked;
+      std::unique_lock lock(spot.mutex);
+      if (lacks_memory_) {
+        (void)wait_on(spot.changed, lock, Deadline::after(absl::Milliseconds(1)));
+        if (deadline.has_passed()) {
+          return;
+        }
+        continue;
+      }
+      while (spot.news == news && !target_.is_done()) {
+        if (!wait_on(spot.changed, lock, deadline)) {
+          return;
+        }
+      }
+    }
+  }
+
+  // Visits what the target waits for, depth first, and runs what can be run. No recursion: chains
+  // of continuations may be long.
+  bool run_something() noexcept {
+    bool has_run = false;
+    is_circle_ = false;
+    try {
+      std::unordered_set<const JobState*> seen{&target_};
+      std::vector<Step> path;
+      path.push_back({HeldJob(&target_)});
+      while (!path.empty()) {
+        JobState* const job = path.back().job.get();
+        is_needed_ = path.back().is_needed;
+        const PoolCore::Found found = look(job);
+        if (found == PoolCore::Found::begun) {
+          PoolCore::perform_apart(job);
+          has_run = true;
+          if (target_.pool()->is_forked()) {
+            break;
+          }
+          continue;  // Once more, if it is a bulk.
+        }
+        is_waiting_ = found == PoolCore::Found::missing;
+        if (is_waiting_ && !path.back().is_expanded) {
+          path.back().is_expanded = true;
+          for (HeldJob& other : missing_) {
+            if (!other->is_done() && seen.insert(other.get()).second) {
+              path.push_back({std::move(other), false, is_needed_});
+            }
+          }
+          missing_.clear();
+        } else {
+          path.pop_back();
+        }
+      }
+    } catch (const std::bad_alloc&) {
+      lacks_memory_ = true;
+    }
+    return has_run;
+  }
+
+  // Looks at a job, and fills missing_. Throws std::bad_alloc.
+  PoolCore::Found look(JobState* job) {
+    while (true) {
+      missing_.clear();
+      left_out_ = 0;
+      const PoolCore::Found found = PoolCore::begin_or_look(job, here_, *this);
+      if (found != PoolCore::Found::missing || left_out_ == 0) {
+        return found;
+      }
+      missing_.reserve(missing_.size() + left_out_);  // Not with the lock.
+    }
+  }
+  void add(JobState* job, bool is_choice) noexcept override {
+    is_needed_ = is_needed_ && !is_choice;
+    is_circle_ = is_circle_ || (is_needed_ && job == waiter_);
+    if (missing_.size() < missing_.capacity()) {
+      missing_.emplace_back(job);
+    } else {
+      ++left_out_;
+    }
+  }
+
+  bool is_needed_ = true;   // While a job is looked at: the target can't go on without that.
+  bool is_circle_ = false;  // The target waits for the waiter.
+  bool is_parked_ = false;
+  bool is_waiting_ = false;    // After run_something(): the target, which it looked at last.
+  bool lacks_memory_ = false;  // It did not look at all.
+  std::vector<HeldJob> missing_;
+  std::size_t left_out_ = 0;
+  JobState& target_;
+  PoolCore* const here_;
+  const Workplace* const waiter_;  // The job that waits, if it is known.
+};
+
+void help(JobState& target, PoolCore* here, Deadline deadline) {
+  const Workplace* const waiter = current_activation()->origin.job();
+  // The ends of other jobs see nothing of the one that waits here.
+  const Installed at_work(&empty_node, Origin::pool(here));
+  Helper(target, here, waiter).help(deadline);
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx

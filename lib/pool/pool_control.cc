@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a pool is asked for beside running jobs: admission, contexts, numbers, its end.
+
+#include <oneapi/tbb/global_control.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "lib/pool/pool_registry.h"
+#include "taskctx/context.h"
+#include "taskctx/deadline.h"
+#include "taskctx/errors.h"
+#include "taskctx/internal/pool/accountant.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/parking.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/job_errors.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+NodeRef PoolCore::made_by(const ContextFactory& factory) {
+  NodeRef inherited = capture();
+  if (inherited.get() == &empty_node) {
+    return ContextAccess::node(factory(nullptr));
+  }
+  const Context parent = ContextAccess::make(std::move(inherited));
+  return ContextAccess::node(factory(&parent));
+}
+
+NodeRef PoolCore::chosen_context(const JobOptions& options) {
+  const bool is_made = static_cast<bool>(options.context_factory);
+  if (static_cast<int>(options.context.has_value()) + static_cast<int>(options.detached) +
+          static_cast<int>(is_made) >
+      1) {
+    throw std::invalid_argument(
+        "cannot submit job '" + options.name +
+        "': more than one of context, detached and context_factory is given");
+  }
+  if (options.context) {
+    return ContextAccess::node(*options.context);
+  }
+  if (options.detached) {
+    return {};
+  }
+  return is_made ? made_by(options.context_factory) : context(nullptr);
+}
+
+std::unique_ptr<JobExtras> PoolCore::make_extras(const JobOptions* options) {
+  if (accountant_ == nullptr && options->name.empty() && !options->keep_context) {
+    return nullptr;
+  }
+  auto extras = std::make_unique<JobExtras>();
+  if (options != nullptr) {
+    extras->name = options->name;
+    extras->keeps_context = options->keep_context;
+  }
+  if (accountant_ != nullptr) {
+    extras->queued_at = now_ns();
+  }
+  return extras;
+}
+
+void PoolCore::refuse(const char* verb, std::string_view name) const {
+  const bool is_forked = (flags_.load(std::memory_order_relaxed) & kForked) != 0;
+  throw JobError(std::string("cannot ") + verb +
+                 (name.empty() ? "" : " '" + std::string(name) + "'") +
+                 (is_forked ? ": this process was forked from the pool's; call exec after fork"
+                            : ": the pool was shut down"));
+}
+
+bool PoolCore::take_room() noexcept {
+  if (counted_.fetch_add(1, std::memory_order_seq_cst) < capacity_) {
+    return true;
+  }
+  counted_.fetch_sub(1, std::memory_order_seq_cst);
+  return false;
+}
+
+void PoolCore::give_room() noexcept {
+  counted_.fetch_sub(1, std::memory_order_seq_cst);
+  if (blocked_.load(std::memory_order_seq_cst) != 0) {
+    {
+      const std::lock_guard lock(mutex_);  // Whoever has found no room waits by now.
+    }
+    changed_.notify_all();
+  }
+}
+
+void PoolCore::admit(Admission& admission, const JobOptions* options) {
+  const std::uint32_t flags = flags_.load(std::memory_order_relaxed);
+  if ((flags & (kClosed | kForked)) != 0) {
+    refuse("submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
+  }
+  if (take_room()) {
+    admission.is_counted_ = true;
+    return;
+  }
+  if (when_full_ == WhenFull::reject) {
+    rejected_.fetch_add(1, std::memory_order_relaxed);
+    throw JobRejected("cannot submit job" +
+                      (options != nullptr && !options->name.empty() ? " '" + options->name + "'"
+                                                                    : std::string()) +
+                      ": " + std::to_string(capacity_) + " jobs are queued in pool '" + name_ +
+                      "' already");
+  }
+  if (when_full_ == WhenFull::run_in_caller) {
+    admission.runs_here_ = true;
+    return;
+  }
+  if (is_at_work_here()) {
+    return;  // Over the limit: a thread that waited here could be the one that makes room.
+  }
+  blocked_.fetch_add(1, std::memory_order_seq_cst);
+  {
+    const BlockedThread blocked;
+    std::unique_lock lock(mutex_);
+    while ((flags_.load(std::memory_order_relaxed) & kClosed) == 0 &&
+           !(admission.is_counted_ = take_room())) {
+      changed_.wait(lock);
+    }
+  }
+  blocked_.fetch_sub(1, std::memory_order_relaxed);
+  if (!admission.is_counted_) {
+    refuse("submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
+  }
+}
+
+JobPoolStats PoolCore::stats() const {
+  JobPoolStats stats;
+  if (!is_forked()) {  // Or else another thread may have had oneTBB's lock, and there is none.
+    using Control = oneapi::tbb::global_control;
+    const std::size_t allowed = Control::active_value(Control::max_allowed_parallelism);
+    stats.threads = static_cast<int>(
+        std::min(static_cast<std::size_t>(concurrency_), std::max<std::size_t>(allowed, 2) - 1));
+  }
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    Lane& lane = lanes_[i];
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    stats.queued += lane.due.size() + lane.queued.size();
+    stats.waiting += lane.waiting.size();
+    stats.running += lane.running.size();
+    stats.done += lane.succeeded;
+    stats.failed += lane.failed;
+    stats.cancelled += lane.cancelled;
+  }
+  stats.rejected = rejected_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+bool PoolCore::is_quiet() const noexcept {
+  // First what has ended: then equal sums mean that there was a moment with nothing left, for what
+  // a job submits is counted before the job has ended.
+  std::uint64_t ended = 0;
+  std::uint64_t submitted = 0;
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    ended += lanes_[i].ended.load(std::memory_order_seq_cst);
+  }
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    submitted += lanes_[i].submitted.load(std::memory_order_seq_cst);
+  }
+  return ended == submitted;
+}
+
+void PoolCore::tell_quiet_waiters() noexcept {
+  std::unique_lock lock(mutex_);
+  changed_.notify_all();
+  if (is_orphaned_ && end_if_quiet()) {
+    is_orphaned_ = false;
+    lock.unlock();
+    finalize();
+  }
+}
+
+// No job will ever come from here on if nothing is left: tasks that jobs have left behind may be
+// submitting at this very moment, and get to know that by the lane's lock.
+bool PoolCore::end_if_quiet() noexcept {
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    lanes_[i].mutex.lock();
+  }
+  const bool is_over = is_quiet();
+  if (is_over) {
+    flags_.fetch_or(kClosed | kFinal, std::memory_order_seq_cst);  // Handles may outlive the pool.
+  }
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    lanes_[i].mutex.unlock();
+  }
+  return is_over;
+}
+
+bool PoolCore::wait_until_quiet(Deadline deadline) {
+  quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
+  bool is_over = true;
+  if (!is_quiet()) {
+    const BlockedThread blocked;
+    std::unique_lock lock(mutex_);
+    while (!is_quiet()) {
+      if (!wait_on(changed_, lock, deadline)) {
+        is_over = is_quiet();
+        break;
+      }
+    }
+  }
+  quiet_waiters_.fetch_sub(1, std::memory_order_relaxed);
+  return is_over;
+}
+
+bool PoolCore::drain(Deadline deadline) {
+  check_not_forked("drain pool", name_);
+  if (is_at_work_here()) {
+    throw JobError("cannot drain pool '" + name_ + "': one of its own jobs would wait for itself");
+  }
+  return wait_until_quiet(deadline);
+}
+
+std::vector<UnfinishedJob> PoolCore::shutdown(Deadline deadline) {
+  check_not_forked("shut down pool", name_);
+  if (is_at_work_here()) {
+    throw JobError("cannot shut down pool '" + name_ +
+                   "': one of its own jobs would wait for itself");
+  }
+  flags_.fetch_or(kClosed, std::memory_order_seq_cst);
+  { const std::lock_guard lock(mutex_); }
+  changed_.notify_all();  // Who waits for room gets an error.
+  if (wait_until_quiet(deadline)) {
+    return {};
+  }
+  const std::vector<HeldJob> jobs = unended_jobs();
+  std::vector<UnfinishedJob> unfinished;
+  unfinished.reserve(jobs.size());
+  for (const HeldJob& job : jobs) {  // What needs memory comes before the first is cancelled.
+    unfinished.push_back({job->id(), std::string(job->name()), /*has_begun=*/true});
+  }
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    unfinished[i].has_begun = !jobs[i]->cancel();
+    if (!unfinished[i].has_begun || !jobs[i]->is_done()) {
+      std::swap(unfinished[kept++], unfinished[i]);
+    }
+  }
+  unfinished.resize(kept);
+  return unfinished;
+}
+
+void PoolCore::refuse_entered(JobState* job) {
+  struct Release {
+    ~Release() { job->release(); }
+    JobState* job;
+  };
+  // Behind the name's last use, whether there is memory for it or not.
+  const Release release{job};  // NOLINT(clang-analyzer-deadcode.DeadStores)
+  refuse("submit job", job->name());
+}
+
+void PoolCore::enter_waiting(JobState* job) {
+  Lane& lane = lane_of(job);
+  {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    if (count_submitted(lane)) {
+      job->stage_ = Stage::waiting;
+      lane.waiting.push_back(job);
+      return;
+    }
+  }
+  refuse_entered(job);
+}
+
+void PoolCore::enter_running(JobState* job) {
+  Lane& lane = lane_of(job);
+  {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    if (count_submitted(lane)) {
+      job->bits_.fetch_or(JobState::kCall, std::memory_order_relaxed);
+      push_running(lane, job);
+      return;
+    }
+  }
+  refuse_entered(job);
+}
+
+void PoolCore::enter_or_end(JobState* job) noexcept {
+  const HeldJob held(job);
+  bool is_entering = false;
+  try {
+    Admission admission(*this, nullptr);
+    is_entering = true;
+    enter(job, admission);
+  } catch (...) {
+    if (is_entering) {
+      job->add_ref();  // In the place of the one that enter() has dropped.
+    }
+    Lane& lane = lane_of(job);
+    {
+      const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+      lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_release);
+      push_running(lane, job);
+    }
+    job->mark_seen();  // Its handle tells of it, and nobody else.
+    job->end_without_result(JobState::kFailed, std::current_exception());
+    job->retire();
+  }
+}
+
+void PoolCore::suspend(JobState* job) noexcept {
+  Lane& lane = lane_of(job);
+  std::optional<std::uint32_t> shell;
+  {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    lane.running.erase(job);
+    if (job->is_woken_) {
+      job->is_woken_ = false;
+    } else if (!job->is_interrupted() || !job->interrupt() || !job->take_interrupt()) {
+      job->stage_ = Stage::waiting;
+      lane.waiting.push_back(job);
+      return;
+    }
+    push_queued(lane, job);
+    shell = reserve_shell();
+  }
+  start_shell(shell);
+  unpark_helpers();
+}
+
+void PoolCore::make_ready(JobState* job, bool is_due) noexcept {
+  Lane& lane = lane_of(job);
+  std::optional<std::uint32_t> shell;
+  {
+    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    if (job->stage_ != Stage::waiting) {
+      job->is_woken_ = true;  // For suspend().
+      return;
+    }
+    lane.waiting.erase(job);
+    job->is_due_ = is_due;
+    push_queued(lane, job);
+    shell = reserve_shell();
+    if (is_due) {
+      reserve_call();
+    }
+  }
+  if (is_due) {
+    start_call();
+  }
+  if (shell) {  // Or we may be gone: a shell has a reference.
+    // Last: without memory, this thread may have to run the job.
+    start_shell(shell);  // NOLINT(clang-analyzer-cplusplus.NewDelete): it counts no references
+  }
+  unpark_helpers();
+}
+
+std::vector<HeldJob> PoolCore::unended_jobs() {
+  std::vector<HeldJob> jobs;
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    Lane& lane = lanes_[i];
+    bool is_complete = false;
+    while (!is_complete) {
+      const std::size_t begin = jobs.size();
+      std::size_t size = 0;
+      {
+        const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+        for (const JobList* list : lane.lists()) {
+          size += list->size();
+        }
+        is_complete = jobs.capacity() >= begin + size;
+        if (is_complete) {  // No allocation with the lock.
+          for (const JobList* list : lane.lists()) {
+            for (JobState* job = list->front(); job != nullptr; job = JobList::after(job)) {
+              jobs.emplace_back(job);
+            }
+          }
+        }
+      }
+      if (!is_complete) {
+        jobs.reserve(std::max(begin + size, 2 * begin));
+      }
+    }
+  }
+  return jobs;
+}
+
+void PoolCore::close() noexcept {
+  if ((flags_.load(std::memory_order_relaxed) & kForked) != 0) {
+    return;  // Nothing of it can end here, nor be freed.
+  }
+  if (is_at_work_here()) {
+    // Not as a mistake that aborts: it may be that the job ends the program.
+    report_loss("cannot destroy pool: one of its own jobs would wait for itself");
+    leave_to_last_job();
+    return;
+  }
+  do {
+    if (!wait_for_all()) {
+      report_what_is_lost("they may wait for that");
+      leave_to_last_job();
+      return;
+    }
+  } while (!end_if_quiet());
+  finalize();
+}
+
+void PoolCore::leave_to_last_job() noexcept {
+  quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
+  {
+    const std::lock_guard lock(mutex_);
+    is_orphaned_ = true;
+  }
+  tell_quiet_waiters();  // The last job may have ended: this is its result's end, or its own.
+}
+
+void PoolCore::finalize() noexcept {
+  if (is_forked()) {
+    return;  // As close() says.
+  }
+  while (enqueuing_.load(std::memory_order_seq_cst) != 0) {
+    std::this_thread::yield();
+  }
+  own_arena_.terminate();  // Not with the last handle: that may be dropped in a forked process.
+  PoolRegistry::get().remove(this, users_arena_ == nullptr ? concurrency_ : 0);
+  release();
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Threads for a pool whose own ones oneTBB leaves asleep.
+//
+// A thread that blocks in one of oneTBB's tasks counts as at work, and as asked for by its arena.
+// But as soon as another thread looks into that arena and finds nothing to do, oneTBB takes back
+// all that the arena had asked for. The blocked threads then count as those that others ask for: a
+// pool that has something to do asks for one, has none, and gets none, until they go on, which may
+// wait for that pool. So no plain oneTBB program may block in a task for what another arena does;
+// a user of pools who calls get() in a leaf, or in another pool's job, does.
+//
+// So while threads block in tasks, the timer looks from time to time whether all pools go on. Where
+// a shell waits in the arena, and none has begun since the last look, a thread of ours enters the
+// arena and takes the shell's ticket. It is bound by the arena's limit, like all that enter it, and
+// leaves when nothing is queued any more.
+
+#include <oneapi/tbb/task.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "lib/pool/pool_registry.h"
+#include "lib/pool/start_thread.h"
+#include "taskctx/deadline.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/timer.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+namespace {
+
+// Between two looks. Who was stuck once will be again, while the same threads block.
+constexpr absl::Duration kFirst = absl::Milliseconds(2);
+constexpr absl::Duration kLeast = absl::Microseconds(250);
+constexpr absl::Duration kMost = absl::Milliseconds(16);
+
+}  // namespace
+
+BlockedThread::BlockedThread() noexcept
+    : is_in_task_(oneapi::tbb::task::current_context() != nullptr) {
+  if (is_in_task_) {
+    PoolRegistry::get().count_blocked(1);
+  }
+}
+
+BlockedThread::~BlockedThread() {
+  if (is_in_task_) {
+    PoolRegistry::get().count_blocked(-1);
+  }
+}
+
+void PoolRegistry::count_blocked(int threads) noexcept {
+  const std::lock_guard lock(mutex_);
+  change_limit_if_possible(0, threads);
+  if (threads < 0 || is_watching_ || is_forked_) {
+    return;
+  }
+  try {
+    Timer::get().start();
+  } catch (...) {
+    return;  // There can be no thread: neither the timer's nor what it would start.
+  }
+  is_watching_ = true;
+  until_look_ = kFirst;
+  look_later();
+}
+
+void PoolRegistry::look_later() noexcept {
+  set_due(Deadline::after(until_look_));
+  Timer::get().add(*this);
+}
+
+void PoolRegistry::look(TimerEntry& self) noexcept {
+  auto& registry = static_cast<PoolRegistry&>(self);
+  const std::lock_guard lock(registry.mutex_);
+  if (registry.blocked_ == 0 || registry.is_forked_) {
+    registry.is_watching_ = false;
+    return;
+  }
+  registry.until_look_ = std::min(2 * registry.until_look_, kMost);
+  for (PoolCore* core : registry.cores_) {
+    if (core->is_stuck()) {
+      core->start_relief(registry.signals_);
+      registry.until_look_ = kLeast;
+    }
+  }
+  registry.look_later();
+}
+
+bool PoolCore::is_stuck() noexcept {
+  const std::uint64_t tickets = tickets_.load(std::memory_order_relaxed);
+  const std::uint64_t before = std::exchange(tickets_before_, tickets);
+  const bool had_some = static_cast<std::uint32_t>(before) != 0;
+  const bool has_some = static_cast<std::uint32_t>(tickets) != 0;
+  return had_some && has_some && tickets / kTaken == before / kTaken &&
+         !is_relief_coming_.load(std::memory_order_relaxed);
+}
+
+// Counted in enqueuing_ until the thread is in the arena, as who enqueues a shell.
+void PoolCore::start_relief(const sigset_t& blocked_signals) noexcept {
+  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
+  if ((flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) == 0) {
+    is_relief_coming_.store(true, std::memory_order_relaxed);
+    (void)add_ref();
+    if (start_thread(
+            [](void* core) -> void* {
+              static_cast<PoolCore*>(core)->relieve();
+              return nullptr;
+            },
+            this, blocked_signals) == 0) {
+      return;
+    }
+    release();  // Not the last one: who destroys the pool waits for the registry.
+    is_relief_coming_.store(false, std::memory_order_relaxed);
+  }
+  enqueuing_.fetch_sub(1, std::memory_order_release);
+}
+
+void PoolCore::relieve() noexcept {
+  std::optional<oneapi::tbb::task_arena> held;  // We leave the arena after the pool may have gone.
+  const auto come = [this] {
+    is_relief_coming_.store(false, std::memory_order_relaxed);
+    enqueuing_.fetch_sub(1, std::memory_order_release);
+  };
+  try {
+    arena().execute([&] {
+      held.emplace(oneapi::tbb::task_arena::attach{});
+      come();
+      if (take_ticket()) {
+        apart([this] { run_shell(/*turn=*/0); });
+      } else {
+        release();
+      }
+    });
+  } catch (...) {  // No memory; it was not called, or attach failed.
+    come();
+    release();
+  }
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
