@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "taskctx/context_var.h"
+#include "taskctx/context_var_options.h"
 #include "taskctx/internal/core/node.h"
-#include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "tests/sanitizers.h"

@@ -112,8 +112,8 @@ TEST(TwoCopies, CompareAndMergeEachOthersContexts) {
   EXPECT_EQ(diff(snapshot, both).size(), 3U);
   EXPECT_EQ(plugin().count_changes(snapshot, both), 3U);
 
-  const Context merged_there = plugin().merged(both, snapshot);
-  const Context merged_here = merged(both, snapshot);
+  const Context merged_there = plugin().overlaid(both, snapshot);
+  const Context merged_here = overlaid(both, snapshot);
   EXPECT_TRUE(merged_here == merged_there);
   EXPECT_EQ(*merged_there.find(request), "of the program");
   EXPECT_TRUE(plugin().has_own(merged_there));
@@ -186,7 +186,7 @@ TEST(TwoCopies, WriteInEachOthersContextsOfAnyWidth) {
 // V10: the context in which nothing is set is another node in each.
 TEST(TwoCopies, ShareEmptyContexts) {
   for (int i = 0; i < 1000; ++i) {
-    Context empty = plugin().merged(Context(), Context());
+    Context empty = plugin().overlaid(Context(), Context());
     EXPECT_TRUE(plugin().equal(empty, Context()));
     EXPECT_TRUE(plugin().set_in(empty, request));
     EXPECT_EQ(empty.size(), 3U);

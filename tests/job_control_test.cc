@@ -205,7 +205,7 @@ TEST(Stats, TellWhatThePoolIsDoing) {
   JobPoolStats stats = pool->stats();
   EXPECT_EQ(stats.threads, 1);
   EXPECT_EQ(stats.running, 1U);
-  EXPECT_EQ(stats.queued + stats.waiting + stats.done + stats.failed + stats.cancelled, 0U);
+  EXPECT_EQ(stats.queued + stats.waiting + stats.succeeded + stats.failed + stats.cancelled, 0U);
   pool->post([] { throw std::runtime_error("x"); });
   Job<int> job = pool->submit([] { return 1; });
   Job<void> next = job.then([](int) {});
@@ -217,7 +217,7 @@ TEST(Stats, TellWhatThePoolIsDoing) {
   pool.go();
   stats = pool->stats();
   EXPECT_EQ(stats.queued + stats.waiting + stats.running, 0U);
-  EXPECT_EQ(stats.done, 3U);
+  EXPECT_EQ(stats.succeeded, 3U);
   EXPECT_EQ(stats.failed, 1U);
   EXPECT_EQ(handled, 1);
   EXPECT_EQ(pool->submit([&] { return pool->stats().running; }).get(), 1U);
@@ -229,7 +229,7 @@ TEST(Stats, TellWhatThePoolIsDoing) {
 TEST(Stats, CountAJobBeforeAnybodyCanSeeItsResult) {
   JobPool pool{{.concurrency = 4}};
   for (std::uint64_t i = 0; i < 1000; ++i) {
-    EXPECT_EQ(pool.stats().done, i);
+    EXPECT_EQ(pool.stats().succeeded, i);
     pool.submit([] {}).get();
   }
 }

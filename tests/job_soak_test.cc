@@ -368,7 +368,7 @@ std::uint64_t run_pool(std::uint64_t jobs, std::uint64_t seed, Ledger& ledger) {
     pool.drain();
     const taskctx::JobPoolStats stats = pool.stats();
     EXPECT_EQ(stats.queued + stats.waiting + stats.running, 0U);
-    counted = stats.done + stats.failed + stats.cancelled;
+    counted = stats.succeeded + stats.failed + stats.cancelled;
     if (random() % 2 == 0) {  // Some more, for the destructor to wait for.
       for (int i = 0; i < 50; ++i) {
         soak->act(random, 2);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What comes back of variables that have a merge function: a test for each line of the table in
-// policy.h. (Reductions: tbb_merge_test.)
+// context_var_options.h. (Reductions: tbb_merge_test.)
 
 #include <gtest/gtest.h>
 
@@ -16,11 +16,11 @@
 #include "absl/time/time.h"
 #include "taskctx/bind.h"
 #include "taskctx/context_var.h"
+#include "taskctx/context_var_options.h"
 #include "taskctx/coro.h"
 #include "taskctx/job.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_pool.h"
-#include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "taskctx/when_all.h"

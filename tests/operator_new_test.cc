@@ -23,12 +23,12 @@
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
+#include "taskctx/context_var_options.h"
 #include "taskctx/coro.h"
 #include "taskctx/dict.h"
 #include "taskctx/generator.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/observer.h"
-#include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/shared.h"
 #include "taskctx/suppress_propagation.h"
@@ -261,7 +261,7 @@ TEST_P(OperatorNew, Contexts) {
       EXPECT_FALSE(wider.contains(text));
       EXPECT_FALSE(wider.contains(number));
       EXPECT_EQ(*wider.find(third), 9);
-      const Context both = taskctx::merged(wider, narrow);
+      const Context both = taskctx::overlaid(wider, narrow);
       EXPECT_EQ(*both.find(text), kOther);
       EXPECT_EQ(*both.find(third), 9);
       const Context filtered = context.filtered([](const auto& entry) { return entry.is(text); });
@@ -272,7 +272,7 @@ TEST_P(OperatorNew, Contexts) {
         EXPECT_EQ(context.only(text, number, third).size(), 3U);
         EXPECT_FALSE(context.without(text).contains(text));
         EXPECT_EQ(*context.filtered([](const auto&) { return true; }).find(text), kOther);
-        EXPECT_EQ(*taskctx::merged(context, context).find(number), 5);
+        EXPECT_EQ(*taskctx::overlaid(context, context).find(number), 5);
         std::size_t count = 0;
         for (const auto& entry : context) {
           count += entry.value().empty() ? 1 : 1;

@@ -30,7 +30,7 @@ using taskctx::ContextVar;
 using taskctx::Job;
 using taskctx::JobPool;
 using taskctx::Scope;
-using taskctx::testing::LeakCheck;
+using taskctx::gtest::LeakCheck;
 using taskctx_test::AllThreads;
 using taskctx_test::Latch;
 using taskctx_test::Watchdog;

@@ -163,7 +163,7 @@ TEST_P(Unloading, LeavesTheValuesInContextsAlone) {
   use(one);
   EXPECT_TRUE(one == two);
   EXPECT_TRUE(diff(one, two).empty());
-  EXPECT_EQ(merged(one, two).size(), 3U);
+  EXPECT_EQ(overlaid(one, two).size(), 3U);
   one = Context();
   two = Context();
 }

@@ -2,7 +2,7 @@
 //
 // What tasks get of their creator's bindings, and the other options of a variable.
 
-#include "taskctx/policy.h"
+#include "taskctx/context_var_options.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -18,7 +18,7 @@
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
-#include "taskctx/policy.h"
+#include "taskctx/context_var_options.h"
 #include "taskctx/scope.h"
 #include "tests/support.h"
 

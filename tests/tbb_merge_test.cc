@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "taskctx/context_var.h"
+#include "taskctx/context_var_options.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
-#include "taskctx/policy.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "tests/stealing.h"

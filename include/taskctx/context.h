@@ -313,9 +313,6 @@ class Context {
 // allocation.
 [[nodiscard]] Context copy_context() noexcept;
 
-// Returns the version() that a snapshot taken here would have. O(1), takes none.
-[[nodiscard]] std::uint64_t context_version() noexcept;
-
 // Runs the rest of a block in a Context: Context::run() for where there is no callable.
 class [[nodiscard]] ContextScope {
  public:
@@ -334,7 +331,7 @@ class [[nodiscard]] ContextScope {
 
 // Returns a context with everything that is set in `over`, and what is set only in `base`. O(number
 // of variables in `over`).
-[[nodiscard]] Context merged(const Context& base, const Context& over);
+[[nodiscard]] Context overlaid(const Context& base, const Context& over);
 
 // Describes one variable in which two contexts differ.
 struct ContextChange {

@@ -26,7 +26,7 @@
 // Shared libraries: an inline variable in a header is one for all modules of a process only if the
 // loader can bind their symbols to each other: not for a plugin and a program that does not export
 // its symbols (-rdynamic), nor with hidden visibility. Then each module sets one of its own, unless
-// they have a SharedName (see policy.h):
+// they have a SharedName (see context_var_options.h):
 //
 //   inline taskctx::ContextVar<std::string> request{taskctx::SharedName("com.example.request")};
 //
@@ -49,13 +49,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/context_var_options.h"
 #include "taskctx/errors.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/modules.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/value.h"
 #include "taskctx/internal/core/variable.h"
-#include "taskctx/policy.h"
 #include "taskctx/token.h"
 
 namespace taskctx {
@@ -95,8 +95,9 @@ class ContextVar {
       : variable_(name, internal::kTypeOps<T>),
         options_({.default_value = std::move(default_value)}) {}
 
-  // Declares a variable with options: `{"name", {.policy = policy::never}}`. See policy.h. (A
-  // template, so that `{"name", {...}}` is a default value where it can be one.)
+  // Declares a variable with options: `{"name", {.policy = policy::never}}`. See
+  // context_var_options.h. (A template, so that `{"name", {...}}` is a default value where it can
+  // be one.)
   template <std::same_as<ContextVarOptions<T>> Options = ContextVarOptions<T>>
   constexpr ContextVar(std::string_view name, Options options)
       : variable_(name, internal::kTypeOps<T>), options_(std::move(options)) {}
@@ -423,7 +424,7 @@ class ContextVar {
       using Rules = internal::VariableRules;
       const Policy<T>& policy = options_.value.policy;
       Rules rules;
-      rules.propagation = !policy.is_inherited()     ? Rules::Propagation::never
+      rules.propagation = !policy.is_propagated()    ? Rules::Propagation::never
                           : policy.copy() != nullptr ? Rules::Propagation::copy
                                                      : Rules::Propagation::inherit;
       rules.copy = reinterpret_cast<Rules::Function>(policy.copy());

@@ -51,11 +51,6 @@ class JobExecutor {
     execute(std::forward<F>(function));
   }
 
-  // Returns the pool.
-  //
-  //   executor.pool().stats();
-  [[nodiscard]] JobPool& pool() const noexcept { return *pool_; }
-
   [[nodiscard]] friend bool operator==(const JobExecutor& a, const JobExecutor& b) = default;
 
  private:

@@ -24,7 +24,7 @@
 #include <string>
 
 #include "taskctx/context.h"
-#include "taskctx/policy.h"
+#include "taskctx/context_var_options.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -25,8 +25,8 @@ struct JobPoolStats {
   std::size_t queued = 0;   // Nobody has begun them.
   std::size_t waiting = 0;  // For other jobs, or for their time.
   std::size_t running = 0;
-  std::uint64_t done = 0;    // Ended with a result.
-  std::uint64_t failed = 0;  // Ended by an exception.
+  std::uint64_t succeeded = 0;  // Ended with a result.
+  std::uint64_t failed = 0;     // Ended by an exception.
   std::uint64_t cancelled = 0;
   std::uint64_t rejected = 0;  // Found the queue full.
 };

@@ -3,19 +3,17 @@
 // testing: what tests of code with context variables need, for GoogleTest and GoogleMock.
 //
 //   class ServiceTest : public testing::Test {
-//     taskctx::testing::IsolatedContext context_;  // SetUp, test and TearDown run in it
+//     taskctx::gtest::IsolatedContext context_;  // SetUp, test and TearDown run in it
 //   };
 //   TEST_F(ServiceTest, KnowsItsUser) {
-//     const taskctx::testing::LeakCheck leaks;     // fails the test if it leaves something behind
+//     const taskctx::gtest::LeakCheck leaks;     // fails the test if it leaves something behind
 //     const taskctx::Scope scope{user, "ann"};
-//     EXPECT_THAT(user, taskctx::testing::HasValue("ann"));
+//     EXPECT_THAT(user, taskctx::gtest::HasValue("ann"));
 //   }
 //
 // Threads:  each guard is for the thread that made it, and ends there, in the opposite order.
 // Lifetime: variables outlive the matchers and checks that name them.
 // Errors:   what is wrong is a failure of the test, which goes on; nothing here throws but apply().
-//
-// With `using namespace taskctx` in force, GoogleTest's own namespace is written ::testing.
 
 #ifndef TASKCTX_TESTING_H_
 #define TASKCTX_TESTING_H_
@@ -61,7 +59,7 @@ bool explain_value(const ::testing::Matcher<const T&>& matcher, const T& value,
 
 }  // namespace internal
 
-namespace testing {
+namespace gtest {
 
 // Gives what runs on this thread a context of its own, as long as it lives: what is set there is
 // gone afterwards, and what was current before is current again. As the first member, or a base
@@ -205,7 +203,7 @@ template <typename T>  // NOLINTNEXTLINE
   return Binds(variable, ::testing::A<const T&>());
 }
 
-}  // namespace testing
+}  // namespace gtest
 }  // namespace v1
 }  // namespace taskctx
 

@@ -221,9 +221,7 @@ Context copy_context() noexcept {
   return internal::ContextAccess::make(NodeRef::share(internal::current_node()));
 }
 
-std::uint64_t context_version() noexcept { return internal::version_of(internal::current_node()); }
-
-Context merged(const Context& base, const Context& over) {
+Context overlaid(const Context& base, const Context& over) {
   const NodeRef bindings = internal::ContextAccess::node(over);
   return internal::ContextAccess::make(
       internal::merge(internal::ContextAccess::node(base), bindings.get()));

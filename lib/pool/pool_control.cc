@@ -154,7 +154,7 @@ JobPoolStats PoolCore::stats() const {
     stats.queued += lane.due.size() + lane.queued.size();
     stats.waiting += lane.waiting.size();
     stats.running += lane.running.size();
-    stats.done += lane.succeeded;
+    stats.succeeded += lane.succeeded;
     stats.failed += lane.failed;
     stats.cancelled += lane.cancelled;
   }

@@ -16,7 +16,7 @@
 namespace taskctx {
 inline namespace v1 {
 
-namespace testing {
+namespace gtest {
 namespace {
 
 // Adds a line for the variable with this key; none if it was destroyed, for nobody can see it then.
@@ -87,6 +87,6 @@ LeakCheck::~LeakCheck() {
   return ::testing::AssertionFailure() << "the test left something behind:" << problems;
 }
 
-}  // namespace testing
+}  // namespace gtest
 }  // namespace v1
 }  // namespace taskctx

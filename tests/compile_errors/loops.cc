@@ -23,25 +23,25 @@ TEST(UnnamedGuards, ACanaryIsWarnedOf) { taskctx::tbb::LostContextCanary{}; }
 
 // J90
 // warning: give it a name: without one it ends at once
-TEST(UnnamedGuards, AnIsolatedContextIsWarnedOf) { taskctx::testing::IsolatedContext{}; }
+TEST(UnnamedGuards, AnIsolatedContextIsWarnedOf) { taskctx::gtest::IsolatedContext{}; }
 
 // J90
 // warning: give it a name: without one it ends at once
 TEST(UnnamedGuards, AnIsolatedCopyIsWarnedOf) {
-  taskctx::testing::IsolatedContext{taskctx::copy_context()};
+  taskctx::gtest::IsolatedContext{taskctx::copy_context()};
 }
 
 // J90
 // warning: give it a name: without one it ends at once
-TEST(UnnamedGuards, ALeakCheckIsWarnedOf) { taskctx::testing::LeakCheck(); }
+TEST(UnnamedGuards, ALeakCheckIsWarnedOf) { taskctx::gtest::LeakCheck(); }
 
 // J90
 // silent:
 TEST(UnnamedGuards, NamedOnesOfTestsAreNot) {
   const taskctx::tbb::LostContextCanary canary;
-  const taskctx::testing::IsolatedContext isolated;
-  const taskctx::testing::IsolatedContext copied(taskctx::copy_context());
-  const taskctx::testing::LeakCheck leaks;
+  const taskctx::gtest::IsolatedContext isolated;
+  const taskctx::gtest::IsolatedContext copied(taskctx::copy_context());
+  const taskctx::gtest::LeakCheck leaks;
 }
 
 // J94

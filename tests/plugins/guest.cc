@@ -12,9 +12,9 @@
 
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
+#include "taskctx/context_var_options.h"
 #include "taskctx/errors.h"
 #include "taskctx/observer.h"
-#include "taskctx/policy.h"
 
 namespace {
 

@@ -59,7 +59,7 @@ const taskctx_test::OwnCopy own_copy{
           return std::move(text).str();
         },
     .equal = [](const Context& a, const Context& b) { return a == b; },
-    .merged = [](const Context& base, const Context& over) { return merged(base, over); },
+    .overlaid = [](const Context& base, const Context& over) { return overlaid(base, over); },
     .count_changes = [](const Context& before,
                         const Context& after) { return diff(before, after).size(); },
     .is_refused =

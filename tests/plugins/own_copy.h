@@ -28,7 +28,7 @@ struct OwnCopy {
   bool (*has_own)(const taskctx::Context& context);
   std::string (*print)(const taskctx::Context& context);
   bool (*equal)(const taskctx::Context& a, const taskctx::Context& b);
-  taskctx::Context (*merged)(const taskctx::Context& base, const taskctx::Context& over);
+  taskctx::Context (*overlaid)(const taskctx::Context& base, const taskctx::Context& over);
   std::size_t (*count_changes)(const taskctx::Context& before, const taskctx::Context& after);
   bool (*is_refused)(const taskctx::ContextVar<std::string>& variable,
                      const taskctx::Token<std::string>& token);

@@ -2,8 +2,8 @@
 //
 // An application context that a fixture prepares, and that the tests take over.
 //
-//   taskctx::testing::IsolatedContext context_;  // each test has a context of its own
-//   taskctx::testing::apply(app_context);        // with what the application sets, if it wants to
+//   taskctx::gtest::IsolatedContext context_;  // each test has a context of its own
+//   taskctx::gtest::apply(app_context);        // with what the application sets, if it wants to
 //
 // The application sets its variables in a Context, so the tests see none of them until they ask.
 
@@ -46,18 +46,18 @@ class AppTest : public testing::Test {
  protected:
   [[nodiscard]] const auto& client() const { return *app_context.find(redis_client); }
 
-  taskctx::testing::IsolatedContext context_;
+  taskctx::gtest::IsolatedContext context_;
   const taskctx::Context app_context = create_app_context("redis://localhost");
 };
 
 TEST_F(AppTest, WithoutContext) {
-  EXPECT_THAT(taskctx::copy_context(), Not(taskctx::testing::Binds(redis_client)));
+  EXPECT_THAT(taskctx::copy_context(), Not(taskctx::gtest::Binds(redis_client)));
   EXPECT_NE(client(), nullptr);  // It can be had from the fixture all the same.
   std::cout << "without context: " << (redis_client.find() != nullptr ? "set" : "not set") << '\n';
 }
 
 TEST_F(AppTest, WithinContext) {
-  taskctx::testing::apply(app_context);
-  EXPECT_THAT(redis_client, taskctx::testing::HasValue(client()));
+  taskctx::gtest::apply(app_context);
+  EXPECT_THAT(redis_client, taskctx::gtest::HasValue(client()));
   std::cout << "within context: " << (redis_client.find() != nullptr ? "set" : "not set") << '\n';
 }

@@ -10,7 +10,8 @@
 //
 // Isolation: each call starts from the caller's bindings: of the function with one range, of the
 //            reduction or join() with two results.
-// Join:      what bodies set of a variable with a merge function (see policy.h) is merged in the
+// Join:      what bodies set of a variable with a merge function (see context_var_options.h) is
+// merged in the
 //            order of the range, and set for the caller at the end; by an exception, nothing is.
 // Covered:   all members of a Body; function, reduction, and the copies, moves and destructors of
 //            values. Not: the range's own copies and splits.

@@ -17,10 +17,10 @@
 #include <utility>
 #include <variant>
 
+#include "taskctx/context_var_options.h"
 #include "taskctx/internal/core/ending.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/variable.h"
-#include "taskctx/policy.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -69,6 +69,7 @@
 #include <utility>
 #include <vector>
 
+#include "taskctx/context_var_options.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
@@ -76,7 +77,6 @@
 #include "taskctx/internal/pool/parking.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_stats.h"
-#include "taskctx/policy.h"
 
 namespace taskctx {
 inline namespace v1 {

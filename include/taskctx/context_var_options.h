@@ -15,8 +15,8 @@
 // Functions are plain pointers (a lambda without captures converts), so that variables can be
 // constant-initialised.
 
-#ifndef TASKCTX_POLICY_H_
-#define TASKCTX_POLICY_H_
+#ifndef TASKCTX_CONTEXT_VAR_OPTIONS_H_
+#define TASKCTX_CONTEXT_VAR_OPTIONS_H_
 
 #include <concepts>
 #include <cstddef>
@@ -113,8 +113,8 @@ class Policy {
     }
   }
   // The conversions are implicit, so that an option reads `.policy = policy::never`.
-  constexpr Policy(policy::Inherit /*inherit*/) {}                     // NOLINT
-  constexpr Policy(policy::Never /*never*/) : is_inherited_(false) {}  // NOLINT
+  constexpr Policy(policy::Inherit /*inherit*/) {}                      // NOLINT
+  constexpr Policy(policy::Never /*never*/) : is_propagated_(false) {}  // NOLINT
   template <std::convertible_to<Function> F>
   constexpr Policy(policy::Copy<F> copy) : copy_(copy.function) {}  // NOLINT
   template <typename F>
@@ -124,12 +124,12 @@ class Policy {
       "makes a T of a const T&"))) constexpr Policy(policy::Copy<F> /*copy*/) {}  // NOLINT
 
   // Tells whether tasks get the variable at all.
-  [[nodiscard]] constexpr bool is_inherited() const noexcept { return is_inherited_; }
+  [[nodiscard]] constexpr bool is_propagated() const noexcept { return is_propagated_; }
   // Returns what makes the tasks' own value, or nullptr if they share the creator's.
   [[nodiscard]] constexpr Function copy() const noexcept { return copy_; }
 
  private:
-  bool is_inherited_ = true;
+  bool is_propagated_ = true;
   Function copy_ = nullptr;
 };
 
@@ -213,4 +213,4 @@ struct ContextVarOptions {
 }  // namespace v1
 }  // namespace taskctx
 
-#endif  // TASKCTX_POLICY_H_
+#endif  // TASKCTX_CONTEXT_VAR_OPTIONS_H_
