@@ -11,14 +11,14 @@
 //     };
 //   };
 //
-// The coroutine has a context of its own: a snapshot of its caller's, taken at the call. Whatever
-// it awaits, and on whichever thread that resumes it, finds it there with what it has set; the
-// thread gets back its own context at each suspension, and at the end.
+// The coroutine has a context of its own, which begins as a snapshot of its caller's, taken at the
+// call. Whatever it awaits, and whichever thread resumes it, it keeps that context with all that it
+// has set. The thread gets its own context back at each suspension, and at the end.
 //
 // Threads:  one at a time may run the coroutine, or destroy it.
 // Lifetime: the context lives in the promise, as long as the coroutine's frame.
-// Errors:   the constructor throws what copying a value with policy::copy throws. What
-//           unhandled_exception() throws must be preceded by leave_context().
+// Errors:   the constructor throws what copying a value with policy::copy throws. An
+//           unhandled_exception() that throws must call leave_context() first.
 
 #ifndef TASKCTX_CONTEXT_PROMISE_H_
 #define TASKCTX_CONTEXT_PROMISE_H_
@@ -50,10 +50,10 @@ struct Starting {
   }
 
   Awaiter awaiter;
-  FlowPromise& promise;  // Who awaits it may have changed the flow.
+  FlowPromise& promise;  // Asked late: share_context() may change its flow.
 };
 
-// Leaves it when the coroutine has ended.
+// Leaves the flow when the coroutine has ended.
 template <typename Awaiter>
 struct Ending {
   bool await_ready() noexcept {
@@ -72,13 +72,12 @@ struct Ending {
 
 }  // namespace internal
 
-// A base of promise types. It brings await_transform(): a promise that has one of its own calls
-// this one with what that returns. Costs the thread two stores at each suspension and at each
-// resumption.
+// A base class of promise types. It brings an await_transform(); a promise that has one of its own
+// must pass its result through this one. Costs two stores at each suspension and resumption.
 class ContextPromise : public internal::FlowPromise {
  public:
-  // Destroys a coroutine that is suspended, in its context: scopes that are open in it end where
-  // they began. (handle.destroy() is as good for one that has not begun, or has ended.)
+  // Destroys a suspended coroutine, in its context, so that its open scopes end in the context that
+  // they began in. (For one that has not begun, or has ended, handle.destroy() does as well.)
   //
   //   ~Request() { taskctx::ContextPromise::destroy(handle_); }
   template <typename Promise>
@@ -91,15 +90,14 @@ class ContextPromise : public internal::FlowPromise {
     } else {
       flow->enter();
       coroutine.destroy();
-      if (!is_own) {  // That has left at its end.
+      if (!is_own) {  // Its own flow has left in its destructor.
         flow->leave();
       }
     }
   }
 
-  // Runs the coroutine in the context of the one that awaits it, as a Task does: what either sets,
-  // the other sees. For the awaiter of your own type, before it resumes the coroutine for the first
-  // time.
+  // Makes the coroutine run in its awaiter's context, as a Task does: each sees what the other
+  // sets. Call it in your type's awaiter, before the coroutine is resumed for the first time.
   //
   //   void await_suspend(std::coroutine_handle<promise_type> awaiter) {
   //     handle.promise().share_context(awaiter.promise());
@@ -111,7 +109,8 @@ class ContextPromise : public internal::FlowPromise {
   }
   ~ContextPromise() = default;
 
-  // What initial_suspend() and final_suspend() return, made of what they would return else.
+  // Wrap the awaiters that initial_suspend() and final_suspend() would otherwise return: the first
+  // enters the context when the coroutine begins, the second leaves it at the end.
   template <typename Awaiter>
   auto starting(Awaiter awaiter) {
     return internal::Starting<Awaiter>{std::move(awaiter), *this};
@@ -121,7 +120,7 @@ class ContextPromise : public internal::FlowPromise {
     return internal::Ending<Awaiter>{std::move(awaiter), *flow()};
   }
 
-  // Puts back the thread's own context where final_suspend() is not reached.
+  // Restores the thread's own context where final_suspend() will not be reached.
   void leave_context() noexcept { flow()->leave(); }
 
  private:

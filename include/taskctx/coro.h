@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Coroutines on the job pool: what starts a Task (task.h), and what a coroutine can wait for.
+// Coroutines on the job pool: how to start a Task (task.h), and what a coroutine can wait for.
 //
 //   taskctx::Task<Page> handle(Request request) {
 //     taskctx::Scope scope{request_id, request.id};        // open across what follows
@@ -11,27 +11,29 @@
 //   taskctx::Job<Page> page = pool.spawn(handle(request));    // a snapshot is taken here
 //   Page other = taskctx::sync_wait(handle(request));         // a call: in this context
 //
-// All of it can be awaited by any coroutine. One that was spawned goes on on its own pool; one of
-// another kind on the pool that ran it, or the process's own (default_pool()).
+// Any coroutine can await all of this. A spawned coroutine is resumed on its own pool. A coroutine
+// of another kind is resumed on the pool that ran it, or else on default_pool().
 //
 // Threads:  all calls are thread-safe.
-// Lifetime: a pool's destructor waits for what was spawned there, suspended or not: what waits for
-//           something that never happens keeps it until it is cancelled. A coroutine of
-//           another kind may be destroyed while it waits, if nobody can be resuming it.
-// Compiler: g++ before 13 destroys twice what a line with co_await makes with braces: a lambda with
-//           captures that have destructors, JobOptions, any aggregate with such members. There a
-//           job that was started with such things must get a name before it is awaited; what is
-//           written in one line is refused. Nobody can refuse it among the arguments of a
-//           coroutine of your own: give them names there.
+// Lifetime: a pool's destructor waits for all coroutines that were spawned there, suspended or not.
+//           One that waits for something that never happens keeps the destructor waiting until its
+//           job is cancelled. A coroutine of another kind may be destroyed while it is suspended,
+//           if no other thread can be resuming it.
+// Compiler: g++ before 13 destroys some temporaries twice if they are made in a line with co_await:
+//           lambdas with captures that have destructors, JobOptions, and all aggregates with such
+//           members. Give the job a name first, and await it in the next line; a single line does
+//           not compile. The compiler's fault also concerns the arguments of your own coroutines,
+//           where taskctx can't refuse them: name such arguments, too.
 //
 //             auto job = pool.submit([text] { return count(text); });  // text: a std::string
 //             int words = co_await job;
 //
-// Errors:   JobError where the task is empty or has been awaited, where the job's handle is empty,
-//           and after the pool's shutdown. JobCancelled comes out of co_await in a coroutine whose
-//           job is cancelled: it ends early, with all its destructors, unless it catches that. Each
-//           Job::cancel() does so once: where the coroutine waits by one of the means below, or
-//           where it next does. What it waits for goes on.
+// Errors:   JobError if the task is empty or has been awaited, if the job's handle is empty, and
+//           after the pool's shutdown. JobCancelled is thrown by co_await in a coroutine whose job
+//           is cancelled: the coroutine ends early, and all its destructors run, unless it catches
+//           the exception. Each Job::cancel() throws once: from the wait that the coroutine is in,
+//           if it is one of those below, or else from the next one. The job or task that it
+//           waits for is not cancelled.
 
 #ifndef TASKCTX_CORO_H_
 #define TASKCTX_CORO_H_
@@ -64,18 +66,18 @@
 namespace taskctx {
 inline namespace v1 {
 
-// Runs a task from code that is no coroutine, and returns what it returns, or throws what it
-// throws. A call as any other: the task shares the caller's context, whichever thread it goes on
-// on. It begins here; the caller's thread is blocked while the task is suspended, but in a job,
-// where it runs what the task waits for if nobody else has begun that. So it ends in a job, too, if
-// what the task waits for comes from other threads, or from tasks and jobs of the same pool.
-// Throws JobError after the pool's shutdown, and where the task waits for the very job that calls:
-// it has been cancelled then, and has ended.
+// Runs a task from code that is not a coroutine. Returns the task's result, or throws what it
+// throws. It works like an ordinary call: the task shares the caller's context, on whichever thread
+// it is resumed. The task begins on the caller's thread, which blocks while the task is suspended.
+// Inside a job that thread does not just block: it runs the jobs that the task waits for, if no
+// other thread has begun them. So a job may call this if the task waits for other threads, or for
+// tasks and jobs of the same pool. Throws JobError after the pool's shutdown; and if the task waits
+// for the very job that calls: the task has been cancelled then, and has ended.
 //
 //   int main() { return taskctx::sync_wait(run()); }
 template <typename T>
 T sync_wait(Task<T> task);
-// Likewise, with the task that `function` makes.
+// Likewise for the task that `function` returns.
 //
 //   taskctx::sync_wait([&]() -> taskctx::Task<> { co_await server.run(); });
 template <internal::CoroutineFunction F>
@@ -107,20 +109,20 @@ Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T> task) {
 }
 
 template <typename T>
-struct Spawner<T, void> {  // Of JobPool::spawn().
+struct Spawner<T, void> {  // The body of JobPool::spawn().
   static Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T>&& task) {
     return internal::spawn(pool, options, std::move(task));
   }
 };
 
-// Keeps a function and its arguments as long as the coroutine that it makes of them.
+// Keeps a function and its arguments alive for as long as the coroutine that it makes from them.
 template <typename F, typename... Args>
 auto keep(F function, Args... args) -> TaskOf<F, Args...> {
   co_return co_await std::invoke(function, std::move(args)...);
 }
 
-// A job that was made of a task, where the calling code runs, but is not in its pool yet: so that
-// several begin only when nothing can fail any more.
+// The job of a task that has not entered its pool yet. Several are made first, and enter when
+// nothing can fail any more.
 template <typename T>
 class MadeJob {
  public:
@@ -138,12 +140,12 @@ class MadeJob {
   MadeJob& operator=(MadeJob&&) = delete;
   ~MadeJob() {
     if (job_ != nullptr) {
-      job_->release();  // The list's.
+      job_->release();  // The reference that the pool's list would have had.
     }
   }
 
   Job<T> take_handle() noexcept { return std::move(handle_); }
-  // If the pool refuses the job, that is its end.
+  // If the pool refuses the job, the job ends with that error.
   void enter() noexcept { pool_->enter_or_end(std::exchange(job_, nullptr)); }
 
  private:
@@ -152,7 +154,7 @@ class MadeJob {
   Job<T> handle_;
 };
 
-// A job that has entered its pool already.
+// A job that is in its pool already.
 template <typename T>
 struct EnteredJob {
   Job<T> take_handle() noexcept { return std::move(handle); }
@@ -174,7 +176,7 @@ auto make_job(F&& function) {
   return make_job(keep<std::decay_t<F>>(std::forward<F>(function)));
 }
 
-// Makes one job of those of several tasks, by `combine`, and lets them begin.
+// Combines the jobs of several tasks into one, by `combine`, and then lets them begin.
 template <RangeOfTasks Tasks, typename Combine>
 auto combine_tasks(Tasks&& tasks, Combine combine) {
   using T = std::ranges::range_value_t<Tasks>;
@@ -200,15 +202,15 @@ auto combine_tasks(Tasks&& tasks, Combine combine) {
   return combined;
 }
 
-// What when_all() takes, beside jobs.
+// The arguments of when_all() that are not jobs.
 template <typename T>
 concept MakesTask = kIsTask<T> || CoroutineFunction<T>;
 
 }  // namespace internal
 
-// Suspends the coroutine until a time has come, or has passed; 0 and less let others have their
-// turn. Keeps no thread. Times and clocks, and how precise that is, are those of
-// JobPool::submit_at() and submit_after(). O(log n) of what is to come. Throws std::bad_alloc.
+// Suspends the coroutine until a time has come. A time in the past, or a delay of 0 or less, works
+// like yield(). Uses no thread meanwhile. For clocks and precision see JobPool::submit_at() and
+// submit_after(). O(log n) for n pending times. Throws std::bad_alloc.
 //
 //   co_await taskctx::sleep_for(absl::Milliseconds(100));
 [[nodiscard]] inline internal::Sleep sleep_until(Deadline due) noexcept {
@@ -218,13 +220,13 @@ concept MakesTask = kIsTask<T> || CoroutineFunction<T>;
   return internal::Sleep(Deadline::after(delay));
 }
 
-// Queues the coroutine behind what is queued already, and lets others have their turn.
+// Queues the coroutine behind the jobs that are queued already, so that they have their turn.
 //
 //   while (!found) { search_a_little(); co_await taskctx::yield(); }
 [[nodiscard]] inline internal::Schedule yield() noexcept { return internal::Schedule(nullptr); }
 
-// Suspends the coroutine until the job has ended; then it goes on with what Job::get() gives:
-// the result, or what the job threw. The handle is empty afterwards.
+// Suspends the coroutine until the job has ended, and then gives what Job::get() gives: the result,
+// or the job's exception. The handle is empty afterwards.
 //
 //   int result = co_await pool.submit(compute);
 template <typename T>
@@ -235,7 +237,7 @@ template <typename T>
 internal::JobAwaiter<Job<T>&> operator co_await(Job<T>& job) noexcept {
   return internal::JobAwaiter<Job<T>&>(job);
 }
-// Refuses what the compiler would get wrong.
+// Refuses the lines that g++ before 13 compiles wrongly.
 template <typename T>
 internal::JobAwaiter<Job<T>> operator co_await(internal::Unnamed<Job<T>>&& job) noexcept {
   static_assert(!std::is_same_v<T, T>,
@@ -243,7 +245,7 @@ internal::JobAwaiter<Job<T>> operator co_await(internal::Unnamed<Job<T>>&& job) 
                 "the job first (auto job = pool.submit(...); co_await job;)");
   return internal::JobAwaiter<Job<T>>(std::move(job));
 }
-// Likewise with what SharedJob::get() gives: a reference, which is good as long as some handle.
+// Likewise with what SharedJob::get() gives: a reference, valid as long as any handle of the job.
 //
 //   const Config& now = co_await config;
 template <typename T>
@@ -251,11 +253,11 @@ internal::JobAwaiter<const SharedJob<T>&> operator co_await(const SharedJob<T>& 
   return internal::JobAwaiter<const SharedJob<T>&>(job);
 }
 
-// Spawns each task on the pool that runs this code, or the process's own, in a snapshot of its own
-// that is taken now; and returns one job for all, as when_all() of jobs does (when_all.h): to be
-// awaited, or waited for. Jobs may be among them, and functions that make a task, which live as
-// long as that: mostly lambdas that have captured something. If it throws, nothing has begun. A
-// task that its pool refuses, because the queue is full, ends with that error.
+// Spawns each task on the pool that runs this code, or else on default_pool(), each in a snapshot
+// of its own that is taken now. Returns one job for all of them, as when_all() of jobs does
+// (when_all.h). The arguments may also be jobs, and functions that return a task: those are kept
+// alive as long as their task, so lambdas with captures are safe. If this throws, no task has
+// begun. A task that its pool refuses because the queue is full ends with that error.
 //
 //   auto [user, cart] = co_await taskctx::when_all(load_user(), load_cart());
 template <typename... Tasks>
@@ -267,7 +269,7 @@ auto when_all(Tasks... tasks) {
   std::apply([](auto&... job) { (job.enter(), ...); }, made);
   return internal::Started<decltype(all), Tasks...>(std::move(all));
 }
-// Likewise for a range, with a vector of the results, or nothing for void.
+// Likewise for a range. The result is a vector of the results, or nothing for tasks of void.
 //
 //   std::vector<int> sizes = co_await taskctx::when_all(std::move(tasks));
 template <internal::RangeOfTasks Tasks>
@@ -276,7 +278,7 @@ auto when_all(Tasks&& tasks) {
   return internal::combine_tasks(std::forward<Tasks>(tasks),
                                  [](auto jobs) { return when_all(std::move(jobs)); });
 }
-// Likewise for the first that ends; the others go on.
+// Likewise, but waits for the first task to end. The others continue.
 //
 //   auto first = co_await taskctx::when_any(std::move(tasks));
 //   Reply reply = co_await first.jobs[first.index];
@@ -317,15 +319,16 @@ T sync_wait(Task<T> task) {
   Node* const node = current_node();
   std::exception_ptr error;
   {
-    // What else runs on this thread meanwhile must not see a context that changes elsewhere.
+    // Other code that runs on this thread meanwhile must not see a context that another thread
+    // may be changing.
     Installed hidden(&empty_node, origin.innermost());
     pool->enter_running(job);
     job->perform();
-    // Who looks at what is around us must not look at what changes elsewhere.
+    // Code that looks at the activations around us must not look at the task's.
     hidden.end_in(caller->outer_node, caller->outer);
     error = job->wait_to_the_end();
     caller->origin = origin;
-    // At once, with no code of the user's in between: the caller's node may be gone.
+    // In one step, with no user code in between: the caller's node may be gone.
     job->is_done() ? hidden.end_in(job->node(), job->activation()) : hidden.end_in(node, caller);
   }
   if (error != nullptr && (!job->is_done() || job->is_cancelled())) [[unlikely]] {

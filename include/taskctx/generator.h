@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Generator, AsyncGenerator: coroutines that yield values, each with what it sets for itself.
+// Generator, AsyncGenerator: coroutines that yield values, with a context of their own.
 //
 //   taskctx::Generator<int> numbers() {
-//     taskctx::Scope scope{verbosity, 0};       // between two values, too: nobody else sees it
+//     taskctx::Scope scope{verbosity, 0};       // only here, also between two values
 //     for (int i = 0; i < 3; ++i) co_yield i;
 //   }
 //   for (int i : numbers()) use(i);
 //
-// What a generator sets stays in it: its consumer never sees it, and scopes and tokens work across
-// co_yield. What it reads, but for that, is by choice:
+// The consumer never sees what a generator sets; scopes and tokens work across co_yield. For all
+// other variables there is a choice of what a generator reads:
 //
-//   GeneratorReads::consumer  what its consumer has at that moment, as in a function that is called
-//                             for each value. Of two settings of one variable its own wins; one
-//                             that equals the consumer's at a co_yield counts as none. What it
-//                             unsets is unset until its next co_yield.
-//   GeneratorReads::creator   a snapshot, taken where the generator was made: as in a spawned task.
+//   GeneratorReads::consumer  what its consumer has at that moment, as a function that is called for
+//                             each value would. If both have set a variable, the generator's value
+//                             wins. A value equal to the consumer's at a co_yield counts as not set
+//                             by the generator. An unset() lasts until the next co_yield only.
+//   GeneratorReads::creator   a snapshot, taken where the generator was made, as in a spawned task.
 //
-// Threads:  one at a time may use a generator. Its next value may be asked for on another thread.
-// Lifetime: destroying a generator destroys what its coroutine holds, in its context. A value is
-//           good until the next one is asked for.
-// Errors:   what the coroutine throws comes out of where its next value is asked for; so does
-//           std::bad_alloc, if it has set something.
+// Threads:  one at a time may use a generator. Each value may be asked for on another thread.
+// Lifetime: destroying a generator destroys its coroutine's variables, in the coroutine's context.
+//           A value is valid until the next one is asked for.
+// Errors:   the call that asks for the next value throws what the coroutine throws, and
+//           std::bad_alloc if the coroutine has set something.
 
 #ifndef TASKCTX_GENERATOR_H_
 #define TASKCTX_GENERATOR_H_
@@ -51,27 +51,27 @@ class GeneratorFlow final : public PromiseFlow {
  public:
   explicit GeneratorFlow(GeneratorReads reads);
 
-  // Prepares the context for the next value, asked for by somebody with `consumer`. Throws
-  // std::bad_alloc, changing nothing.
+  // Prepares the context for the next value, for a consumer whose context is `consumer`. Throws
+  // std::bad_alloc, and changes nothing then.
   void see(Node* consumer);
-  // Says for whom the coroutine works now.
+  // Makes the coroutine part of its consumer's job.
   void work_for(Flow* consumer) noexcept {
     home_ = consumer != nullptr ? consumer->home() : nullptr;
   }
-  // Keeps what the generator has set, for the next time; after it was left. Throws std::bad_alloc.
+  // Keeps what the generator has set, for its next turn. After leave(). Throws std::bad_alloc.
   void keep();
 
  private:
-  // Sees the context of whoever destroys it, but for one that is at work.
+  // Lets it see the context of the code that destroys it, unless it is at work on a value.
   void prepare_to_end() noexcept override;
 
   const GeneratorReads reads_;
   bool is_at_work_ = false;  // On its next value.
-  NodeRef seen_;             // What its context was made of.
-  NodeRef writes_;           // What it has set itself, if it reads its consumer's.
+  NodeRef seen_;             // The consumer's context that its own was made from.
+  NodeRef writes_;           // What the generator has set, if it reads its consumer's context.
 };
 
-// How an AsyncGenerator is suspended: its consumer goes on.
+// Suspends an AsyncGenerator, and resumes its consumer.
 struct HandOver {
   using KnowsFlow = void;
 
@@ -83,7 +83,7 @@ struct HandOver {
   void await_resume() const noexcept {}
 };
 
-// What the promises of both kinds have in common. `Yield` is how they are suspended with a value.
+// The part that the promises of both kinds share. `Yield` suspends them with a value.
 template <typename T, GeneratorReads kReads, typename Yield>
 class GeneratorPromise : public OwnedPromise {
  public:
@@ -107,7 +107,7 @@ class GeneratorPromise : public OwnedPromise {
     value_ = std::addressof(value);
     return {};
   }
-  // What is a constant is copied: whoever gets it may move it away.
+  // Copies a constant: the consumer may move from the value that it gets.
   auto yield_value(const Value& value)
     requires(!std::is_reference_v<T> && !std::is_const_v<T> && std::is_copy_constructible_v<T>)
   {
@@ -117,8 +117,7 @@ class GeneratorPromise : public OwnedPromise {
   void unhandled_exception() noexcept { error_ = std::current_exception(); }
 
   [[nodiscard]] GeneratorFlow& own_flow() noexcept { return own_flow_; }
-  // Returns the value that was yielded last, nullptr if there is none. Throws what the coroutine
-  // has thrown.
+  // Returns the last value, or nullptr at the end. Throws what the coroutine has thrown.
   Value* result() {
     if (error_ != nullptr) {
       std::rethrow_exception(std::exchange(error_, nullptr));
@@ -130,7 +129,7 @@ class GeneratorPromise : public OwnedPromise {
   ~GeneratorPromise() = default;
 
  private:
-  // Yields a copy, which is there until the coroutine goes on.
+  // Yields a copy, which lives until the coroutine is resumed.
   struct YieldCopy : Yield {
     explicit YieldCopy(const Value& original) : value(original) {}
     template <typename Promise>
@@ -149,8 +148,8 @@ class GeneratorPromise : public OwnedPromise {
 
 }  // namespace internal
 
-// A coroutine that computes a sequence, value by value, while it is iterated over. T may be a
-// reference, or move-only. Its code can't co_await anything.
+// A coroutine that computes a sequence, value by value, as it is iterated over. T may be a
+// reference, or move-only. The body can't co_await anything.
 template <typename T, GeneratorReads kReads = GeneratorReads::consumer>
 class [[nodiscard]] Generator {
  public:
@@ -217,7 +216,8 @@ class Generator<T, kReads>::iterator {
   std::remove_reference_t<T>* value_ = nullptr;
 };
 
-// Likewise, and its code can co_await whatever it likes (coro.h); its values are awaited.
+// Like Generator, but the body may co_await (coro.h), and the consumer gets each value by
+// `co_await next()`.
 template <typename T, GeneratorReads kReads = GeneratorReads::consumer>
 class [[nodiscard]] AsyncGenerator {
  public:
@@ -225,11 +225,11 @@ class [[nodiscard]] AsyncGenerator {
 
   AsyncGenerator(AsyncGenerator&& other) noexcept = default;
   AsyncGenerator& operator=(AsyncGenerator&& other) noexcept = default;
-  // Not while a value is awaited by a coroutine that goes on.
+  // Not while a coroutine that will be resumed awaits a value.
   ~AsyncGenerator() = default;
 
-  // Awaited, has the coroutine go on to its next value, and gives a pointer to that; nullptr at the
-  // end, and from then on.
+  // When awaited, resumes the coroutine until its next value, and gives a pointer to that value; or
+  // nullptr, from the end on.
   //
   //   while (const Row* row = co_await rows.next()) print(*row);
   [[nodiscard]] auto next() noexcept { return Next{coroutine_.handle()}; }
@@ -287,7 +287,7 @@ class AsyncGenerator<T, kReads>::promise_type
     consumers_flow_ = flow;
   }
 
-  // Has the consumer go on, which is told of the value.
+  // Resumes the consumer, which takes the value.
   void hand_over() noexcept {
     this->ended();
     if (consumers_flow_ != nullptr) {

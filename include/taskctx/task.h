@@ -9,17 +9,18 @@
 //     print(co_await greeting);          // "hello world"
 //   }
 //
-// How one begins from the outside, and what it can wait for, is in coro.h.
+// coro.h has the ways to start a task from other code, and what a task can wait for.
 //
-// Threads:  a task runs on whichever thread resumes it, one at a time. What was set stays set: the
-//           context is put in place at each resumption, and the thread gets back its own at each
-//           suspension.
-// Lifetime: a task owns its coroutine: destroying it destroys what the coroutine holds, within the
-//           context that the coroutine has. Arguments by reference must outlive the task. So must
-//           a lambda that is a coroutine: what it has captured is in the lambda, not in the task.
-//           JobPool::spawn(lambda) and when_all(lambda, ...) keep it; spawn(lambda()) does not.
-// Errors:   what the coroutine throws comes out of co_await. JobError where there is nothing to
-//           await: the task is empty, or has been awaited.
+// Threads:  a task runs on whichever thread resumes it, on one at a time. Its variables keep their
+//           values: the context is installed at each resumption, and the thread gets its own
+//           context back at each suspension.
+// Lifetime: a task owns its coroutine. Destroying the task destroys the coroutine's variables, in
+//           the coroutine's context. Arguments by reference must outlive the task. So must a lambda
+//           that is a coroutine: its captures are in the lambda, not in the task.
+//           JobPool::spawn(lambda) and when_all(lambda, ...) keep the lambda; spawn(lambda()) does
+//           not.
+// Errors:   co_await throws what the coroutine throws. It throws JobError if there is nothing to
+//           await: the task is empty, or has been awaited already.
 
 #ifndef TASKCTX_TASK_H_
 #define TASKCTX_TASK_H_
@@ -47,7 +48,7 @@ inline namespace v1 {
 
 namespace internal {
 
-// Throws JobError that says that there is no coroutine, or that it has been begun.
+// Throws JobError: there is no coroutine, or it has begun already.
 [[noreturn]] void throw_no_task(const char* verb, bool has_begun);
 
 struct TaskAccess;
@@ -74,7 +75,7 @@ class TaskPromiseBase : public OwnedPromise {
   FinalAwaiter final_suspend() noexcept { return {}; }
   void unhandled_exception() noexcept { error_ = std::current_exception(); }
 
-  // Has `awaiter` resumed at the end; nullptr stands for Flow::end().
+  // Sets the coroutine to resume at the end; nullptr: Flow::end() is called instead.
   void set_awaiter(std::coroutine_handle<> awaiter) noexcept { awaiter_ = awaiter; }
   // Gives the coroutine a flow of its own, at whose end `awaiter` is resumed.
   void make_own_flow(std::coroutine_handle<> awaiter) {
@@ -96,7 +97,7 @@ class TaskPromiseBase : public OwnedPromise {
   }
 
  private:
-  // The flow of a task that is awaited by a coroutine that knows nothing of contexts.
+  // The flow of a task whose awaiter is a coroutine that has no flow.
   struct Snapshot {
     class TaskFlow final : public PromiseFlow {
      public:
@@ -169,27 +170,26 @@ class TaskPromise<void> : public TaskPromiseBase {
 
 }  // namespace internal
 
-// T is what the coroutine returns: void, an object type (which may be move-only), or a reference.
+// A coroutine that returns T: void, an object type (it may be move-only), or a reference.
 template <typename T = void>
 class [[nodiscard]] Task {
  public:
   using promise_type = internal::TaskPromise<T>;
   using Result = T;
-  using KnowsFlow = void;  // Not for users.
 
   // Makes a task without a coroutine.
   Task() noexcept = default;
   Task(Task&& other) noexcept = default;
   Task& operator=(Task&& other) noexcept = default;
-  // Destroys the coroutine, begun or not; no other thread may be running it. If it awaits another
-  // task, that is destroyed first, as deep as it goes, and so is one that it was given by value.
-  // Constant stack.
+  // Destroys the coroutine, whether it has begun or not. No other thread may be running it. If it
+  // awaits another task, that one is destroyed first, at any depth; so are tasks that it got as
+  // arguments by value. Constant stack.
   ~Task() = default;
 
-  // Begins the coroutine in the context of the one that awaits it, and resumes that with the result
-  // when it has ended. The two share the context: what either sets, the other sees. (A coroutine
-  // whose promise is no ContextPromise has no context to share: there the task runs in a snapshot.)
-  // Constant stack however deep, or often. Throws JobError if the task is empty or has been
+  // Begins the coroutine in its awaiter's context, and resumes the awaiter with the result at the
+  // end. Both share that context: each sees what the other sets. (An awaiter whose promise is not a
+  // ContextPromise has no context to share; then the task runs in a snapshot.) Uses constant stack,
+  // at any depth and for any number of awaits. Throws JobError if the task is empty or has been
   // awaited.
   //
   //   int sum = co_await add(1, 2);
@@ -237,6 +237,9 @@ class [[nodiscard]] Task {
 namespace internal {
 
 template <typename T>
+inline constexpr bool kKnowsFlow<Task<T>> = true;
+
+template <typename T>
 Task<T> TaskPromise<T>::get_return_object() noexcept {
   return Task<T>(std::coroutine_handle<TaskPromise>::from_promise(*this));
 }
@@ -248,7 +251,7 @@ inline Task<void> TaskPromise<void>::get_return_object() noexcept {
   return Task<void>(std::coroutine_handle<TaskPromise>::from_promise(*this));
 }
 
-// Takes the coroutine out of a task, for those who start it.
+// Takes the coroutine out of a task, for code that starts it.
 struct TaskAccess {
   template <typename T>
   static void check(const Task<T>& task, const char* verb) {
@@ -260,11 +263,11 @@ struct TaskAccess {
   }
 };
 
-// The promise of a task that is given others, by value.
+// The promise of a task that gets other tasks as arguments by value.
 template <typename T, typename... Parameters>
 class GivenTaskPromise final : public TaskPromise<T> {
  public:
-  // Gets the coroutine's own copies, where these are no references. Clang 16 leaves out a lambda's
+  // The arguments are the coroutine's own copies of its parameters. Clang 16 leaves out a lambda's
   // object, which is the first of `Parameters`.
   template <typename... Copies>
   explicit GivenTaskPromise(Copies&... copies) noexcept {
@@ -278,7 +281,8 @@ class GivenTaskPromise final : public TaskPromise<T> {
     this->special_ = &special_here_;
   }
   Task<T> get_return_object() noexcept {
-    static_assert(alignof(GivenTaskPromise) == alignof(TaskPromise<T>));  // So it lies as that one.
+    // Then a handle of one is a handle of the other.
+    static_assert(alignof(GivenTaskPromise) == alignof(TaskPromise<T>));
     return TaskPromise<T>::get_return_object();
   }
 

@@ -6,24 +6,25 @@
 //   taskctx::Scope scope{request_id, "r-1"};
 //   ctbb::parallel_for(0, n, [&](int i) { use(request_id.get(), i); });  // "r-1" in each leaf
 //
-// Names, overloads, constraints, return types, exceptions and ordering guarantees are oneTBB's own,
-// in headers that are named as oneTBB's; what runs no code of the user's is handed on as it is. The
-// flow graph is not here.
+// Names, overloads, constraints, return types, exceptions and ordering guarantees are oneTBB's, and
+// the headers have oneTBB's names. What runs no user code is oneTBB's own. The flow graph is not
+// here.
 //
-// Isolation: each call of a body starts from the bindings of the algorithm's caller, or of the
-//            task's submitter, and what it sets is gone when it returns: no other call sees it, on
-//            the same thread or not. Each header says what a call is.
+// Isolation: each call of a body starts with the values of the algorithm's caller, or of the code
+//            that submitted the task. What it sets is gone when it returns; no other call sees it,
+//            on the same thread or another. Each header says what counts as one call.
 // Threads:   as oneTBB's.
-// Blocking:  while a call of ours waits, tasks that don't come from taskctx see an empty context on
-//            the waiting thread, not the caller's. The caller's context is back when the call
-//            returns or throws, on whichever thread that is: where tasks suspend, it may be
-//            another.
-// Lifetime:  an algorithm borrows the caller's context; a task owns its snapshot, until it has run,
-//            or is destroyed.
-// Errors:    oneTBB's own, and what bodies throw; std::bad_alloc, and what a variable's copy policy
-//            throws, before anything has run.
-//            Whatever callbacks throw comes out of the call that waits for them, the first error of
-//            several, also where plain oneTBB hangs (*):
+// Blocking:  while one of these calls waits, tasks that don't come from taskctx see an empty
+// context
+//            on the waiting thread, not the caller's. When the call returns or throws, the caller's
+//            context is back, on whichever thread: if tasks suspend, it may be another one.
+// Lifetime:  an algorithm borrows the caller's context. A task owns its snapshot until it has run
+// or
+//            is destroyed.
+// Errors:    oneTBB's own, and those of bodies; std::bad_alloc, and what a variable's copy policy
+//            throws, before anything has run. The call that waits for a callback throws what the
+//            callback throws; of several errors the first. That also holds where plain oneTBB
+//            hangs (*):
 //
 //              callback                                           may it throw?
 //              bodies, functions, filters, comparisons            yes
@@ -38,17 +39,18 @@
 //                is_divisible(), empty()                          yes
 //              a variable's copy policy                           yes
 //              observers, on_change                               is reported (errors.h)
-//              functions that are enqueued, destructors           no: the program ends
+//              enqueued functions, destructors                    no: the program ends
 //
-//            What oneTBB has no memory for is std::bad_alloc; of task_group::run(), which counts
-//            the task before, a later wait() for that group does not return then.
-// Not here:  plain oneapi::tbb calls and tasks: those see what their thread has, by chance the
-//            right context, another's, or none (LostContextCanary finds them). Iterators and ranges
-//            run outside bodies, too.
+//            If oneTBB lacks memory, a call throws std::bad_alloc. task_group::run() has counted
+//            its task by then: a later wait() for that group does not return.
+// Not here:  plain oneapi::tbb calls and tasks. They see what their thread has: by chance the right
+//            context, or another one, or none (LostContextCanary finds them). Iterators and ranges
+//            run outside of bodies.
 //
-// Call the algorithms qualified. The functions are less specialised than oneTBB's, so that
-// `using taskctx::tbb::parallel_for` in your namespace does not make oneTBB's own calls ambiguous;
-// but an unqualified call with an argument of oneTBB's, a blocked_range, say, finds oneTBB's then.
+// Call the algorithms by their qualified names. They are less specialised than oneTBB's, so that
+// `using taskctx::tbb::parallel_for` in your namespace does not make oneTBB's own calls ambiguous.
+// But an unqualified call with an argument of oneTBB's, such as a blocked_range, then finds
+// oneTBB's.
 
 #ifndef TASKCTX_TBB_H_
 #define TASKCTX_TBB_H_

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// How a coroutine is suspended and resumed: the slow parts of Suspension and Flow, and the job that
+// resumes a coroutine which has no job of its own.
 
 #include "taskctx/coro.h"
 
@@ -31,7 +34,7 @@ class ResumeTask final : public JobState {
   ResumeTask(PoolCore* pool, std::coroutine_handle<> handle)
       : JobState(pool, NodeRef(), /*references=*/1), handle_(handle) {}
 
-  // For a coroutine that is being destroyed: the task must not resume it.
+  // For a coroutine that is being destroyed: this must not resume it.
   void give_up() noexcept {
     pool()->locked(this, [this] { is_given_up_ = true; });
     (void)cancel();
@@ -40,7 +43,7 @@ class ResumeTask final : public JobState {
  private:
   void call() override { handle_.resume(); }
   void drop() noexcept override {}
-  // Somebody's coroutine would never end if this could be cancelled.
+  // Not to be cancelled: the coroutine would never be resumed.
   [[nodiscard]] bool has_begun() const noexcept override { return !is_given_up_; }
   bool can_begin(Missing& /*missing*/) noexcept override { return false; }
 
@@ -61,7 +64,6 @@ void throw_no_task(const char* verb, bool has_begun) {
                  " task: " + (has_begun ? "it has been awaited already" : "there is none"));
 }
 
-// What a job has left behind may run when its pool is gone.
 bool Flow::has_switched() noexcept {
   Activation* const now = current_activation();
   const Activation* inner = now;
@@ -77,11 +79,12 @@ bool Flow::has_switched() noexcept {
 
 void Flow::leave_crossed() noexcept {
   if (activation_->node != nullptr) {
-    node_ = activation_->node;  // What it has written.
+    node_ = activation_->node;  // With what the flow has written.
   }
   internal::leave_crossed(own_, "coroutine");
 }
 
+// A destructor of a value that a job left behind may run here after the job's pool has ended.
 PoolCore* pool_here() {
   auto* const here = static_cast<PoolCore*>(current_activation()->origin.executor());
   return here != nullptr && !here->is_over() ? here : JobPoolAccess::core(default_pool());
@@ -117,7 +120,7 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
     start();
     job->pool()->suspend(job);
     if (has_awaited) {
-      unpark_helpers();  // Who waits for this job can help with what it waits for.
+      unpark_helpers();  // A thread that waits for this job can run the awaited one.
     }
   } catch (...) {
     if (to_wake_ != job) {
@@ -134,9 +137,10 @@ void Suspension::throw_interrupted() {
   throw JobCancelled("cannot wait in job" + name + ": it was cancelled");
 }
 
-// Only a ResumeTask can be meant: a job ends its coroutine itself.
+// It must be a ResumeTask: a coroutine that is a job is destroyed by its job, never suspended.
 void Suspension::give_up_slowly() noexcept {
-  to_wake_->pool()->locked(to_wake_, [this] { (void)withdraw(); });  // As cancel() does: see fork.
+  // With the lock, as in cancel(): fork() relies on it.
+  to_wake_->pool()->locked(to_wake_, [this] { (void)withdraw(); });
   static_cast<ResumeTask*>(std::exchange(to_wake_, nullptr))->give_up();
 }
 

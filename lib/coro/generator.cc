@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// How a generator's context is made of its consumer's and of what it has set itself.
 
 #include "taskctx/generator.h"
 
@@ -23,7 +25,7 @@ void GeneratorFlow::prepare_to_end() noexcept {
   if (!is_at_work_) {
     try {
       see(current_node());
-    } catch (...) {  // No memory: it sees what it saw last.
+    } catch (...) {  // No memory: it keeps the context that it had last.
     }
   }
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// How coroutines that await each other are destroyed, the innermost first, without recursion.
 
 #include "taskctx/internal/coro/owned_coroutine.h"
 
@@ -10,7 +12,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Returns a coroutine that must be destroyed before this one; nullptr if there is none left.
+// Returns a coroutine that must be destroyed before this one, or nullptr.
 OwnedPromise* OwnedPromise::inner() noexcept {
   if (awaited_ != nullptr) {
     return awaited_;
@@ -25,7 +27,7 @@ OwnedPromise* OwnedPromise::inner() noexcept {
   return nullptr;
 }
 
-// The flow's end leaves it.
+// The flow's destructor leaves it.
 void OwnedPromise::enter() noexcept {
   if (special_ != nullptr && special_->flow != nullptr && !special_->flow->is_entered()) {
     if (!owner_->handle_.done()) {
@@ -37,10 +39,10 @@ void OwnedPromise::enter() noexcept {
 
 void OwnedPromise::destroy() noexcept {
   if (outer_ != this) {
-    ended();  // Whoever waited for it never goes on.
+    ended();  // Its awaiter will never be resumed.
   }
   enter();
-  // Down to the innermost, and back up: `outer_` is the way.
+  // Goes down to the innermost one, and back up along `outer_`.
   OwnedPromise* each = this;
   while (true) {
     if (OwnedPromise* const inner = each->inner()) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// How the canary checks a read that finds no value.
 
 #include "taskctx/tbb/lost_context_canary.h"
 
@@ -18,13 +20,13 @@ namespace {
 
 constinit std::atomic<int> canaries{0};
 
-// Reports a read in a task that oneTBB runs, and none of ours does.
+// Reports a read in a oneTBB task that is not taskctx's.
 void check(std::string_view variable, const SourcePlace& place) {
   const internal::Activation* activation = internal::current_activation();
   if (canaries.load(std::memory_order_relaxed) == 0 ||
       (activation != &internal::no_activation && activation != &internal::hidden_activation) ||
       oneapi::tbb::task::current_context() == nullptr || internal::set_notifying(true)) {
-    return;  // The last one: what the misuse handler itself reads.
+    return;  // (The last condition: the misuse handler itself reads.)
   }
   internal::report_misuse(
       "read variable", "the body of a plain oneTBB call has no context; call taskctx::tbb instead",
@@ -34,7 +36,8 @@ void check(std::string_view variable, const SourcePlace& place) {
 
 }  // namespace
 
-// The check stays when the last canary is gone, and finds that out.
+// The check stays installed after the last canary, and then finds that there is none. The counters
+// are relaxed: they order nothing.
 LostContextCanary::LostContextCanary() noexcept {
   internal::keep_loaded(&check);
   canaries.fetch_add(1, std::memory_order_relaxed);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LostContextCanary: finds the commonest mistake, a plain oneTBB call where taskctx::tbb was meant.
+// LostContextCanary: finds the most common mistake, a plain oneTBB call instead of taskctx::tbb's.
 //
 //   const taskctx::tbb::LostContextCanary canary;  // in main() of a debug build
 //   oneapi::tbb::parallel_for(0, n, [](int) { user.get(); });  // reported, with this line
@@ -9,10 +9,10 @@
 //           before there are tasks.
 // Errors:   each mistake goes to the misuse handler (errors.h), on the thread that made it.
 //
-// The body of a plain oneTBB call has no context of its own: on a stolen leaf's thread a variable
-// reads as if it had never been set. That is what is looked for: a read that finds nothing, in a
-// oneTBB task, where no task of taskctx runs. A body that the waiting thread itself runs may be
-// lucky, and is not reported then. Reads that find something cost nothing more; others 5 ns.
+// The body of a plain oneTBB call has no context of its own: on another thread a variable reads as
+// if it had never been set. The canary looks for just that: a read that finds no value, in a oneTBB
+// task that is not taskctx's. A body that the calling thread itself runs may find the value by
+// luck, and is not reported then. Reads that find a value cost nothing more; others 5 ns.
 
 #ifndef TASKCTX_TBB_LOST_CONTEXT_CANARY_H_
 #define TASKCTX_TBB_LOST_CONTEXT_CANARY_H_

@@ -5,8 +5,8 @@
 //   taskctx::Scope scope{request_id, "r-1"};
 //   taskctx::tbb::parallel_for(0, n, [&](int i) { use(request_id.get(), i); });  // "r-1" in each
 //
-// Isolation: each call of the body starts from the caller's bindings: one index in the overloads
-//            with indices, one range in those with ranges.
+// Isolation: each call of the body starts with the caller's values. A call is one index in the
+//            overloads with indices, one range in those with ranges.
 // Covered:   calls, copies and destructors of the body. Not: the range's own copies and splits.
 // Threads, blocking, errors: see taskctx/tbb.h.
 
@@ -30,32 +30,32 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Is what oneTBB's own overload returns for these arguments; there is none if oneTBB has none.
+// The return type of oneTBB's own overload for these arguments. No type if oneTBB has no overload.
 template <typename... Args>
 using ParallelFor = decltype(onetbb::parallel_for(std::declval<Args>()...));
 
-// What a loop over such a range has on its caller's stack.
+// The call object of a loop over such a range, on the caller's stack.
 template <typename Range, typename... Options>
 using CallOfLoop =
     std::conditional_t<(std::is_same_v<std::remove_cvref_t<Options>, onetbb::simple_partitioner> ||
                         ...),
                        SimpleLoopCall<Range>, LoopCall<Range>>;
 
-// The body of a loop over a range. oneTBB copies it for each task: copies and destructors of the
-// user's body run in the context as well. Trivial ones run no code of the user's.
+// The body of a loop over a range. oneTBB copies it for each task. Copies and destructors of the
+// user's body run in the caller's context, too, unless they are trivial.
 template <typename Call, typename Body>
 class RangeBody {
  public:
-  RangeBody(Call& call, const Body& body) : call_(&call), body_((Leaf(call), body)) {}
+  RangeBody(Call& call, const Body& body) : call_(&call), body_((LeafContext(call), body)) {}
   RangeBody(const RangeBody& other)
     requires(!std::is_trivially_copy_constructible_v<Body>)
-      : call_(other.call_), body_((Leaf(*call_), other.body_)) {}
+      : call_(other.call_), body_((LeafContext(*call_), other.body_)) {}
   RangeBody(const RangeBody& other) = default;
   RangeBody& operator=(const RangeBody&) = delete;
   ~RangeBody()
     requires(!std::is_trivially_destructible_v<Body>)
   {
-    const Leaf context(*call_);
+    const LeafContext context(*call_);
     body_.~Body();
   }
   ~RangeBody() = default;
@@ -65,18 +65,18 @@ class RangeBody {
     if (is_calling(call_->calls()) && call_->leave(range, current_activation())) [[unlikely]] {
       return;
     }
-    const Leaf context(*call_);
+    const LeafContext context(*call_);
     std::invoke(std::as_const(body_), range);
   }
 
  private:
   Call* call_;
-  union {  // The destructor decides where the body's runs.
+  union {  // The destructor runs the body's destructor itself, in the context.
     Body body_;
   };
 };
 
-// The body of a loop over indices: the user's function, once for each.
+// The body of a loop over indices: calls the user's function for each index.
 template <typename Call, typename Index, typename Function>
 class IndexBody {
  public:
@@ -84,13 +84,13 @@ class IndexBody {
       : call_(&call), first_(first), step_(step), function_(function) {}
 
   void operator()(const onetbb::blocked_range<Index>& range) const {
-    // Copies, which the compiler may keep in registers whatever the function does.
+    // Local copies, so that the compiler may keep them in registers.
     Call& call = *call_;
     const auto& calls = call.calls();
     const Function& function = function_;
     const Index step = step_;
     const Index end = range.end();
-    Leaf context(call);
+    LeafContext context(call);
     Index i = range.begin();
     const auto leave_rest = [&] {
       return is_calling(calls) && call.leave({i, end, range.grainsize()}, context.outer());
@@ -110,12 +110,12 @@ class IndexBody {
         }
         context.renew(call);
       }
-      value = next(value, step);  // Not after the last one: it may be the greatest of its type.
+      value = next(value, step);  // Not after the last one: that may be the type's greatest.
     }
   }
 
-  // Counts first, first + step, ... < last; not 0. Written so that it asks no more of an Index type
-  // than oneTBB does.
+  // Returns how many of first, first + step, ... are less than last; there is at least one.
+  // Requires no more of an Index type than oneTBB does.
   static Index count(const Index& first, const Index& last, const Index& step) {
     if constexpr (std::integral<Index>) {
       return static_cast<Index>((last - first - 1) / step + 1);
@@ -145,8 +145,7 @@ namespace tbb {
 
 // Calls `body` for parts of `range`, in parallel, and waits. `options`: a partitioner, a
 // task_group_context, both in this order, or neither. Each call runs in the caller's context. Costs
-// oneTBB's parallel_for and a guard of two words per call, and one atomic increment for the whole
-// loop.
+// oneTBB's parallel_for, a guard of two words per call, and one atomic increment per loop.
 template <typename Range, typename Body, internal::AlgorithmOption... Options>
 internal::ParallelFor<const Range&, const Body&, Options...> parallel_for(const Range& range,
                                                                           const Body& body,

@@ -4,12 +4,12 @@
 //
 //   taskctx::tbb::parallel_for_each(files, [&](const File& file) { search(file); });
 //
-// Isolation: each call of the body, with one item, starts from the caller's bindings; so do those
-//            with items that a feeder has added.
-// Covered:   calls of the body. Not: the iterators, and the copies of items that oneTBB makes.
-// Errors:    iterators may throw, with which plain oneTBB hangs. The items of input iterators must
-// not
-//            throw when they are moved: oneTBB hangs; after an error it may lose some of them.
+// Isolation: each call of the body, with one item, starts with the caller's values; so do the calls
+//            for items that a feeder has added.
+// Covered:   calls of the body. Not covered: iterators, and the copies of items that oneTBB makes.
+// Errors:    iterators may throw (plain oneTBB hangs then). Moves of items that input iterators
+// give
+//            must not throw: oneTBB hangs. After an error oneTBB may lose some of those items.
 // Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_FOR_EACH_H_
@@ -31,11 +31,11 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Is what oneTBB's own overload returns for these arguments.
+// The return type of oneTBB's own overload for these arguments.
 template <typename... Args>
 using ParallelForEach = decltype(onetbb::parallel_for_each(std::declval<Args>()...));
 
-// The caller's body. It can be called with whatever the caller's can.
+// The caller's body, callable with the same arguments.
 template <typename Body>
 class ItemBody {
  public:
@@ -44,13 +44,13 @@ class ItemBody {
   template <typename Item>
     requires std::invocable<const Body&, Item>
   void operator()(Item&& item) const {
-    const Leaf context(call_);
+    const LeafContext context(call_);
     std::invoke(body_, std::forward<Item>(item));
   }
   template <typename Item, typename T>
     requires std::invocable<const Body&, Item, onetbb::feeder<T>&>
   void operator()(Item&& item, onetbb::feeder<T>& feeder) const {
-    const Leaf context(call_);
+    const LeafContext context(call_);
     std::invoke(body_, std::forward<Item>(item), feeder);
   }
 
@@ -59,15 +59,15 @@ class ItemBody {
   const Body& body_;
 };
 
-// The same with one signature. Where a body has that of a function with a feeder, oneTBB reads the
-// type of the items from it, and so can't do with a template.
+// Likewise with one signature. oneTBB reads the type of the items from the signature of a body that
+// takes a feeder, so a template won't do.
 template <typename Body, typename Item, typename T>
 class FedBody {
  public:
   FedBody(const BlockingCall& call, const Body& body) : call_(call), body_(body) {}
 
   void operator()(Item item, onetbb::feeder<T>& feeder) const {
-    const Leaf context(call_);
+    const LeafContext context(call_);
     body_(std::forward<Item>(item), feeder);
   }
 
@@ -91,10 +91,10 @@ template <typename Body>
   requires requires { &Body::operator(); }
 struct ForEachBody<Body> : ForEachBodyOf<Body, decltype(&Body::operator())> {};
 
-// oneTBB would hang if an iterator threw where it collects items. So the iterators that it gets
-// don't: an error is kept, and counts as the end of the items.
+// oneTBB hangs if an iterator throws while it collects items. So the two kinds of iterators below
+// don't throw: they keep the error, which counts as the end of the items.
 
-// One of forward iterators.
+// Wraps a forward iterator.
 template <typename Iterator>
 class ForwardIterator {
   using Traits = std::iterator_traits<Iterator>;
@@ -151,7 +151,7 @@ class ForwardIterator {
   FirstError* error_ = nullptr;
 };
 
-// The items of input iterators, fetched one ahead, by one thread at a time.
+// Wraps two input iterators. Fetches one item ahead, on one thread at a time.
 template <typename Iterator>
 class InputItems {
   using Traits = std::iterator_traits<Iterator>;
@@ -162,7 +162,7 @@ class InputItems {
     fetch();
   }
 
-  // Copies are one position; nullptr is the end.
+  // All copies are at the same position; nullptr is the end.
   class Position {
    public:
     using iterator_category = std::input_iterator_tag;
@@ -210,7 +210,7 @@ class InputItems {
   std::optional<typename Traits::value_type> item_;
 };
 
-// Whether a body takes items and no feeder: then a loop over what can be indexed is parallel_for.
+// True if a body takes items and no feeder, from random-access iterators: parallel_for does that.
 template <typename Body, typename Iterator>
 inline constexpr bool kTakesNoFeeder =
     std::is_convertible_v<typename std::iterator_traits<Iterator>::iterator_category,
@@ -219,7 +219,7 @@ inline constexpr bool kTakesNoFeeder =
     !std::invocable<const Body&, typename std::iterator_traits<Iterator>::reference,
                     onetbb::feeder<typename std::iterator_traits<Iterator>::value_type>&>;
 
-// Has oneTBB call `body` for the items of [first, last).
+// Lets oneTBB call `body` for the items of [first, last).
 template <typename Iterator, typename Body, typename... Context>
   requires(kTakesNoFeeder<Body, Iterator>)
 void for_each(Iterator first, Iterator last, const Body& body, Context&&... context) {
@@ -256,10 +256,10 @@ void for_each(Iterator first, Iterator last, const Body& body, Context&&... cont
 
 namespace tbb {
 
-// Calls `body(item)`, or `body(item, feeder)`, for each item of [first, last) and for those that
-// are added to the feeder, in parallel, and waits. `context`: a task_group_context, or none. Each
-// call runs in the caller's context. Costs oneTBB's parallel_for_each and a guard of two words per
-// call, and one atomic increment for all.
+// Calls `body(item)`, or `body(item, feeder)`, for each item of [first, last) and for each item
+// that is added to the feeder, in parallel, and waits. `context`: a task_group_context, or none.
+// Each call runs in the caller's context. Costs oneTBB's parallel_for_each, a guard of two words
+// per call, and one atomic increment.
 template <typename Iterator, typename Body, internal::AlgorithmOption... Context>
 internal::ParallelForEach<Iterator, Iterator, const Body&, Context...> parallel_for_each(
     Iterator first, Iterator last, const Body& body, Context&&... context) {

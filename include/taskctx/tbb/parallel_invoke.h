@@ -2,10 +2,10 @@
 //
 // oneTBB's parallel_invoke, with the caller's context in the functions.
 //
-//   taskctx::tbb::parallel_invoke([&] { left(request_id.get()); }, [&] { right(request_id.get());
-//   });
+//   taskctx::tbb::parallel_invoke([&] { left(request_id.get()); },
+//                                 [&] { right(request_id.get()); });
 //
-// Isolation: each function starts from the caller's bindings.
+// Isolation: each function starts with the caller's values.
 // Threads, blocking, errors: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_INVOKE_H_
@@ -37,8 +37,8 @@ Context& borrowed(const BlockingCall& /*call*/, Context& context) {
 namespace tbb {
 
 // Calls all functions, two or more, in parallel, and waits. The last argument may be a
-// task_group_context. Each call runs in the caller's context. Costs oneTBB's parallel_invoke and a
-// guard of two words per function, and one atomic increment for all.
+// task_group_context. Each call runs in the caller's context. Costs oneTBB's parallel_invoke, a
+// guard of two words per function, and one atomic increment.
 template <typename... Functions>
   requires(sizeof...(Functions) >= 2)
 void parallel_invoke(Functions&&... functions) {

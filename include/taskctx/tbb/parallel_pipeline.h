@@ -11,15 +11,17 @@
 //       }) &
 //       ctbb::make_filter<Request, void>(ctbb::filter_mode::parallel, &serve));
 //
-// Isolation: each call of the first filter starts from the bindings of the pipeline's caller. What
-//            a filter sets, the next ones see for the same token, and nobody else.
-// Covered:   calls of the filters, and destructors of the values that they pass on. Not: the
-//            destructor of a filter's body; a filter may outlive the pipeline.
-// Cost:      oneTBB's pipeline, and for each token and filter a guard of two words, and an
-//            allocation of oneTBB's, which it does without for values no larger than a pointer.
-// Errors:    filters may throw, and moves of the values. After that oneTBB may lose a value that is
-// on
-//            its way, with its context, where several threads are at work: it is never destroyed.
+// Isolation: each call of the first filter starts with the values of the pipeline's caller. What a
+//            filter sets is seen by the next filters for the same token, and by no other code.
+// Covered:   calls of the filters, and destructors of the values that they pass on. Not covered:
+// the
+//            destructor of a filter's body, as a filter may outlive the pipeline.
+// Cost:      oneTBB's pipeline; for each token and filter a guard of two words, and an allocation
+// by
+//            oneTBB (which plain oneTBB avoids for values no larger than a pointer).
+// Errors:    filters may throw, and so may moves of the values. After an error, with several
+// threads
+//            at work, oneTBB may lose values on their way: they are never destroyed.
 // Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_PIPELINE_H_
@@ -42,11 +44,11 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// A value on its way from filter to filter, and its context.
+// A value on its way from filter to filter, with its context.
 template <typename T>
 class PipelineItem {
  public:
-  // Takes the context that is installed, by a filter. An item ends before its pipeline does.
+  // Takes the current context, in a filter. An item ends before its pipeline does.
   explicit PipelineItem(T&& value)
       : origin_(current_activation()->origin),
         node_(NodeRef::share(current_node())),
@@ -57,10 +59,10 @@ class PipelineItem {
   }
   PipelineItem& operator=(PipelineItem&&) = delete;
   ~PipelineItem() {
-    Leaf context(node_.get(), origin_);
+    LeafContext context(node_.get(), origin_);
     value_.~T();
     context.leave_node();
-    node_ = NodeRef();  // The values in it are destroyed at work where the filters are.
+    node_ = NodeRef();  // Inside the guard: its values are destroyed where the filters run.
   }
 
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
@@ -69,7 +71,7 @@ class PipelineItem {
  private:
   Origin origin_;
   NodeRef node_;
-  union {  // The destructor decides where the value's runs.
+  union {  // The destructor runs the value's destructor itself, in the context.
     T value_;
   };
 };
@@ -79,18 +81,18 @@ class PipelineItem<void>;
 template <typename T>
 using PipelineItemOf = std::conditional_t<std::is_void_v<T>, void, PipelineItem<T>>;
 
-// Returns what `call` returns, with the context in which it has left it.
+// Returns what `call` returns, with the context that it leaves.
 template <typename Output, typename Call>
 PipelineItemOf<Output> make_pipeline_item(const Call& call) {
   if constexpr (std::is_void_v<Output>) {
     call();
   } else {
-    Output value = call();  // Converts, if need be.
+    Output value = call();  // May convert.
     return PipelineItem<Output>(std::move(value));
   }
 }
 
-// One run of a pipeline. Its tasks find it by their task_group_context, which it is.
+// One run of a pipeline. It is the task_group_context of its tasks, which find it that way.
 class PipelineRun : public onetbb::task_group_context {
  public:
   static const BlockingCall& current() {
@@ -127,7 +129,7 @@ class FilterBody<void, Output, Body> {
   explicit FilterBody(const Body& body) : body_(body) {}
 
   PipelineItemOf<Output> operator()(onetbb::flow_control& control) const {
-    const Leaf context(PipelineRun::current());
+    const LeafContext context(PipelineRun::current());
     return make_pipeline_item<Output>([&]() -> decltype(auto) { return body_(control); });
   }
 
@@ -135,7 +137,7 @@ class FilterBody<void, Output, Body> {
   Body body_;
 };
 
-// What a body takes and returns, where it has one call operator.
+// The types that a body takes and returns, if it has one call operator.
 template <typename Signature>
 struct FilterTypes;
 template <typename Body, typename From, typename To>
@@ -158,7 +160,8 @@ namespace tbb {
 using oneapi::tbb::filter_mode;
 using oneapi::tbb::flow_control;
 
-// A filter, or a chain of them. Copies share their bodies. May be used for many runs, also at once.
+// A filter, or a chain of them. Copies share their bodies. May be used for many runs, also at the
+// same time.
 template <typename Input, typename Output>
 class filter {
  public:
@@ -185,7 +188,7 @@ class filter {
     return *this;
   }
 
-  // Goes back to what the default constructor makes.
+  // Makes it empty, as the default constructor does.
   void clear() { filter_.clear(); }
 
  private:
@@ -233,7 +236,7 @@ make_filter(filter_mode mode, const Body& body) {
   return {mode, body};
 }
 
-// Joins two filters: what `left` returns, `right` takes.
+// Joins two filters: `right` takes what `left` returns.
 template <typename Input, typename Middle, typename Output>
 filter<Input, Output> operator&(const filter<Input, Middle>& left,
                                 const filter<Middle, Output>& right) {
@@ -242,18 +245,18 @@ filter<Input, Output> operator&(const filter<Input, Middle>& left,
                                            FilterAccess::native(right));
 }
 
-// Runs tokens through `chain` until its first filter says stop, at most `max_live_tokens` at once,
-// and waits. The caller's context is back when it returns, or throws what a filter has thrown.
+// Runs tokens through `chain` until its first filter stops it, at most `max_live_tokens` at once,
+// and waits. The caller's context is back when this returns, or throws what a filter has thrown.
 inline void parallel_pipeline(std::size_t max_live_tokens, const filter<void, void>& chain) {
   internal::PipelineRun run;
   run(max_live_tokens, internal::FilterAccess::native(chain));
 }
 
-// Does so under `context`: cancelling that cancels the pipeline, and the other way round.
+// Likewise under `context`: cancelling that cancels the pipeline, and vice versa.
 inline void parallel_pipeline(std::size_t max_live_tokens, const filter<void, void>& chain,
                               task_group_context& context) {
   internal::PipelineRun run;
-  // In a task of `context`: the run's own is bound to that.
+  // In a task of `context`, so that the run's own task_group_context is bound to it.
   oneapi::tbb::parallel_for(
       0, 1, [&](int) { run(max_live_tokens, internal::FilterAccess::native(chain)); }, context);
 }

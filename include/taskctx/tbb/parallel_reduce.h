@@ -8,17 +8,17 @@
 //       [&](const auto& range, long sum) { return sum + count(range, request_id.get()); },
 //       std::plus<>());
 //
-// Isolation: each call starts from the caller's bindings: of the function with one range, of the
+// Isolation: each call starts with the caller's values: of the function with one range, of the
 //            reduction or join() with two results.
-// Join:      what bodies set of a variable with a merge function (see context_var_options.h) is
-// merged in the
-//            order of the range, and set for the caller at the end; by an exception, nothing is.
+// Merge:     values that bodies set of a variable with a merge function (context_var_options.h) are
+//            merged in the order of the range, and set for the caller at the end; none if the call
+//            throws.
 // Covered:   all members of a Body; function, reduction, and the copies, moves and destructors of
-//            values. Not: the range's own copies and splits.
-// Errors:    all of these may throw, also reduction and join(), with which plain oneTBB hangs: the
-//            reduction is cancelled, and the first error comes out. So does what merge functions
-//            throw. Where a range throws while parallel_deterministic_reduce() splits it, oneTBB
-//            loses the Body that it has split before.
+//            values. Not covered: the range's own copies and splits.
+// Errors:    all of these may throw, also reduction and join() (plain oneTBB hangs then), and merge
+//            functions: the reduction is cancelled, and the call throws the first error. If a range
+//            throws while parallel_deterministic_reduce() splits it, oneTBB loses the Body that it
+//            has split before.
 // Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_REDUCE_H_
@@ -37,7 +37,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Are what oneTBB's own overloads return for these arguments.
+// The return types of oneTBB's own overloads for these arguments.
 template <typename... Args>
 using ParallelReduce = decltype(onetbb::parallel_reduce(std::declval<Args>()...));
 template <typename... Args>
@@ -55,21 +55,21 @@ class ReduceBody : public SplitBody<Body> {
 
   template <typename Range>
   void operator()(Range& range) {
-    const Leaf context(this->call());
+    const LeafContext context(this->call());
     std::invoke(this->body(), range);
     merged_.add_written(this->call().node());
   }
-  // oneTBB does not join what comes after an error: the loop is cancelled then.
+  // After an error oneTBB joins no more: the loop is cancelled.
   void join(ReduceBody& right) noexcept {
     error_.guard([&] {
-      const Leaf context(this->call());
+      const LeafContext context(this->call());
       merged_.add(right.merged_);
       this->body().join(right.body());
       merged_.add_written(this->call().node());
     });
   }
 
-  // What the bodies have set of variables with a merge function.
+  // Returns what the bodies have set of variables with a merge function.
   [[nodiscard]] Merged& merged() noexcept { return merged_; }
 
  private:
@@ -77,7 +77,7 @@ class ReduceBody : public SplitBody<Body> {
   Merged merged_;
 };
 
-// A Body made of the two functions of the other form.
+// A Body made of the two functions of the functional form.
 template <typename Value, typename Function, typename Reduction>
 class ReduceFunctions {
  public:
@@ -96,7 +96,7 @@ class ReduceFunctions {
   [[nodiscard]] Value&& result() noexcept { return std::move(value_); }
 
  private:
-  // Hands a value over as this version of oneTBB does it.
+  // Passes a value as this version of oneTBB does.
 #if TBB_INTERFACE_VERSION >= 12130
   static Value&& given(Value& value) noexcept { return std::move(value); }
 #else
@@ -109,8 +109,8 @@ class ReduceFunctions {
   Value value_;
 };
 
-// Has oneTBB run a reduction with `body`, and merges what its calls have set into the context of
-// the caller, which is back by then.
+// Lets oneTBB run a reduction with `body`. Then, back in the caller's context, merges what the
+// calls have set into it.
 template <typename Body, typename Run>
 void reduce(Body& body, const Run& run) {
   Merged merged;

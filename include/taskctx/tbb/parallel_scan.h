@@ -7,14 +7,12 @@
 //       [&](const auto& range, long sum, bool is_final) { return scan(range, sum, is_final); },
 //       std::plus<>());
 //
-// Isolation: each call starts from the caller's bindings: of the scan with one range, of
+// Isolation: each call starts with the caller's values: of the scan with one range, of
 //            reverse_join() or assign() with two results.
 // Covered:   all members of a Body; scan, reverse_join, and the copies, moves and destructors of
-//            values. Not: the range's own copies and splits.
-// Errors:    all of these may throw, also the range's splits, with which plain oneTBB hangs. After
-// an
-//            error oneTBB loses the memory of some of the bodies that it has split, and does not
-//            destroy them.
+//            values. Not covered: the range's own copies and splits.
+// Errors:    all of these may throw, also splits of the range (plain oneTBB hangs then). After an
+//            error oneTBB loses some of the bodies that it has split: they are never destroyed.
 // Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_SCAN_H_
@@ -33,11 +31,11 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Is what oneTBB's own overload returns for these arguments.
+// The return type of oneTBB's own overload for these arguments.
 template <typename... Args>
 using ParallelScan = decltype(onetbb::parallel_scan(std::declval<Args>()...));
 
-// The caller's range, or one that was split from it: nothing, if the splitting has thrown.
+// The caller's range, or one that was split from it. Empty if that split has thrown.
 template <typename Range>
 class ScanRange {
  public:
@@ -72,21 +70,21 @@ class ScanBody : public SplitBody<Body> {
   template <typename Range, typename Tag>
   void operator()(Range& range, Tag tag) {
     if (auto* const part = range.get()) {
-      const Leaf context(this->call());
+      const LeafContext context(this->call());
       this->body()(*part, tag);
     }
   }
   void reverse_join(ScanBody& left) {
-    const Leaf context(this->call());
+    const LeafContext context(this->call());
     this->body().reverse_join(left.body());
   }
   void assign(ScanBody& other) {
-    const Leaf context(this->call());
+    const LeafContext context(this->call());
     this->body().assign(other.body());
   }
 };
 
-// A Body made of the two functions of the other form.
+// A Body made of the two functions of the functional form.
 template <typename Value, typename Scan, typename ReverseJoin>
 class ScanFunctions {
  public:

@@ -4,9 +4,9 @@
 //
 //   taskctx::tbb::parallel_sort(names, [](auto& a, auto& b) { return less(a, b, locale.get()); });
 //
-// Isolation: each comparison starts from the caller's bindings.
-// Covered:   calls of the comparison, given or operator<. Not: moves and swaps of elements, the
-//            iterators, and copies of the comparison, of which there are none.
+// Isolation: each comparison starts with the caller's values.
+// Covered:   calls of the comparison, be it given or operator<. Not covered: moves and swaps of
+//            elements, and iterators. The comparison is not copied.
 // Threads, blocking, errors: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_SORT_H_
@@ -25,7 +25,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Is what oneTBB's own overload returns for these arguments.
+// The return type of oneTBB's own overload for these arguments.
 template <typename... Args>
 using ParallelSort = decltype(onetbb::parallel_sort(std::declval<Args>()...));
 

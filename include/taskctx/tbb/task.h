@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// oneTBB's resumable tasks: a function that is suspended goes on in its own context, on whichever
-// thread resumes it.
+// oneTBB's resumable tasks. A suspended function keeps its context, whichever thread resumes it.
 //
 //   taskctx::tbb::task::suspend([&](taskctx::tbb::task::suspend_point point) {
 //     read_later(file, [point] { taskctx::tbb::task::resume(point); });
 //   });
 //   use(request_id.get());  // as before, probably on another thread
 //
-// Scopes that are open, and tokens, are good on the other thread: they belong to the context.
-// At most some 4,000 tasks may be suspended in an arena at once; oneTBB hangs beyond that.
+// Open scopes and tokens stay valid on the other thread: they belong to the context. At most about
+// 4,000 tasks may be suspended in an arena at once; oneTBB hangs beyond that.
 
 #ifndef TASKCTX_TBB_TASK_H_
 #define TASKCTX_TBB_TASK_H_
@@ -25,21 +24,21 @@ namespace taskctx {
 inline namespace v1 {
 namespace tbb::task {
 
-// Returns the task_group_context of the code that calls it. What is cancelled through it is that
-// loop or group; where a job is in none of its own, the pool itself: oneTBB ends the program then.
+// Returns the task_group_context of the calling code. Cancelling it cancels that loop or group. In
+// a job, outside of its own loops and groups, it would cancel the pool: oneTBB ends the program.
 using oneapi::tbb::task::current_context;
 using oneapi::tbb::task::resume;
 using oneapi::tbb::task::suspend_point;
 
-// Calls `function(suspend_point)` in the current context, which it shares, and suspends the task
-// until resume() is called for that point. The thread does other work meanwhile, and sees an empty
-// context. Costs oneTBB's suspend(), and eight loads and stores.
+// Calls `function(suspend_point)` in the current context, and suspends the task until resume() is
+// called for that point. The thread does other work meanwhile, in an empty context. Costs oneTBB's
+// suspend(), and eight loads and stores.
 template <typename F>
 void suspend(F function) {
   internal::Node* node = nullptr;
   internal::Activation* activation = nullptr;
   oneapi::tbb::task::suspend([&](suspend_point point) {
-    // On this thread and stack, before it is left: resume() may be called, but waits for that.
+    // Still on this thread and stack: a resume() that is called now takes effect after this.
     std::invoke(function, point);
     node = internal::current_node();
     activation = internal::current_activation();

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// oneTBB's task_arena and this_task_arena, with the context of whoever submits.
+// oneTBB's task_arena and this_task_arena, where each function has its submitter's context.
 //
 //   taskctx::tbb::task_arena arena(8);
 //   arena.execute([&] { use(request_id.get()); });  // the caller's context, on whichever thread
 //   arena.enqueue([] { use(request_id.get()); });   // a snapshot, taken here
 //
-// Isolation: each function, also that of execute() and isolate(), starts from the submitter's
-//            bindings; what it sets is gone when it ends.
+// Isolation: each function, also in execute() and isolate(), starts with the submitter's values;
+//            what it sets is gone when it ends.
 // Covered:   calls of the function, and the destructor of an enqueued one.
-// Threads, blocking, errors: see taskctx/tbb.h. What an enqueued function throws ends the program,
+// Threads, blocking, errors: see taskctx/tbb.h. An enqueued function that throws ends the program,
 //            as in oneTBB.
 
 #ifndef TASKCTX_TBB_TASK_ARENA_H_
@@ -53,10 +53,10 @@ class task_arena {
       : arena_(its_constraints, reserved_slots, its_priority) {}
   explicit task_arena(attach /*tag*/) : arena_(attach{}) {}
   explicit task_arena(oneapi::tbb::attach /*tag*/) : arena_(oneapi::tbb::attach{}) {}
-  // Make one with the settings of another, not a second handle of it.
+  // Makes an arena with the settings of another one, not a second handle of it.
   task_arena(const task_arena& other) noexcept = default;
   explicit task_arena(const Native& other) noexcept : arena_(other) {}
-  // Makes one with what a preview of oneTBB's adds: a fourth argument, or a selector.
+  // Takes the arguments that a preview of oneTBB adds: a fourth one, or a selector.
   template <typename First, typename Second, typename... More>
     requires((sizeof...(More) > 1 || std::is_class_v<std::remove_cvref_t<Second>>) &&
              std::constructible_from<Native, First, Second, More...>)
@@ -91,14 +91,14 @@ class task_arena {
   [[nodiscard]] bool is_active() const { return arena_.is_active(); }
   [[nodiscard]] int max_concurrency() const { return arena_.max_concurrency(); }
 
-  // Runs `function()` in the arena and returns what it returns, by value. It runs in the caller's
-  // context, also where the arena is full and another thread runs it. Costs oneTBB's execute(), a
-  // guard of two words, and an atomic increment. Throws what the function throws.
+  // Runs `function()` in the arena, and returns its result by value. The function runs in the
+  // caller's context, even if the arena is full and another thread runs it. Costs oneTBB's
+  // execute(), a guard of two words, and an atomic increment. Throws what the function throws.
   template <typename F>
   auto execute(F&& function) -> decltype(function()) {
     const internal::BlockingCall call;
     const auto run = [&call, &function]() -> decltype(function()) {
-      const internal::Leaf context(call);
+      const internal::LeafContext context(call);
       return function();
     };
     return arena_.execute(run);
@@ -108,7 +108,7 @@ class task_arena {
   // Costs oneTBB's enqueue(), an atomic increment, and a guard of two words.
   template <internal::TaskFunction F>
   void enqueue(F&& function) {
-    // In no pool: Job::get() there must not run a job in this arena.
+    // Belongs to no pool: a Job::get() in the function must not run a job in this arena.
     arena_.enqueue(internal::make_task(internal::ExecutorRef(), std::forward<F>(function)));
   }
   // Queues a task that task_group::defer() has made.
@@ -121,7 +121,7 @@ class task_arena {
     arena_.enqueue(internal::make_task(internal::ExecutorRef(), std::forward<F>(function)),
                    group.native());
   }
-  // Waits in the arena for all tasks of `group`. The caller's context is back when it returns, or
+  // Waits in the arena for all tasks of `group`. The caller's context is back when this returns, or
   // throws what a task has thrown.
   task_group_status wait_for(task_group& group) {
     const internal::Hidden hidden;
@@ -155,8 +155,8 @@ class task_arena {
   }
 #endif
 
-  // Return oneTBB's own arena, valid as long as this one: for observers, and for what else takes
-  // one. Functions that are run through it have no context.
+  // Return oneTBB's own arena, valid as long as this one: for observers and other users of arenas.
+  // Functions that are submitted through it get no context.
   [[nodiscard]] Native& native() noexcept { return arena_; }
   [[nodiscard]] const Native& native() const noexcept { return arena_; }
   explicit(false) operator Native&() noexcept { return arena_; }
@@ -175,14 +175,14 @@ using oneapi::tbb::this_task_arena::end_parallel_phase;
 using oneapi::tbb::this_task_arena::start_parallel_phase;
 #endif
 
-// Runs `function()` here, and lets the thread do nothing but its tasks where it waits; returns what
-// it returns, by value. It runs in the caller's context. Costs oneTBB's isolate(), a guard of two
-// words, and an atomic increment. Throws what the function throws.
+// Runs `function()` here, and returns its result by value. While the function waits, this thread
+// runs only tasks that the function has started. It runs in the caller's context. Costs oneTBB's
+// isolate(), a guard of two words, and an atomic increment. Throws what the function throws.
 template <typename F>
 auto isolate(F&& function) -> decltype(function()) {
   const internal::BlockingCall call;
   const auto run = [&call, &function]() -> decltype(function()) {
-    const internal::Leaf context(call);
+    const internal::LeafContext context(call);
     return function();
   };
   return oneapi::tbb::this_task_arena::isolate(run);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// oneTBB's task_group, each task with the context of its submission.
+// oneTBB's task_group, where each task has the context in which it was submitted.
 //
 //   taskctx::tbb::task_group group;
 //   group.run([] { use(request_id.get()); });  // the snapshot is taken here
 //   group.wait();
 //
-// Isolation: each task starts from its snapshot; what it sets is gone when it ends.
-// Covered:   calls of the function, and its destructor, also of a task that is cancelled, or whose
-//            handle is dropped. Not: the function's moves, which are made by the submitting thread.
+// Isolation: each task starts with its snapshot; what it sets is gone when it ends.
+// Covered:   calls of the function, and its destructor, also if the task is cancelled or its handle
+//            is dropped. Not covered: moves of the function, which the submitting thread makes.
 // Threads:   as oneTBB's: run(), defer() and cancel() are thread-safe, waiting is not.
 // Blocking, errors: see taskctx/tbb.h.
 
@@ -48,8 +48,8 @@ using oneapi::tbb::task_completion_handle;
 
 namespace internal {
 
-// What can be run as a task: called once, without arguments, from a copy of its own. Not a
-// coroutine, which would never run.
+// A function that can be run as a task: called once, without arguments, as a copy. Not a coroutine:
+// it would never run.
 template <typename F>
 concept TaskFunction =
     std::is_invocable_v<const std::decay_t<F>&> && !kCallMakesTask<const std::decay_t<F>&>;
@@ -58,7 +58,7 @@ concept TaskFunction =
 
 namespace tbb {
 
-// Has the members of oneTBB's own, of the version that is there.
+// Has the members of oneTBB's task_group, in the version that is installed.
 class task_group {
   using Native = oneapi::tbb::task_group;
 
@@ -69,7 +69,7 @@ class task_group {
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;
 
-  // Throws oneTBB's missing_wait if tasks have not been waited for, once they are cancelled.
+  // If nobody has waited for the tasks, cancels them and throws oneTBB's missing_wait.
   ~task_group() noexcept(false) {
     const internal::Hidden hidden;
     group_.~Native();
@@ -92,7 +92,7 @@ class task_group {
   }
 
   // Runs `function()` in the caller's context, and waits for all tasks. The caller's context is
-  // back when it returns, or throws what a task has thrown.
+  // back when this returns, or throws what a task has thrown.
   template <typename F>
     requires std::invocable<const F&>
   task_group_status run_and_wait(const F& function) {
@@ -105,7 +105,7 @@ class task_group {
     return group_.run_and_wait(std::move(handle));
   }
 
-  // Waits for all tasks. The caller's context is back when it returns, or throws what a task has
+  // Waits for all tasks. The caller's context is back when this returns, or throws what a task has
   // thrown.
   task_group_status wait() {
     const internal::Hidden hidden;
@@ -122,12 +122,12 @@ class task_group {
   static void set_task_order(Predecessor& predecessor, task_handle& successor) {
     Native::set_task_order(predecessor, successor);
   }
-  // Lets the running task count as complete when `task` is.
+  // Makes the running task count as complete when `task` is.
   static void transfer_this_task_completion_to(task_handle& task) {
     Native::transfer_this_task_completion_to(task);
   }
 #if TBB_INTERFACE_VERSION >= 12180
-  // Wait for one task; run it first; tell how it stands.
+  // Wait for one task; run it and wait for it; return its status.
   task_group_status wait_for_task(task_completion_handle& task) {
     const internal::Hidden hidden;
     return group_.wait_for_task(task);
@@ -142,12 +142,12 @@ class task_group {
 #endif
 #endif
 
-  // Returns oneTBB's own group, valid as long as this one. Tasks that are run through it have no
-  // context.
+  // Returns oneTBB's own group, valid as long as this one. Tasks that are submitted through it get
+  // no context.
   [[nodiscard]] Native& native() noexcept { return group_; }
 
  private:
-  union {  // The destructor waits, so it is to be called with the context hidden.
+  union {  // Its destructor waits, so it is called with the context hidden.
     Native group_;
   };
 };

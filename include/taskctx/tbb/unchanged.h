@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What oneTBB offers beside algorithms and tasks, handed on under our name as it is.
+// The rest of oneTBB, beside algorithms and tasks: the same types in namespace taskctx::tbb.
 //
 //   taskctx::tbb::concurrent_vector<int> found;  // is oneapi::tbb::concurrent_vector<int>
 //
-// Comparisons, hashes and factories that are handed to containers run on the thread that uses the
-// container, mostly in its context; those of concurrent_priority_queue may run on another's, as it
-// lets one thread work for all. enumerable_thread_specific and combinable keep per thread what
-// their factory made first: let that not depend on a context. Observers tell when threads join and
-// leave an arena, not when tasks begin and end.
+// Comparisons, hashes and factories of containers run on the thread that uses the container, mostly
+// in that thread's context. concurrent_priority_queue lets one thread work for all, so its
+// comparisons may run in another thread's context. enumerable_thread_specific and combinable keep
+// for each thread what their factory made first, so a factory should not depend on the context.
+// Observers are told when threads join and leave an arena, not when tasks begin and end.
 
 #ifndef TASKCTX_TBB_UNCHANGED_H_
 #define TASKCTX_TBB_UNCHANGED_H_
@@ -116,7 +116,7 @@ using oneapi::tbb::cache_aligned_allocator;
 using oneapi::tbb::cache_aligned_resource;
 using oneapi::tbb::tbb_allocator;
 
-// The scheduler, and what can be known of it.
+// The scheduler.
 using oneapi::tbb::attach;
 using oneapi::tbb::finalize;
 using oneapi::tbb::global_control;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CoroutineJob: a coroutine as a job of a pool. It is in the pool's queue as often as it is to go
-// on, and waits in the pool's list while it is suspended by one of our own awaitables; suspended by
-// others it counts as running.
+// CoroutineJob: a coroutine as a job of a pool. It is queued for each of its turns: at the start,
+// and at each resumption. While one of taskctx's own awaitables suspends it, it is in the pool's
+// list of waiting jobs; suspended by another awaitable, it counts as running.
 
 #ifndef TASKCTX_INTERNAL_CORO_COROUTINE_JOB_H_
 #define TASKCTX_INTERNAL_CORO_COROUTINE_JOB_H_
@@ -30,13 +30,13 @@ namespace internal {
 template <typename T>
 class CoroutineJob final : public JobResult<T>, public Flow {
  public:
-  // Runs `task`, which is fresh, in a context of its own, which begins with `context`.
+  // Runs `task`, which has not begun, in a context of its own that begins as `context`.
   CoroutineJob(PoolCore* pool, NodeRef context, Task<T>& task)
-      : JobResult<T>(pool, std::move(context), /*references=*/2),  // Handle, list.
+      : JobResult<T>(pool, std::move(context), /*references=*/2),  // The handle's, and the list's.
         Flow(this->context_node()) {
     adopt(task);
   }
-  // Runs it in the current context, that of `caller`, who waits.
+  // Runs it in the current context, that of `caller`, which waits.
   CoroutineJob(PoolCore* pool, Task<T>& task, Activation* caller)
       : JobResult<T>(pool, NodeRef::share(current_node()), /*references=*/2),
         Flow(this->context_node(), caller) {
@@ -49,7 +49,7 @@ class CoroutineJob final : public JobResult<T>, public Flow {
     }
   }
 
-  // Another thread may go on with the coroutine, and end it, before this returns.
+  // Another thread may resume the coroutine, and end it, before this returns.
   void perform() noexcept override {
     this->run_isolated(
         !std::exchange(has_begun_, true),
@@ -70,7 +70,7 @@ class CoroutineJob final : public JobResult<T>, public Flow {
       left = NodeRef::share(current_node());
     }
     leave();
-    const AtWork at_work(this->pool());  // Whoever resumed the coroutine, and wherever.
+    const AtWork at_work(this->pool());  // Whichever thread resumed the coroutine.
     forget();
     this->finish(how, std::move(left));
     this->retire();
@@ -97,7 +97,7 @@ class CoroutineJob final : public JobResult<T>, public Flow {
     if (awaited != nullptr && !awaited->is_done()) {
       missing.add(awaited, /*is_choice=*/false);
     }
-    return false;  // Whoever wakes it comes soon, if nothing is missing.
+    return false;  // If nothing is missing, its wake-up is on the way.
   }
 
   OwnedCoroutine<TaskPromise<T>> coroutine_;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Flow: one flow of control through coroutines, and the context that it has for itself: a coroutine
-// that somebody starts, and those that it awaits directly.
+// Flow: one flow of control through coroutines, with a context of its own: a coroutine that other
+// code starts, and the coroutines that it awaits directly.
 //
-// A flow is entered by whoever resumes it, on that thread, and left before anybody else can resume
-// it: so one thread at a time touches it, and the handle's way to the next one synchronizes. What
-// it writes belongs to its activation, so tokens and scopes go with it.
+// The thread that resumes a flow enters it, and leaves it before any other thread can resume it. So
+// one thread at a time touches a flow, and passing the handle on synchronizes them. The flow's
+// activation owns what the flow writes, so tokens and scopes move from thread to thread with it.
 
 #ifndef TASKCTX_INTERNAL_CORO_FLOW_H_
 #define TASKCTX_INTERNAL_CORO_FLOW_H_
@@ -27,9 +27,10 @@ class Suspension;
 
 class Flow {
  public:
-  // Begins in `node`, which the owner pins as long as the flow is there.
+  // Begins in `node`, which the owner keeps alive as long as the flow.
   explicit Flow(Node* node) noexcept : node_(node), activation_(&own_), root_(&own_) {}
-  // Runs in the place of `caller`, who waits for its end, and goes on with node() and activation().
+  // Runs in the place of `caller`, which waits for the flow's end and continues with its node() and
+  // activation().
   Flow(Node* node, Activation* caller) noexcept : node_(node), activation_(caller), root_(caller) {}
   Flow(const Flow&) = delete;
   Flow& operator=(const Flow&) = delete;
@@ -43,7 +44,7 @@ class Flow {
     loop_ = &no_loop;
     switch_to(node_, activation_);
   }
-  // Puts back what was current at enter(). From now on another thread may enter, if it is told to.
+  // Restores what was current at enter(). From then on another thread may enter the flow.
   void leave() noexcept {
     loop_ = nullptr;
     if (is_current(activation_) || has_switched()) [[likely]] {
@@ -55,10 +56,10 @@ class Flow {
   }
   [[nodiscard]] bool is_entered() const noexcept { return loop_ != nullptr; }
 
-  // Resumes `next` in this flow, which is entered, from the outside or out of await_suspend(). The
-  // coroutines of a flow resume each other one after the other, from one loop, so awaiting deeply
-  // or often does not grow the stack. (Symmetric transfer promises the same, but g++ keeps that
-  // only where it optimizes.)
+  // Resumes `next` in this flow, which must be entered; also callable in await_suspend(). All
+  // coroutines of a flow are resumed from one loop, so deep or frequent awaiting does not grow the
+  // stack. (Symmetric transfer promises the same, but g++ keeps that promise only when it
+  // optimizes.)
   void go_on(std::coroutine_handle<> next) {
     if (loop_ != &no_loop) {
       loop_->next = next;
@@ -66,14 +67,14 @@ class Flow {
     }
     Loop loop{next};
     Loop* here = &loop;
-    asm("" : "+r"(here));  // g++ fears that it is kept for longer than it is there.
-    loop_ = here;          // Nobody has it when the loop has ended: leave() forgets it.
+    asm("" : "+r"(here));  // Or g++ warns of a dangling pointer.
+    loop_ = here;          // leave() forgets it before the loop ends.
     while (loop.next != nullptr) {
-      std::exchange(loop.next, nullptr).resume();  // Nobody knows whether the flow is still there.
+      std::exchange(loop.next, nullptr).resume();  // The flow may be gone after this.
     }
   }
 
-  // Goes on in another flow, on this thread and from the same loop.
+  // Leaves this flow, and resumes `next` in another one, on this thread and from the same loop.
   void hand_over(Flow& other, std::coroutine_handle<> next) {
     Loop* const loop = loop_;
     leave();
@@ -92,8 +93,8 @@ class Flow {
     }
   }
 
-  // Called at the end of the coroutine that the flow began with, which is still entered. The last
-  // that is heard of the flow.
+  // Called, with the flow still entered, when the coroutine that it began with has ended. Nothing
+  // of the flow is called after it.
   virtual void end() noexcept {}
 
   [[nodiscard]] Node* node() const noexcept { return node_; }
@@ -103,8 +104,8 @@ class Flow {
   [[nodiscard]] Flow* home() const noexcept { return home_; }
   [[nodiscard]] JobState* job() const noexcept { return job_; }
 
-  // Notes what the job is to resume, and by what that is suspended: for the job's own flow, before
-  // the job is suspended.
+  // Notes which coroutine the job is to resume, and which Suspension suspends it. On the job's own
+  // flow, before the job is suspended.
   void set_next(Flow& flow, std::coroutine_handle<> next, Suspension* suspension) noexcept {
     next_flow_ = &flow;
     next_ = next;
@@ -114,25 +115,25 @@ class Flow {
  protected:
   virtual ~Flow() { forget(); }
 
-  // Lets go of what was written, when the flow has ended and is left.
+  // Releases what was written, after the flow has ended and was left.
   void forget() noexcept {
     if (Node* const written = std::exchange(own_.node, nullptr); written != nullptr) {
       release(written);
     }
   }
 
-  // For the flow of a job: resumes what is noted.
+  // For the flow of a job: resumes the coroutine of set_next().
   void resume_next() {
     Flow& flow = *next_flow_;
     flow.enter();
     flow.go_on(next_);
   }
-  // For that job, while it waits: by what the coroutine is suspended.
+  // For that job, while it waits: what suspends the coroutine.
   [[nodiscard]] Suspension* suspension() const noexcept { return suspension_; }
 
   Flow* home_ = nullptr;
   JobState* job_ = nullptr;
-  Activation own_ = outermost_activation();  // Keeps what is around, in any case.
+  Activation own_ = outermost_activation();  // Its `outer` is what enter() found.
   Node* node_;  // What is current in the flow, while it is not entered.
   Activation* activation_;
 
@@ -140,14 +141,14 @@ class Flow {
   struct Loop {
     std::coroutine_handle<> next;
   };
-  static Loop no_loop;  // Stands for none.
+  static Loop no_loop;  // Means: entered, but no loop runs.
 
-  // Returns where the flow's code is at work: where `outer` is, or, on a thread of no pool, in the
-  // job that the flow belongs to. So what that waits for can run there, too.
+  // Returns where the flow's code is at work: where `outer` is; on a thread of no pool, in the job
+  // that the flow belongs to, so that jobs which that one waits for can run there, too.
   [[nodiscard]] Origin origin_within(const Activation* outer) const noexcept;
 
-  // Mostly nothing has changed since the last time. A store of the same would have the next load
-  // wait for it, and that one's store the next: a suspension and a resumption are one such chain.
+  // Stores only if the value differs, which is rare. An unconditional store would be forwarded to
+  // the next load, and put every suspension and resumption on one dependency chain.
   template <typename T>
   static bool update(T*& stored, T* now) noexcept {
     if (stored != now) [[unlikely]] {
@@ -157,12 +158,12 @@ class Flow {
     return false;
   }
 
-  // Where another activation is current than at enter(): notes that, if the flow has entered
-  // contexts, or left some.
+  // For leave(), when another activation is current than at enter(): returns true, and notes that
+  // one, if the flow's own code has entered or left contexts.
   bool has_switched() noexcept;
   void leave_crossed() noexcept;
 
-  Activation* const root_;  // What all other activations of the flow are within.
+  Activation* const root_;  // All other activations of the flow are within this one.
   Loop* loop_ = nullptr;    // nullptr while the flow is not entered.
   Flow* next_flow_ = nullptr;
   std::coroutine_handle<> next_;
@@ -171,7 +172,7 @@ class Flow {
 
 inline constinit Flow::Loop Flow::no_loop{};
 
-// A flow that is part of a promise, and goes with it.
+// A flow that is part of a promise, and ends with it.
 class PromiseFlow : public Flow {
  public:
   using Flow::Flow;
@@ -181,11 +182,11 @@ class PromiseFlow : public Flow {
     }
   }
 
-  // Called before that is entered to be destroyed, suspended in the middle.
+  // Called before the flow is entered to destroy its suspended coroutine.
   virtual void prepare_to_end() noexcept {}
 };
 
-// Returns what `co_await awaitable` asks.
+// Returns the awaiter that `co_await awaitable` uses.
 template <typename A>
 decltype(auto) awaiter_of(A&& awaitable) {
   if constexpr (requires { std::forward<A>(awaitable).operator co_await(); }) {
@@ -201,8 +202,8 @@ template <typename Awaiter>
 inline constexpr bool kHasNothing =
     std::is_empty_v<Awaiter> && std::is_trivially_copyable_v<Awaiter>;
 
-// Keeps an awaiter, in no space if it has nothing. (What shares its space can't be built in place,
-// which one that can't be moved must be.)
+// Keeps an awaiter, in no space if it is empty. (An awaiter that can't be moved must be built in
+// place, and no_unique_address prevents that.)
 template <typename Awaiter>
 struct Kept {
   Awaiter awaiter;
@@ -213,7 +214,7 @@ struct Kept<Awaiter> {
   [[no_unique_address]] Awaiter awaiter;
 };
 
-// Leaves the flow while the coroutine is suspended. `Awaiter` may be a reference.
+// An awaiter that leaves the flow while the coroutine is suspended. `Awaiter` may be a reference.
 template <typename Awaiter>
 class Switching {
  public:
@@ -223,7 +224,8 @@ class Switching {
 
   bool await_ready() { return static_cast<bool>(kept_.awaiter.await_ready()); }
 
-  // Once the awaiter has the handle, the coroutine may run elsewhere, and this object be gone.
+  // Leaves first: once the awaiter has the handle, another thread may run the coroutine, and
+  // destroy this object.
   template <typename Promise>
   auto await_suspend(std::coroutine_handle<Promise> handle) {
     Flow& flow = flow_;
@@ -248,9 +250,9 @@ class Switching {
   Flow& flow_;
 };
 
-// Tells whether something knows itself what to do with the flow of the coroutine that awaits it.
+// True for awaitables that handle the flow of their awaiter themselves.
 template <typename A>
-inline constexpr bool kKnowsFlow = requires { typename std::remove_cvref_t<A>::KnowsFlow; };
+inline constexpr bool kKnowsFlow = requires { typename A::KnowsFlow; };
 
 // A promise whose coroutine runs in a flow.
 class FlowPromise {
@@ -259,10 +261,10 @@ class FlowPromise {
   FlowPromise(const FlowPromise&) = delete;
   FlowPromise& operator=(const FlowPromise&) = delete;
 
-  // Makes of anything that can be awaited something that keeps the context.
+  // Wraps any awaitable so that the coroutine keeps its context.
   template <typename A>
   auto await_transform(A&& awaitable) {
-    if constexpr (kKnowsFlow<A>) {
+    if constexpr (kKnowsFlow<std::remove_cvref_t<A>>) {
       return awaiter_of(std::forward<A>(awaitable));
     } else {
       using Asked = decltype(awaiter_of(std::forward<A>(awaitable)));

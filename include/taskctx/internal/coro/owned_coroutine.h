@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OwnedCoroutine: what a Task or a generator has: a coroutine that goes with it, suspended or not.
+// OwnedCoroutine: the coroutine of a Task or a generator, which destroys it, suspended or not.
 //
-// A coroutine may be suspended because it awaits another one, and that a third, a million levels
-// deep. They are destroyed one after the other, the innermost first: it may refer to what those
-// around it hold, and its scopes were opened last. So each promise knows which one its coroutine
-// awaits, and who owns it: that owner is empty then, when it is destroyed with the frame that it is
-// in. The same goes for tasks that were given to a coroutine by value.
+// A suspended coroutine may await another one, and that a third, a million levels deep. They are
+// destroyed one after the other, the innermost first: it may refer to variables of those around it,
+// and its scopes were opened last. So each promise knows the coroutine that it awaits, and its own
+// owner. An owner whose coroutine was destroyed that way is empty when its own turn comes. The same
+// holds for tasks that a coroutine got as arguments by value.
 
 #ifndef TASKCTX_INTERNAL_CORO_OWNED_COROUTINE_H_
 #define TASKCTX_INTERNAL_CORO_OWNED_COROUTINE_H_
@@ -23,7 +23,7 @@ namespace internal {
 
 class OwnedPromise;
 
-// The part of an OwnedCoroutine that does not depend on its kind.
+// The part of an OwnedCoroutine that does not depend on the promise's type.
 class OwnedFrame {
  public:
   OwnedFrame(const OwnedFrame&) = delete;
@@ -41,7 +41,7 @@ class OwnedFrame {
 
 class OwnedPromise : public FlowPromise {
  public:
-  // Says that the coroutine of `awaiter` waits for this one, until ended().
+  // Notes that the coroutine of `awaiter` waits for this one, until ended().
   template <typename Promise>
   void set_awaited_by(Promise& awaiter) noexcept {
     if constexpr (std::is_base_of_v<OwnedPromise, Promise>) {
@@ -49,27 +49,27 @@ class OwnedPromise : public FlowPromise {
       outer_->awaited_ = this;
     }
   }
-  // It awaits nothing any more, so this is right for one without awaiter, too.
+  // Without an awaiter `outer_` is this promise itself, which awaits nothing any more.
   void ended() noexcept { outer_->awaited_ = nullptr; }
 
   void set_owner(OwnedFrame* owner) noexcept { owner_ = owner; }
 
-  // Destroys the coroutine, and first those that it awaits, or was given: each in its context.
+  // Destroys the coroutine, after those that it awaits or got as arguments, each in its context.
   // Constant stack.
   void destroy() noexcept;
-  // Tells whether the coroutine neither has a context of its own, nor was given others.
+  // Tells whether the coroutine has neither a context of its own nor tasks among its arguments.
   [[nodiscard]] bool is_plain() const noexcept { return special_ == nullptr; }
 
  protected:
-  // A parameter that owns a coroutine, as long as nobody has moved that away.
+  // A parameter that owns a coroutine, unless that was moved away.
   struct Given {
     OwnedFrame* frame = nullptr;
     OwnedPromise* (*promise)(OwnedFrame&) noexcept = nullptr;
   };
-  // What few coroutines have.
+  // The parts that few coroutines have.
   struct Special {
     PromiseFlow* flow = nullptr;   // Ends with the promise.
-    const Given* given = nullptr;  // The last one has no frame.
+    const Given* given = nullptr;  // An array that ends with one without a frame.
   };
 
   OwnedPromise() = default;
@@ -81,7 +81,7 @@ class OwnedPromise : public FlowPromise {
   OwnedPromise* inner() noexcept;
   void enter() noexcept;
 
-  OwnedPromise* outer_ = this;  // Who waits for it, if that has an owner, too.
+  OwnedPromise* outer_ = this;  // The awaiter's promise, if that is owned, too.
   OwnedPromise* awaited_ = nullptr;
   OwnedFrame* owner_ = nullptr;
 };

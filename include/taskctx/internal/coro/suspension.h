@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Suspension: what keeps a coroutine until a time has come, a job has ended, or it is its turn.
+// Suspension: suspends a coroutine until a time has come, a job has ended, or its turn comes.
 //
-// A coroutine that was spawned is a job: it registers what is to wake it, and is suspended then.
-// What fires in between finds the job running, and leaves a mark that PoolCore::suspend() finds. A
-// coroutine of another kind gets a job that resumes it; that waits first, and is registered then.
+// A spawned coroutine is a job: it registers its wake-up, and is suspended after that. A wake-up
+// that fires in between finds the job running, and leaves a mark that PoolCore::suspend() finds. A
+// coroutine of another kind gets a job that resumes it: that job enters its pool as a waiting one,
+// and then its wake-up is registered.
 //
-// While a coroutine is suspended, the lock of its job's lane keeps it so: with it, cancel() can
-// take back what was to wake it, and have it go on early.
+// A suspended coroutine cannot be resumed while its job's lane is locked. cancel() relies on this:
+// under the lock it withdraws the wake-up, and queues the job itself.
 
 #ifndef TASKCTX_INTERNAL_CORO_SUSPENSION_H_
 #define TASKCTX_INTERNAL_CORO_SUSPENSION_H_
@@ -36,7 +37,7 @@ Flow* flow_of(std::coroutine_handle<Promise> handle) noexcept {
   }
 }
 
-// Returns the pool that runs this code, or else the process's own.
+// Returns the pool that runs this code, or else default_pool()'s.
 PoolCore* pool_here();
 
 class Suspension {
@@ -44,19 +45,19 @@ class Suspension {
   Suspension(const Suspension&) = delete;
   Suspension& operator=(const Suspension&) = delete;
 
-  // Has the coroutine go on early, with an error. Returns false if it goes on anyhow. With the lock
-  // of its job's lane.
+  // Resumes the coroutine early, with an error. Returns false if its wake-up is on the way already.
+  // Needs the lock of the job's lane.
   bool interrupt() noexcept { return is_interrupted_ = withdraw(); }
-  // The job that is waited for; nullptr if there is none.
+  // Returns the job that the coroutine waits for, if any.
   [[nodiscard]] virtual JobState* awaited() const noexcept { return nullptr; }
 
  protected:
   Suspension() = default;
   ~Suspension() = default;
 
-  // Suspends the coroutine: in its job, or else, or if `pool` is not its job's, by way of
-  // `elsewhere`. Returns false if it is to go on at once. Throws what start() throws, and JobError
-  // after the shutdown of `elsewhere`.
+  // Suspends the coroutine. A spawned one waits as its job, unless `pool` is another pool; all
+  // others by a job of `elsewhere` (nullptr: of pool_here()). Returns false if it must continue at
+  // once. Throws what start() throws, and JobError after that pool's shutdown.
   bool suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool, PoolCore* elsewhere);
   // For await_resume(): throws JobCancelled after interrupt().
   void go_on() {
@@ -65,17 +66,17 @@ class Suspension {
     }
     to_wake_ = nullptr;
   }
-  // For destructors: forgets a coroutine that is destroyed while it is suspended.
+  // For destructors: forgets a coroutine that is being destroyed while it is suspended.
   void give_up() noexcept {
     if (to_wake_ != nullptr) [[unlikely]] {
       give_up_slowly();
     }
   }
-  // Says that the coroutine can go on. It, and this, may be gone when this returns.
+  // Lets the coroutine continue. It, and this object, may be gone when wake() returns.
   void wake(bool is_due = false) noexcept { to_wake_->pool()->make_ready(to_wake_, is_due); }
 
  private:
-  // Has something call wake(), once, unless withdraw() returns true.
+  // Arranges that wake() is called, once, unless withdraw() returns true.
   virtual void start() = 0;
   virtual bool withdraw() noexcept { return false; }
 
@@ -86,7 +87,7 @@ class Suspension {
   bool is_interrupted_ = false;
 };
 
-// What sleep_for() and sleep_until() make.
+// The awaitable of sleep_for() and sleep_until().
 class Sleep final : private TimerEntry, private Suspension {
  public:
   explicit Sleep(Deadline due) noexcept : TimerEntry(due, &fire_it) {}
@@ -107,13 +108,13 @@ class Sleep final : private TimerEntry, private Suspension {
   void start() override;
   bool withdraw() noexcept override { return Timer::get().remove(*this); }
 
-  bool is_late_ = false;  // It only lets others have their turn.
+  bool is_late_ = false;  // The time had passed: this is a yield().
 };
 
-// What JobPool::schedule() and yield() make.
+// The awaitable of JobPool::schedule() and yield().
 class Schedule final : private Suspension {
  public:
-  // nullptr: where the coroutine is.
+  // nullptr: the coroutine stays on its pool.
   explicit Schedule(PoolCore* pool) noexcept : pool_(pool) {}
   ~Schedule() { give_up(); }
 
@@ -154,7 +155,7 @@ class JobAwaiter final : private Continuation, private Suspension {
  private:
   static void fire_it(Continuation* self) noexcept { static_cast<JobAwaiter*>(self)->wake(); }
   void start() override {
-    const HeldJob held(awaited_);  // The coroutine may have dropped it before we return.
+    const HeldJob held(awaited_);  // The coroutine may drop it before this returns.
     held->add_continuation(this);
   }
   bool withdraw() noexcept override { return awaited_->remove_continuation(this); }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What oneTBB's blocking algorithms and their bodies have in common.
+// BlockingCall, LeafContext: the context of a blocking algorithm's caller, and of its bodies.
 //
 //   const BlockingCall call;                           // on the caller's stack, until it returns
 //   onetbb::parallel_sort(first, last, Borrowed(call, compare));
 //
-// A body that oneTBB runs installs the caller's context, and restores what was there. It borrows
-// both: the caller waits for it.
+// Each body that oneTBB calls installs the caller's context, and restores what was there. It counts
+// no references: the caller, which waits for it, keeps its node alive.
 
 #ifndef TASKCTX_INTERNAL_TBB_BLOCKING_CALL_H_
 #define TASKCTX_INTERNAL_TBB_BLOCKING_CALL_H_
@@ -32,40 +32,42 @@ namespace internal {
 
 namespace onetbb = ::oneapi::tbb;
 
-// Holds the caller's context during a blocking algorithm: pins its node, so that leaves may borrow
-// it, and hides it from tasks that are not ours. The end of the algorithm puts it back, by
-// exception and on another thread, too.
+// Holds the caller's context during a blocking algorithm: keeps its node alive, so that leaves may
+// borrow it, and hides it from foreign tasks. Restores it at the algorithm's end, also after an
+// exception, and on another thread.
 class BlockingCall {
  public:
   BlockingCall() : node_(capture()) {}
 
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
-  // Says that its leaves are at work where the caller is.
+  // Returns where the caller is at work; its leaves are at work there, too.
   [[nodiscard]] Origin origin() const noexcept { return hidden_.origin(); }
-  // Returns the pool that it is at work in, or nullptr.
+  // Returns the pool that the caller is at work in, or nullptr.
   [[nodiscard]] Executor* executor() const noexcept { return hidden_.executor(); }
 
  private:
   const NodeRef node_;
-  // Last: the caller's context is back before its node is unpinned.
+  // The last member: the caller's context is back before its node is released.
   const Hidden hidden_;
 };
 
-// Tells whether there are calls. Costs a load and a test.
+// Tells whether due jobs call for a thread. Costs a load and a test. (Relaxed: only a hint.)
 inline bool is_calling(const Calls& calls) noexcept {
   return calls.load(std::memory_order_relaxed) != 0;
 }
-// Stands for calls where nobody answers any.
+// In place of Calls, for loops whose leaves can't leave anything to others.
 struct NoCalls {};
 inline bool is_calling(NoCalls /*calls*/) noexcept { return false; }
 
-// Runs the enclosing block, a leaf, in the context of `call`, or a task in its own. Does what
-// Installed does, in fewer instructions: it looks but once whether anybody watches switches. If so,
-// it draws the id that a write would draw, so that its end has but one thing to test.
-class Leaf {
+// Runs the enclosing block in the context of `call`, or a task in a context of its own. Does what
+// Installed does, in fewer instructions: it checks for watchers of switches only at entry. If there
+// are any it draws an id, as a write would; so the destructor tests only `id != 0` (written to, or
+// watched).
+class LeafContext {
  public:
-  explicit Leaf(const BlockingCall& call) noexcept : Leaf(call.node(), call.origin()) {}
-  Leaf(Node* node, Origin origin) noexcept {
+  explicit LeafContext(const BlockingCall& call) noexcept
+      : LeafContext(call.node(), call.origin()) {}
+  LeafContext(Node* node, Origin origin) noexcept {
     mine_.origin = origin;
     mine_.outer_node = current_node();
     mine_.outer = current_activation();
@@ -75,9 +77,9 @@ class Leaf {
       notify_switch(mine_.outer_node, node);
     }
   }
-  Leaf(const Leaf&) = delete;
-  Leaf& operator=(const Leaf&) = delete;
-  ~Leaf() {
+  LeafContext(const LeafContext&) = delete;
+  LeafContext& operator=(const LeafContext&) = delete;
+  ~LeafContext() {
     if (mine_.id == 0 && is_current(&mine_)) [[likely]] {
       set_current(mine_.outer_node, mine_.outer);
     } else {
@@ -85,20 +87,20 @@ class Leaf {
     }
   }
 
-  // What was current before.
+  // Returns the activation that was current before.
   [[nodiscard]] const Activation* outer() const noexcept { return mine_.outer; }
 
-  // Goes on in the empty context, with what has been written dropped: lets go of the node.
+  // Drops what was written, and continues in the empty context: the node may be released then.
   void leave_node() noexcept { begin_anew(&empty_node); }
 
-  // Tells whether renew() has something to do, or there are calls: one test for both.
+  // Tells whether renew() has something to do, or there are calls, with one test.
   [[nodiscard]] bool is_to_be_renewed(const Calls& calls) const noexcept {
     return (mine_.id | calls.load(std::memory_order_relaxed)) != 0;
   }
   [[nodiscard]] bool is_to_be_renewed(NoCalls /*calls*/) const noexcept { return mine_.id != 0; }
 
-  // Begins anew, as another Leaf would after this one's end. Costs a load and a test if nothing has
-  // been written.
+  // Begins again, like the end of this guard and the start of another one. Costs a load and a test
+  // if nothing has been written.
   void renew(const BlockingCall& call) noexcept {
     if (mine_.id != 0) [[unlikely]] {
       begin_anew(call.node());
@@ -110,7 +112,7 @@ class Leaf {
 
  private:
   void be_watched() noexcept {
-    if (mine_.id == 0) {  // Whoever was told may have written.
+    if (mine_.id == 0) {  // A watcher may have written.
       mine_.id = draw_id();
       mine_.scopes = 0;
     }
@@ -121,7 +123,7 @@ class Leaf {
   Activation mine_;
 };
 
-[[gnu::noinline]] inline void Leaf::begin_anew(Node* node) noexcept {
+[[gnu::noinline]] inline void LeafContext::begin_anew(Node* node) noexcept {
   Node* written = std::exchange(mine_.node, nullptr);
   mine_.id = 0;
   switch_to(node, &mine_);
@@ -130,20 +132,20 @@ class Leaf {
   }
 }
 
-[[gnu::noinline]] inline void Leaf::end_slowly() noexcept {
+[[gnu::noinline]] inline void LeafContext::end_slowly() noexcept {
   leave(mine_, "task or loop's body");
   if (mine_.node != nullptr) {
     drop_written(mine_);
   }
 }
 
-// Keeps the first of what the user's code throws where oneTBB does not expect it: while it joins
-// two results, or splits a range. It would hang. On the caller's stack, for one call.
+// Keeps the first exception of user code where oneTBB hangs if one comes: when it joins two
+// results, or splits a range. On the caller's stack, for one call.
 class FirstError {
  public:
   FirstError() = default;
-  // For what may also be called before oneTBB runs anything: there, in `outside`, there is nothing
-  // to cancel yet.
+  // For callbacks that may also run before oneTBB's loop has begun, in the group `outside`: that
+  // one is not to be cancelled.
   explicit FirstError(const onetbb::task_group_context* outside) noexcept : outside_(outside) {}
 
   // Calls `function`. If that throws, cancels the loop or group that this is called in, and returns
@@ -159,7 +161,7 @@ class FirstError {
     }
   }
 
-  // Throws what has been kept. For the caller, when oneTBB has returned.
+  // Rethrows the exception, if there is one. For the caller, after oneTBB has returned.
   void rethrow() const {
     if (error_ != nullptr) [[unlikely]] {
       std::rethrow_exception(error_);
@@ -168,6 +170,7 @@ class FirstError {
 
  private:
   [[gnu::noinline]] void keep() noexcept {
+    // Relaxed: oneTBB's end of the call orders `error_` before rethrow().
     if (!is_taken_.exchange(true, std::memory_order_relaxed)) {
       error_ = std::current_exception();
     }
@@ -181,8 +184,8 @@ class FirstError {
   std::atomic<bool> is_taken_{false};
   std::exception_ptr error_;
 };
-// A callable of the caller's, to be called in the caller's context. Copies are cheap, and borrow
-// the same callable.
+
+// Calls a callable of the caller's in the caller's context. Copies are cheap: they borrow it.
 template <typename F>
 class Borrowed {
  public:
@@ -191,7 +194,7 @@ class Borrowed {
   template <typename... Args>
     requires std::invocable<F&, Args...>
   std::invoke_result_t<F&, Args...> operator()(Args&&... args) const {
-    const Leaf context(*call_);
+    const LeafContext context(*call_);
     return std::invoke(function_, std::forward<Args>(args)...);
   }
 
@@ -200,22 +203,22 @@ class Borrowed {
   F& function_;
 };
 
-// A body that oneTBB splits, for reductions and scans: the caller's own, or one that was split from
-// it. All its members run in the caller's context.
+// The body of a reduction or scan, which oneTBB splits: the caller's own, or one that was split
+// from it. All members of the user's body run in the caller's context.
 template <typename Body>
 class SplitBody {
  public:
   SplitBody(const BlockingCall& call, Body& body) noexcept
       : call_(&call), body_(std::addressof(body)) {}
   SplitBody(SplitBody& other, onetbb::split split) : call_(other.call_) {
-    const Leaf context(*call_);
+    const LeafContext context(*call_);
     body_ = ::new (static_cast<void*>(std::addressof(split_))) Body(*other.body_, split);
   }
   SplitBody(const SplitBody&) = delete;
   SplitBody& operator=(const SplitBody&) = delete;
   ~SplitBody() {
     if (body_ == std::addressof(split_)) {
-      const Leaf context(*call_);
+      const LeafContext context(*call_);
       body_->~Body();
     }
   }
@@ -232,7 +235,7 @@ class SplitBody {
   };
 };
 
-// What may follow the body in an algorithm's arguments.
+// True for the types of arguments that may follow an algorithm's body.
 template <typename T>
 inline constexpr bool kIsOption = std::is_base_of_v<onetbb::task_group_context, T>;
 template <>

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LoopCall: a call of a loop whose leaves may leave the rest of their part of the range to others,
-// and end, because their thread is called to something more urgent.
+// LoopCall: a call of a loop whose body may give back the rest of its part of the range, and end,
+// because a due job calls for its thread.
 //
 //   LoopCall<Range> call;                                              // on the caller's stack
 //   call.run(range, body, partitioner);                                // oneTBB's parallel_for
 //   if (is_calling(call.calls()) && call.leave(rest, outer)) return;   // in the body
 //
-// oneTBB looks for what is urgent between its tasks, and a task is a thread's share of the loop, a
-// long series of leaves. What was left is another such loop, with the same task_group_context: an
-// exception or a cancellation ends it, or lets it not begin. It begins when the first one has
-// ended, which its caller's thread sees to: that one never leaves anything.
+// oneTBB looks for urgent tasks only between its tasks, and a task is a thread's whole share of the
+// loop. What bodies have given back is run as another loop, with the same task_group_context, so
+// that an exception or a cancellation ends it, or keeps it from beginning. The caller's thread
+// starts it when the first loop has ended; it never gives anything back itself.
 
 #ifndef TASKCTX_INTERNAL_TBB_LOOP_CALL_H_
 #define TASKCTX_INTERNAL_TBB_LOOP_CALL_H_
@@ -34,7 +34,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Of what runs in no pool.
+// The calls of loops that run in no pool: never any.
 inline constinit Calls no_calls{0};
 
 template <typename Range>
@@ -46,22 +46,24 @@ class LoopCall : public BlockingCall {
   LoopCall& operator=(const LoopCall&) = delete;
   ~LoopCall() { const Parts left(parts_.load(std::memory_order_relaxed)); }
 
-  // A leaf that sees one asks leave().
+  // Returns the calls. A body that sees one calls leave().
   [[nodiscard]] const Calls& calls() const noexcept { return *calls_; }
 
-  // Leaves `rest` to the loop, if this thread can do what it is called to: it has nothing else
-  // to do than this leaf, around which `outer` is current. Returns whether that is so; the body is
-  // to return then.
+  // Gives `rest` back to the loop, if this thread can answer a call: nothing waits on its stack
+  // below this body, around which `outer` is current. Returns whether it did; the body must return
+  // then.
   [[gnu::noinline]] bool leave(const Range& rest, const Activation* outer) noexcept {
     if (!is_outermost(outer) || is_elsewhere_.load(std::memory_order_relaxed)) {
       return false;
     }
     if (!executor_->is_in_arena()) {
-      is_elsewhere_.store(true, std::memory_order_relaxed);  // So are all of the loop's leaves.
+      // The same holds for all bodies of this loop. (Relaxed: only saves the look.)
+      is_elsewhere_.store(true, std::memory_order_relaxed);
       return false;
     }
     try {
       auto* const part = new Part{rest, parts_.load(std::memory_order_relaxed)};
+      // Pairs with nothing of ours: the end of oneTBB's loop orders this before run_parts().
       while (!parts_.compare_exchange_weak(part->next, part, std::memory_order_release,
                                            std::memory_order_relaxed)) {
       }
@@ -71,7 +73,7 @@ class LoopCall : public BlockingCall {
     }
   }
 
-  // Runs the loop, with all of its parts.
+  // Runs the loop, and all that was given back.
   template <typename Body, typename... Options>
   void run(const Range& range, const Body& body, Options&&... options) {
     if constexpr ((std::is_base_of_v<onetbb::task_group_context, std::remove_cvref_t<Options>> ||
@@ -88,7 +90,7 @@ class LoopCall : public BlockingCall {
   void run_parts(const Range& range, const Body& body, onetbb::task_group_context& context,
                  Options&... options) {
     onetbb::parallel_for(range, body, options...);
-    // The end of oneTBB's loop makes visible what its leaves have done.
+    // The end of oneTBB's loop makes visible what its bodies have done.
     while (Part* const left = parts_.load(std::memory_order_relaxed)) {
       parts_.store(nullptr, std::memory_order_relaxed);
       const Parts parts(left);
@@ -116,7 +118,7 @@ class LoopCall : public BlockingCall {
     Part* first;
   };
 
-  // Some parts, as one range: it splits between them first. Copies and splits need no memory.
+  // Several parts as one range. It splits between parts first. Copies and splits need no memory.
   class Rest {
    public:
     explicit Rest(Part* first) : first_(first) {
@@ -163,7 +165,7 @@ class LoopCall : public BlockingCall {
 
     Part* first_ = nullptr;
     std::size_t size_ = 0;
-    std::optional<Range> one_;  // If it is one.
+    std::optional<Range> one_;  // If size_ is 1.
   };
 
   Executor* const executor_;
@@ -172,7 +174,8 @@ class LoopCall : public BlockingCall {
   std::atomic<Part*> parts_{nullptr};
 };
 
-// A call of a loop with simple_partitioner: there a task is one leaf, and has nothing to leave.
+// A call of a loop with simple_partitioner: a task is one call of the body, with nothing to give
+// back.
 template <typename Range>
 class SimpleLoopCall : public BlockingCall {
  public:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OwnedTask: a callable that oneTBB's queues keep, with the context of its submission.
+// OwnedTask: a callable in one of oneTBB's queues, with the context in which it was submitted.
 
 #ifndef TASKCTX_INTERNAL_TBB_OWNED_TASK_H_
 #define TASKCTX_INTERNAL_TBB_OWNED_TASK_H_
@@ -19,14 +19,14 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Where a task that is created here will run, if not in another arena: for the same pool. It may
-// outlive the job, and the pool, too.
+// Returns the pool that a task which is created here belongs to, if it stays in this arena. The
+// task may outlive the job, and even the pool.
 inline ExecutorRef here() noexcept { return ExecutorRef(current_activation()->origin.executor()); }
 
-// Runs the callable, and destroys it, in a snapshot of the context in which it was created. To be
-// moved only before it is called. It holds the pool, so that its code may use what is left of that.
-// Moving it does not throw: oneTBB counts a task before it moves it, and would wait for it for
-// ever.
+// Runs the callable, and destroys it, in a snapshot of the context in which it was created. Must be
+// moved only before it is called. It holds a reference to the pool, so that its code may still use
+// handles of it. Its move does not throw: oneTBB counts a task before it moves it, and would wait
+// for that task forever.
 template <typename F>
 class OwnedTask {
   static_assert(std::is_nothrow_move_constructible_v<F>);
@@ -47,15 +47,15 @@ class OwnedTask {
   }
 
   std::invoke_result_t<const F&> operator()() const {
-    const Leaf context(node_.get(), origin());
+    const LeafContext context(node_.get(), origin());
     return std::invoke(std::as_const(function_));
   }
 
  private:
   [[nodiscard]] Origin origin() const noexcept { return Origin::pool(executor_.get()); }
-  // Destroys the callable, and the values of the context, at work in the pool.
+  // Destroys the callable and the context's values, at work in the pool.
   [[gnu::noinline]] void destroy() noexcept {
-    Leaf context(node_.get(), origin());
+    LeafContext context(node_.get(), origin());
     function_.~F();
     context.leave_node();
     node_ = NodeRef();
@@ -63,12 +63,12 @@ class OwnedTask {
 
   ExecutorRef executor_;
   NodeRef node_;
-  union {  // The destructor decides where the callable's runs.
+  union {  // The destructor runs the callable's destructor itself, in the context.
     F function_;
   };
 };
 
-// A callable elsewhere, for one that may throw when it is moved.
+// Keeps a callable whose move may throw in memory of its own, so that this one's doesn't.
 template <typename F>
 class Boxed {
  public:
