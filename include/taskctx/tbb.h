@@ -15,12 +15,11 @@
 //            on the same thread or another. Each header says what counts as one call.
 // Threads:   as oneTBB's.
 // Blocking:  while one of these calls waits, tasks that don't come from taskctx see an empty
-// context
-//            on the waiting thread, not the caller's. When the call returns or throws, the caller's
-//            context is back, on whichever thread: if tasks suspend, it may be another one.
+//            context on the waiting thread, not the caller's. When the call returns or throws, the
+//            caller's context is back, on whichever thread: if tasks suspend, it may be another
+//            one.
 // Lifetime:  an algorithm borrows the caller's context. A task owns its snapshot until it has run
-// or
-//            is destroyed.
+//            or is destroyed.
 // Errors:    oneTBB's own, and those of bodies; std::bad_alloc, and what a variable's copy policy
 //            throws, before anything has run. The call that waits for a callback throws what the
 //            callback throws; of several errors the first. That also holds where plain oneTBB

@@ -8,8 +8,7 @@
 //            for items that a feeder has added.
 // Covered:   calls of the body. Not covered: iterators, and the copies of items that oneTBB makes.
 // Errors:    iterators may throw (plain oneTBB hangs then). Moves of items that input iterators
-// give
-//            must not throw: oneTBB hangs. After an error oneTBB may lose some of those items.
+//            give must not throw: oneTBB hangs. After an error oneTBB may lose some of those items.
 // Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_FOR_EACH_H_

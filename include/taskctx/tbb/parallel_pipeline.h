@@ -14,14 +14,11 @@
 // Isolation: each call of the first filter starts with the values of the pipeline's caller. What a
 //            filter sets is seen by the next filters for the same token, and by no other code.
 // Covered:   calls of the filters, and destructors of the values that they pass on. Not covered:
-// the
-//            destructor of a filter's body, as a filter may outlive the pipeline.
+//            the destructor of a filter's body, as a filter may outlive the pipeline.
 // Cost:      oneTBB's pipeline; for each token and filter a guard of two words, and an allocation
-// by
-//            oneTBB (which plain oneTBB avoids for values no larger than a pointer).
+//            by oneTBB (which plain oneTBB avoids for values no larger than a pointer).
 // Errors:    filters may throw, and so may moves of the values. After an error, with several
-// threads
-//            at work, oneTBB may lose values on their way: they are never destroyed.
+//            threads at work, oneTBB may lose values on their way: they are never destroyed.
 // Threads, blocking: see taskctx/tbb.h.
 
 #ifndef TASKCTX_TBB_PARALLEL_PIPELINE_H_
