@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A context for each coroutine of another library, here Asio. That knows nothing of contexts: what
-// a coroutine has set stays on the thread where it waits, and the next one sees it. An executor
-// mends that: it runs each step of its coroutine in one Context.
+// A context for each coroutine of another library, here Asio. Asio knows nothing of contexts: when
+// a coroutine waits, what it has set stays on the thread, and the next coroutine sees it. The
+// executor below solves that: it runs each step of its coroutine in one Context.
 //
 //   context->run([&step] { Step(std::move(step))(); });
 //
-// One step at a time: a coroutine takes care of that itself. For callbacks beside it, on several
-// threads, give the executor a strand to wrap.
+// A Context is for one step at a time, as a coroutine is. If callbacks run beside it on several
+// threads, let the executor wrap a strand.
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
@@ -28,11 +28,11 @@
 
 namespace {
 
-// Runs what it is given by way of `Executor`, in a context that all its copies share.
+// Runs functions by `Executor`, in a context that all copies of this executor share.
 template <typename Executor>
 class ContextExecutor {
  public:
-  // With a snapshot of the current context.
+  // Begins with a snapshot of the current context.
   explicit ContextExecutor(Executor executor)
       : executor_(std::move(executor)),
         context_(std::make_shared<taskctx::Context>(taskctx::copy_context())) {}
@@ -40,12 +40,12 @@ class ContextExecutor {
   template <typename Step>
   void execute(Step step) const {
     asio::post(executor_, [step = std::move(step), context = context_]() mutable {
-      // The step is destroyed in there, too: with it goes what the coroutine holds, at its end.
+      // The step is destroyed in the context, too: at the end, the coroutine goes with it.
       context->run([&step] { Step(std::move(step))(); });
     });
   }
 
-  // What Asio asks of an executor.
+  // Asio's requirements for an executor.
   asio::execution_context& query(asio::execution::context_t /*what*/) const noexcept {
     return executor_.context();
   }
@@ -68,7 +68,7 @@ void log(const char* message) { std::printf("[%s] %s\n", user.get().c_str(), mes
 
 asio::awaitable<void> look_up() {
   log("asks the database");
-  co_await asio::post(asio::use_awaitable);  // Others have their turn.
+  co_await asio::post(asio::use_awaitable);  // Lets the others have their turn.
   log("has an answer");
 }
 

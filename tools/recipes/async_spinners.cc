@@ -6,7 +6,8 @@
 //   taskctx::Scope scope{symbol, 'a'};
 //   pool.spawn(spin());  // prints a's, between the others' symbols
 //
-// While one sleeps, the others run: so the global has what was set last, and all print the same.
+// While one sleeps, the others run. The global then has the last value that was set, so all four
+// print the same symbol.
 
 #include <iostream>
 #include <utility>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who is asking: another user for one block, and a decorator that finds out for a whole handler.
+// The current user: another one for a block, and a decorator that sets it for a whole handler.
 //
 //   taskctx::Scope scope{current_user, admin};  // an override, until the end of the block
 //   auto handler = require_auth(show_profile);  // a handler that runs as the request's user
 //
-// The user from before is back afterwards, also when something throws.
+// Afterwards the former user is back, also after an exception.
 
 #include <iostream>
 #include <stdexcept>
@@ -44,7 +44,7 @@ User authenticate(const Request& request) {
   return {"alice", "user"};
 }
 
-// The decorator: makes a handler of requests out of one that only wants to know the current user.
+// The decorator: wraps a handler that only reads the current user, and makes one for requests.
 template <typename F>
 auto require_auth(F handler) {
   return [handler](const Request& request) {

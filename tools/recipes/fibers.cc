@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fibers that take turns on one thread, each with what it has set: a Context for each, entered
-// whenever it goes on, and left when it pauses.
+// Fibers that take turns on one thread, each with its own values: each has a Context, which is
+// entered when the fiber is resumed, and left when it pauses.
 //
 //   context_.run([this] { swapcontext(&resumer_, &self_); });
 //
-// So it is with Boost.Context, or any other way to switch stacks. What a fiber sets, also for a
-// block (Scope), is there when it goes on. A call that enters another context, such as bind() or
-// Context::run(), is not to be open while a fiber pauses.
+// Boost.Context, or any other way to switch stacks, works the same. What a fiber sets, also for a
+// block (Scope), is still there when it is resumed. A fiber must not pause inside a call that has
+// entered another context, such as Context::run() or a callable of bind().
 
 #include <ucontext.h>
 
@@ -27,7 +27,7 @@ inline taskctx::ContextVar<std::string> user{"user", "nobody"};
 
 class Fiber {
  public:
-  // Begins with a snapshot of the context that is current here.
+  // Begins with a snapshot of the current context.
   explicit Fiber(std::function<void()> code)
       : code_(std::move(code)), stack_(std::size_t{64} * 1024) {
     getcontext(&self_);
@@ -48,7 +48,7 @@ class Fiber {
   static void pause() { swapcontext(&running->self_, &running->resumer_); }
 
  private:
-  // makecontext() gives a function no more than ints.
+  // makecontext() can pass only ints.
   static void begin(unsigned high, unsigned low) {
     const auto address = (std::uint64_t{high} << 32U) | low;
     reinterpret_cast<Fiber*>(static_cast<std::uintptr_t>(address))->code_();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An application context that a fixture prepares, and that the tests take over.
+// An application context that a fixture prepares, and that tests use.
 //
 //   taskctx::gtest::IsolatedContext context_;  // each test has a context of its own
-//   taskctx::gtest::apply(app_context);        // with what the application sets, if it wants to
+//   taskctx::gtest::apply(app_context);        // takes over what the application has set
 //
-// The application sets its variables in a Context, so the tests see none of them until they ask.
+// The application sets its variables in a Context, so a test sees none of them before apply().
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -35,7 +35,7 @@ class RedisClient {
 
 inline taskctx::ContextVar<std::shared_ptr<RedisClient>> redis_client{"redis_client"};
 
-// What the application does at its start. The client is closed when the last context with it ends.
+// Starts the application. The client is closed when the last context that has it ends.
 taskctx::Context create_app_context(const std::string& redis_uri) {
   taskctx::Context context;
   context.run([&] { redis_client.set(std::make_shared<RedisClient>(redis_uri)); });
@@ -52,7 +52,7 @@ class AppTest : public testing::Test {
 
 TEST_F(AppTest, WithoutContext) {
   EXPECT_THAT(taskctx::copy_context(), Not(taskctx::gtest::Binds(redis_client)));
-  EXPECT_NE(client(), nullptr);  // It can be had from the fixture all the same.
+  EXPECT_NE(client(), nullptr);  // The fixture still has it.
   std::cout << "without context: " << (redis_client.find() != nullptr ? "set" : "not set") << '\n';
 }
 

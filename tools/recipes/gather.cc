@@ -4,8 +4,8 @@
 //
 //   co_await taskctx::when_all(handle_request("req-123"), handle_request("req-456"));
 //
-// The middleware's scope is open while the request is suspended, and nobody else sees it. One
-// thread serves them all, in the order in which they go on.
+// The middleware's scope stays open while its request is suspended, and no other request sees it.
+// One thread serves all requests, in the order in which they are resumed.
 
 #include <iostream>
 #include <string>

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A task and a coroutine: a task takes a snapshot where it is made, a coroutine runs in the context
-// of whoever awaits it.
+// A spawned task takes a snapshot where it is made; a coroutine runs in its awaiter's context.
 //
-//   auto task = pool.spawn(hello());  // says hello to whoever is set now
-//   auto coroutine = hello();         // to whoever is set when it is awaited
+//   auto task = pool.spawn(hello());  // greets the name that is set now
+//   auto coroutine = hello();         // greets the name that is set when it is awaited
 
 #include <iostream>
 #include <string>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A logger whose lines carry the trace of the task that writes them, which nobody hands it.
+// A logger whose lines carry the trace of the task that writes them, without a parameter for it.
 //
 //   logger.info("Starting request");  // INFO:app:trace-1: Starting request
 //
-// However deep the call, and on whichever thread the coroutine goes on. The same goes to standard
-// error as a line of Abseil's log, with time, thread and place:
+// It works at any depth of calls, and on any thread that resumes the coroutine. Each line is also
+// written to standard error as a line of Abseil's log, with time, thread and place:
 //
 //   I1121 14:03:07.120934   71234 log_filter.cc:62] trace-1: Starting request
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A request's id, set once by the middleware, is there in all that the request does.
+// The middleware sets a request's id once, and all that the request does can read it.
 //
 //   taskctx::Scope scope{request_id, id};  // for the call of the handler
 //   return handler();                      // and for its jobs and the leaves of its loops
@@ -39,7 +39,7 @@ std::function<Response(const std::string& id)> with_request_id(Handler handler) 
 std::mutex log_mutex;
 std::vector<std::string> log_lines;
 
-void log(const std::string& message) {  // Nobody hands it the id.
+void log(const std::string& message) {  // Needs no parameter for the id.
   const std::lock_guard lock(log_mutex);
   log_lines.push_back(message + " for " + request_id.get());
 }

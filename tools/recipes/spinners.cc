@@ -4,7 +4,7 @@
 // variable.
 //
 //   taskctx::Scope scope{symbol, 'a'};
-//   pool.post(spin);  // prints a's, whatever becomes of `symbol` here
+//   pool.post(spin);  // prints a's, also after `symbol` has changed here
 //
 // The global is whatever was set last, so all four print the same. The job's snapshot was taken
 // when it was posted.
@@ -41,7 +41,7 @@ class Turns {
   std::atomic<int> now_{-1};
 };
 
-// Starts a spinner per symbol, and lets each print what `read` gives it.
+// Starts a spinner for each symbol. Each prints what `read` returns there.
 template <typename F>
 void run_spinners(F read) {
   Turns turns;
@@ -55,7 +55,7 @@ void run_spinners(F read) {
       }
     });
   }
-  turns.take(-1, [] {});  // They have all been started: the first one's turn.
+  turns.take(-1, [] {});  // All have been started: now the first one has its turn.
   turns.take(kRounds * kSpinners, [] { std::cout << '\n'; });
 }
 

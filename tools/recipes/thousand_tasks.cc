@@ -3,7 +3,7 @@
 // A thousand tasks at once, each with its own key, which it looks up after each of ten awaits.
 //
 //   co_await taskctx::sleep_for(...);
-//   key.get();  // Still its own, whoever ran on this thread meanwhile.
+//   key.get();  // still its own, although other tasks ran on this thread meanwhile
 
 #include <iostream>
 #include <utility>

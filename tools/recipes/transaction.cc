@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A transaction that the code below finds without being handed it.
+// A transaction that the code below it finds without a parameter.
 //
 //   Transaction transaction(database);  // sets the context variable `connection`
-//   run("select * from foo");           // runs on that connection, however deep it is called
-//   transaction.commit();               // else the end of the block, or an exception, rolls back
+//   run("select * from foo");           // runs on that connection, at any depth of calls
+//   transaction.commit();               // without it, the end of the block rolls back
 //
 // Transactions nest, and those of jobs that run at once don't see one another.
 
@@ -16,7 +16,7 @@
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 
-// Stands for a database's client: it notes what it is told.
+// In place of a database's client: it records its commands.
 struct Connection {
   void execute(const std::string& sql) { log += name + ": " + sql + '\n'; }
 
