@@ -20,8 +20,8 @@
 
 #include "taskctx/job_pool.h"
 #include "tools/text_search/engine.h"
-#include "tools/text_search/query.h"
-#include "tools/text_search/source_tree.h"
+#include "tools/text_search/files.h"
+#include "tools/text_search/request_context.h"
 
 namespace taskctx_test {
 

@@ -4,6 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,11 +19,77 @@
 #include "absl/flags/reflection.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
 #include "tools/text_search/carrier.h"
-#include "tools/text_search/flag_types.h"
-#include "tools/text_search/query.h"
 #include "tools/text_search/request_context.h"
+
+namespace text_search {
+
+// Types of flags that admit only what makes sense, with messages that say what does.
+struct SmallCount {
+  int value = 1;  // From 1 to 1000.
+};
+
+struct LineCount {
+  std::uint64_t value = 1;  // From 1, or MatchBudget::kUnlimited: "unlimited" on the command line.
+};
+
+// As ABSL_FLAG wants them.
+std::string AbslUnparseFlag(const SmallCount& count) { return std::to_string(count.value); }
+
+std::string AbslUnparseFlag(const LineCount& count) {
+  return count.value == MatchBudget::kUnlimited ? "unlimited" : std::to_string(count.value);
+}
+
+std::string AbslUnparseFlag(Carrier carrier) { return std::string(carrier_name(carrier)); }
+
+std::string AbslUnparseFlag(Format format) { return format == Format::table ? "table" : "json"; }
+
+bool AbslParseFlag(absl::string_view text, SmallCount* count, std::string* error) {
+  if (absl::SimpleAtoi(text, &count->value) && count->value >= 1 && count->value <= 1000) {
+    return true;
+  }
+  *error = "it is a whole number from 1 to 1000";
+  return false;
+}
+
+bool AbslParseFlag(absl::string_view text, LineCount* count, std::string* error) {
+  if (text == "unlimited") {
+    count->value = MatchBudget::kUnlimited;
+    return true;
+  }
+  if (absl::SimpleAtoi(text, &count->value) && count->value >= 1) {
+    return true;
+  }
+  *error = "it is a whole number from 1, or 'unlimited'";
+  return false;
+}
+
+bool AbslParseFlag(absl::string_view text, Carrier* carrier, std::string* error) {
+  for (const Carrier each :
+       {Carrier::context, Carrier::thread_local_variable, Carrier::parameter}) {
+    if (text == AbslUnparseFlag(each)) {
+      *carrier = each;
+      return true;
+    }
+  }
+  *error = "it is 'context', 'thread_local' or 'parameter'";
+  return false;
+}
+
+bool AbslParseFlag(absl::string_view text, Format* format, std::string* error) {
+  for (const Format each : {Format::table, Format::json}) {
+    if (text == AbslUnparseFlag(each)) {
+      *format = each;
+      return true;
+    }
+  }
+  *error = "it is 'table' or 'json'";
+  return false;
+}
+
+}  // namespace text_search
 
 ABSL_FLAG(text_search::SmallCount, threads, text_search::SmallCount{8}, "threads of the pool");
 ABSL_FLAG(text_search::SmallCount, repeat, text_search::SmallCount{1}, "how often to search");
@@ -43,6 +114,65 @@ bool is_in(const Names& names, std::string_view name) {
 }
 
 absl::Status invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
+
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+// Reads "id=fixed string". The first '=' ends the id.
+absl::StatusOr<Query> parse_query(std::string_view argument) {
+  const std::string quoted = "query '" + std::string(argument) + "'";
+  const std::size_t equals = argument.find('=');
+  if (equals == std::string_view::npos) {
+    return invalid(quoted + " is not of the form id=string");
+  }
+  Query query;
+  query.request = argument.substr(0, equals);
+  query.text = argument.substr(equals + 1);
+  if (query.request.empty()) {
+    return invalid(quoted + " has no id");
+  }
+  if (std::any_of(query.request.begin(), query.request.end(), is_control)) {
+    return invalid("the id of " + quoted + " has a control character");
+  }
+  if (query.text.empty()) {
+    return invalid(quoted + " has nothing to look for");
+  }
+  if (query.text.find('\n') != std::string::npos) {
+    return invalid("the string of query '" + query.request + "' has more than one line");
+  }
+  const std::size_t slash = query.request.find('/');
+  query.user =
+      slash == std::string::npos || slash == 0 ? "anonymous" : query.request.substr(0, slash);
+  return query;
+}
+
+// Reads one query per line of the file and appends them to `queries`.
+absl::Status read_queries(const std::string& path, std::vector<Query>& queries) {
+  std::ifstream file(path);
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    absl::StatusOr<Query> query = parse_query(line);
+    if (!query.ok()) {
+      return invalid(path + ":" + std::to_string(number) + ": " +
+                     std::string(query.status().message()));
+    }
+    queries.push_back(*std::move(query));
+  }
+  if (!file.eof() || file.bad()) {
+    return invalid("cannot read queries from " + path + ": " + std::strerror(errno));
+  }
+  return absl::OkStatus();
+}
+
+// Finds out whether two queries share a name.
+absl::Status check_distinct(const std::vector<Query>& queries) {
+  std::set<std::string_view> seen;
+  for (const Query& query : queries) {
+    if (!seen.insert(query.request).second) {
+      return invalid("two queries have the id '" + query.request + "'");
+    }
+  }
+  return absl::OkStatus();
+}
 
 // Goes through the words of a command line.
 class Reader {
@@ -145,6 +275,63 @@ absl::Status take(const std::vector<std::string_view>& operands, CommandLine& co
 }
 
 }  // namespace
+
+std::string_view help_text() {
+  return R"(Usage: search [options] ROOT QUERY...
+
+Searches the files below ROOT for the fixed strings of many users at once, on one pool of threads,
+and counts the matching lines of each query, as LC_ALL=C grep -rIcF does.
+
+ROOT is a folder, or a single file. Symbolic links that are met on the way are not followed; files
+with a NUL byte are binary and skipped; so are devices, pipes and sockets.
+
+QUERY is id=string. The id names the request in the results; what is before its first '/', if it
+has one, names the user, who is otherwise "anonymous". The string is all that is behind the first
+'='; it is one line and not empty.
+
+Options:
+  --queries=FILE   also take queries from FILE, one per line
+  --matches        print the matching lines, as request<TAB>path:line, in the order of the files;
+                   the table goes to stderr then
+  --account        show which request used the pool: how long its jobs were queued, and their CPU time
+  --budget=N       find at most N lines per query, whichever come first (default: unlimited)
+  --threads=N      threads of the pool (default: 8)
+  --repeat=N       search N times. Files and lines are those of one time, and must agree; all else
+                   in the results is the sum. --matches prints the lines of the first time.
+  --format=FORMAT  table (default), or json: an object for programs
+  --carrier=NAME   how a request's id reaches the function that records a match:
+                     context       in the job's context, which follows it to other threads (default)
+                     thread_local  in a thread_local variable that is set where the job starts
+                     parameter     as a parameter of each function in between
+  -h, --help       print this
+  --version        print the version
+  --               end of the options
+
+The table has, for each query:
+  files            files with at least one matching line
+  lines            matching lines; with a '+' there are more, but the budget was used up
+  CPU ms           CPU time in the leaves of the job's parallel loops
+  wrong            lines that the carrier credited to another request than the query's
+  lost             lines that it credited to none. With --matches their request is shown as '?'.
+An audit, to which the true query is handed along beside the carrier, counts the last two. They are
+0 unless the carrier is thread_local: a leaf that another thread has stolen does not see it. At most
+half as many jobs as there are threads are in work at once, so that each has threads to help it.
+
+The JSON object has root, carrier, threads, repeat, files_searched, files_binary, files_unreadable,
+folders_unreadable, leaves, leaves_elsewhere (on another thread than their job's), and queries: a
+list of objects with request, user, text, files, lines, truncated, cpu_ms, wrong, lost, leaves and
+leaves_elsewhere; and with --account also account, a list of objects with request, jobs, queue_ms and
+cpu_ms. The account's CPU time is that of the jobs' own threads, what other threads do for their loops
+is not in it. Bytes that are not UTF-8 are shown as U+FFFD there.
+
+Exit status: 0 if a line matches, 1 if none does, 2 for a bad command line, an unreadable ROOT, or
+results that cannot be written. Unreadable files are counted and reported; they do not change it.
+
+Examples:
+  search /usr/include carol/q1=size_t dave/q2=noexcept
+  search --matches --budget=3 . 'loops=parallel_for('
+)";
+}
 
 absl::StatusOr<CommandLine> parse_command_line(int argc, const char* const* argv) {
   Reader reader(std::vector<std::string_view>(argv + std::min(argc, 1), argv + argc));

@@ -15,11 +15,11 @@
 
 #include "absl/status/statusor.h"
 #include "tools/text_search/carrier.h"
-#include "tools/text_search/flag_types.h"
-#include "tools/text_search/query.h"
+#include "tools/text_search/request_context.h"
 
 namespace text_search {
 
+enum class Format { table, json };
 enum class Action { search, show_help, show_version };
 
 struct CommandLine {

@@ -13,11 +13,10 @@
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
-#include "tools/text_search/buffer_pool.h"
 #include "tools/text_search/carrier.h"
-#include "tools/text_search/file_states.h"
+#include "tools/text_search/files.h"
 #include "tools/text_search/ledger.h"
-#include "tools/text_search/match_log.h"
+#include "tools/text_search/output.h"
 #include "tools/text_search/query_job.h"
 #include "tools/text_search/request_context.h"
 

@@ -27,11 +27,9 @@
 
 #include "taskctx/job_pool.h"
 #include "tools/text_search/carrier.h"
+#include "tools/text_search/files.h"
 #include "tools/text_search/output.h"
-#include "tools/text_search/problems.h"
-#include "tools/text_search/query.h"
 #include "tools/text_search/request_context.h"
-#include "tools/text_search/source_tree.h"
 
 namespace text_search {
 

@@ -17,8 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tools/text_search/match_log.h"
-#include "tools/text_search/query.h"
+#include "tools/text_search/output.h"
 #include "tools/text_search/request_context.h"
 
 namespace text_search {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The program `search`: see help.cc for what it does.
+// The program `search`: help_text() in command_line.cc says what it does.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -19,12 +19,10 @@
 #include "taskctx/version.h"
 #include "tools/text_search/command_line.h"
 #include "tools/text_search/engine.h"
+#include "tools/text_search/files.h"
 #include "tools/text_search/output.h"
-#include "tools/text_search/problems.h"
-#include "tools/text_search/progress.h"
 #include "tools/text_search/report.h"
 #include "tools/text_search/request_context.h"
-#include "tools/text_search/source_tree.h"
 
 namespace text_search {
 namespace {

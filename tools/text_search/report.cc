@@ -13,7 +13,6 @@
 
 #include "absl/time/time.h"
 #include "tools/text_search/carrier.h"
-#include "tools/text_search/json.h"
 
 namespace text_search {
 namespace {
@@ -120,6 +119,63 @@ std::string format_footer(const Report& report) {
   return footer + '\n' + std::to_string(total.leaves) + " leaves, " +
          std::to_string(total.leaves_elsewhere) + " (" +
          percent(total.leaves_elsewhere, total.leaves) + ") on another thread than their job's\n";
+}
+
+// Returns the length of the UTF-8 character that `text` begins with, 0 if it does not begin with
+// one. Table 3-7 of the Unicode standard: only the second byte's range depends on the first.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) {
+    return 1;
+  }
+  const std::size_t length = first < 0xc2   ? 0
+                             : first < 0xe0 ? 2
+                             : first < 0xf0 ? 3
+                             : first < 0xf5 ? 4
+                                            : 0;
+  if (length == 0 || text.size() < length) {
+    return 0;
+  }
+  const unsigned least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const unsigned most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < least || byte(1) > most) {
+    return 0;
+  }
+  for (std::size_t i = 2; i < length; ++i) {
+    if (byte(i) < 0x80 || byte(i) > 0xbf) {
+      return 0;
+    }
+  }
+  return length;
+}
+
+std::string unicode_escape(unsigned code) {
+  char escape[8];
+  std::snprintf(escape, sizeof(escape), "\\u%04x", code & 0xffffU);
+  return escape;
+}
+
+// Returns `text` as a JSON string. Control characters are escaped; bytes that are not UTF-8 become
+// U+FFFD, the replacement character.
+std::string json_string(std::string_view text) {
+  std::string json = "\"";
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const char c = text[0];
+    if (length == 0) {
+      json += unicode_escape(0xfffd);
+    } else if (c == '"' || c == '\\') {
+      json += '\\';
+      json += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      json += unicode_escape(static_cast<unsigned char>(c));
+    } else {
+      json += text.substr(0, length);
+    }
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return json + '"';
 }
 
 // Puts `"name": value` together; `value` is JSON already.

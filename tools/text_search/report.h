@@ -13,7 +13,7 @@
 #include "taskctx/attribution.h"
 #include "tools/text_search/command_line.h"
 #include "tools/text_search/engine.h"
-#include "tools/text_search/source_tree.h"
+#include "tools/text_search/files.h"
 
 namespace text_search {
 

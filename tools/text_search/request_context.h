@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the context of a query's job holds.
+// A query, and what the context of its job holds.
 //
 //   taskctx::Scope scope{request_id, "carol/q7", user, "carol", match_budget, budget};
 //   pool.submit([] { ... });  // reads them wherever it gets to, on whichever thread
@@ -22,6 +22,13 @@
 namespace text_search {
 
 class MatchLog;
+
+// What one user looks for. On the command line: carol/q7=#include <vector>
+struct Query {
+  std::string request;  // Names the query; not empty, free of control characters.
+  std::string user;     // The part of `request` before the first '/', or else "anonymous".
+  std::string text;     // A fixed string; not empty, all in one line.
+};
 
 // How many lines a query may still find. All leaves of a job share one. Thread-safe.
 class MatchBudget {

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "tools/text_search/source_tree.h"
+#include "tools/text_search/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -11,7 +19,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "tools/text_search/input_file.h"
 
 namespace text_search {
 namespace {
@@ -57,6 +64,48 @@ std::error_code list_folder(const fs::path& folder, SourceTree& tree,
 }
 
 }  // namespace
+
+InputFile::InputFile(const std::string& path) {
+  // It was a regular file when it was listed. Should it be a pipe by now, opening must not block.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  struct stat status = {};
+  if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) {
+    error_ = errno;
+  } else if (!S_ISREG(status.st_mode)) {
+    error_ = EINVAL;
+  } else {
+    size_hint_ = static_cast<std::uint64_t>(status.st_size);
+    return;
+  }
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+    descriptor_ = -1;
+  }
+}
+
+InputFile::~InputFile() {
+  if (is_open()) {
+    ::close(descriptor_);
+  }
+}
+
+std::optional<std::size_t> InputFile::read(std::uint64_t offset, char* buffer,
+                                           std::size_t capacity) const {
+  std::size_t size = 0;
+  while (size < capacity) {
+    const ssize_t got =
+        ::pread(descriptor_, buffer + size, capacity - size, static_cast<off_t>(offset + size));
+    if (got > 0) {
+      size += static_cast<std::size_t>(got);
+    } else if (got == 0) {
+      break;
+    } else if (errno != EINTR) {
+      error_.store(errno, std::memory_order_relaxed);
+      return std::nullopt;
+    }
+  }
+  return size;
+}
 
 absl::StatusOr<SourceTree> list_files(const std::string& root) {
   SourceTree tree;
