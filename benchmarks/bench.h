@@ -84,12 +84,17 @@ benchmark::internal::Benchmark* add(const std::string& name, std::size_t size, F
              [function, size](benchmark::State& state) { function(state, size); });
 }
 
-// Each registers the benchmarks of one file.
+// Each registers the benchmarks of one file: of context_bench, and of pool_bench.
 void add_calibrations();
 void add_gets();
 void add_sets();
 void add_switches();
 void add_threads();
+
+void add_loops();
+void add_jobs();
+void add_latencies();
+void add_coroutines();
 
 }  // namespace bench
 

@@ -11,6 +11,8 @@ matplotlib.rcParams["font.family"] = "DejaVu Sans"
 
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend)
 
+from samples import interval  # noqa: E402
+
 INK, PALE = "#24292f", "#8c959f"
 
 # Contenders from the front to the back: label, names, colour, marker, size.
@@ -24,18 +26,8 @@ SERIES = (
 
 def _spread(values):
     """Returns the median, and how far 95 % reach to the left and to the right."""
-    from report import interval
-
     middle, low, high = interval(values)
     return middle, middle - low, high - middle
-
-
-def _values(samples, operation, names):
-    for name in names:
-        values = samples.get(operation["name"].format(contender=name))
-        if values:
-            return values
-    return None
 
 
 def _label(ns):
@@ -63,14 +55,14 @@ def draw(data, samples, context, path):
     operations = [
         operation
         for operation in data["operations"]
-        if operation.get("chart") and _values(samples, operation, SERIES[0][1])
+        if operation.get("chart") and samples.of_first(operation, SERIES[0][1])
     ]
     if not operations:
         return
     figure, axes = plt.subplots(figsize=(9.6, 1.5 + 0.56 * len(operations)))
     axes.set_xscale("log")
     for row, operation in enumerate(operations):
-        found = [_values(samples, operation, names) for _, names, *_ in SERIES]
+        found = [samples.of_first(operation, names) for _, names, *_ in SERIES]
         pair = [statistics.median(values) for values in found[:2] if values]
         axes.plot(pair, [row] * len(pair), color="#54aeff", linewidth=3, alpha=0.45, zorder=1)
         for depth, (values, series) in enumerate(zip(found, SERIES)):

@@ -13,7 +13,7 @@
 
 #include "benchmarks/bench.h"
 #include "benchmarks/paired.h"
-#include "benchmarks/pool_bench.h"
+#include "benchmarks/workers.h"
 #include "taskctx/context_promise.h"
 #include "taskctx/coro.h"
 #include "taskctx/job_pool.h"
@@ -165,6 +165,13 @@ void await_task(benchmark::State& state, std::size_t size, int /*threads*/) {
   });
 }
 
+constexpr int kSpawns = 20'000;
+
+template <typename Start>
+double seconds_of_spawns(Start start) {
+  return seconds_of([&] { start_and_wait(kSpawns, start); });
+}
+
 taskctx::Task<> counts_down(std::latch& all) {
   all.count_down();
   co_return;
@@ -172,28 +179,16 @@ taskctx::Task<> counts_down(std::latch& all) {
 
 // Many from outside, against jobs.
 void spawn(benchmark::State& state, std::size_t size, int threads) {
-  constexpr int kCount = 20'000;
   taskctx::JobPool pool{{.concurrency = threads}};
   with_variables(size, [&](const Variables<int>& /*variables*/) {
     measure_pairs(
-        state, kCount,
+        state, kSpawns,
         [&] {
-          return seconds_of([&] {
-            std::latch all(kCount);
-            for (int i = 0; i < kCount; ++i) {
-              (void)pool.spawn(counts_down(all));
-            }
-            pool.drain();
-          });
+          return seconds_of_spawns([&](std::latch& all) { (void)pool.spawn(counts_down(all)); });
         },
         [&] {
-          return seconds_of([&] {
-            std::latch all(kCount);
-            for (int i = 0; i < kCount; ++i) {
-              (void)pool.submit([&all] { all.count_down(); });
-            }
-            pool.drain();
-          });
+          return seconds_of_spawns(
+              [&](std::latch& all) { (void)pool.submit([&all] { all.count_down(); }); });
         });
   });
 }
@@ -250,26 +245,16 @@ Detached takes_turns(oneapi::tbb::task_arena& arena, int turns, std::latch& all)
 
 // Many from outside, against a coroutine that enqueues itself.
 void spawn_raw(benchmark::State& state, std::size_t size, int threads) {
-  constexpr int kCount = 20'000;
   Workers workers(threads);
   with_variables(size, [&](const Variables<int>& /*variables*/) {
-    const auto seconds_of_all = [](auto start) {
-      return seconds_of([&] {
-        std::latch all(kCount);
-        for (int i = 0; i < kCount; ++i) {
-          start(all);
-        }
-        all.wait();
-      });
-    };
     measure_pairs(
-        state, kCount,
+        state, kSpawns,
         [&] {
-          return seconds_of_all(
+          return seconds_of_spawns(
               [&](std::latch& all) { (void)workers.pool.spawn(counts_down(all)); });
         },
         [&] {
-          return seconds_of_all([&](std::latch& all) { takes_turns(workers.arena, 1, all); });
+          return seconds_of_spawns([&](std::latch& all) { takes_turns(workers.arena, 1, all); });
         });
   });
 }
@@ -284,9 +269,7 @@ void yield_raw(benchmark::State& state, std::size_t size, int threads) {
         [&] { return seconds_of([&] { workers.pool.spawn(yields(kCount)).get(); }); },
         [&] {
           return seconds_of([&] {
-            std::latch all(1);
-            takes_turns(workers.arena, kCount, all);
-            all.wait();
+            start_and_wait(1, [&](std::latch& all) { takes_turns(workers.arena, kCount, all); });
           });
         });
   });

@@ -6,7 +6,6 @@
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
-#include <atomic>
 #include <cstddef>
 #include <future>
 #include <latch>
@@ -16,7 +15,7 @@
 #include "benchmarks/bench.h"
 #include "benchmarks/packaged_queue.h"
 #include "benchmarks/paired.h"
-#include "benchmarks/pool_bench.h"
+#include "benchmarks/workers.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 
@@ -27,28 +26,20 @@ namespace {
 void post(benchmark::State& state, std::size_t size, int threads) {
   constexpr int kCount = 20'000;
   Workers workers(threads);
-  std::atomic<int> done{0};
   with_variables(size, [&](const Variables<int>& /*variables*/) {
     measure_pairs(
         state, kCount,
         [&] {
           return seconds_of([&] {
-            std::latch all(kCount);
-            for (int i = 0; i < kCount; ++i) {
-              workers.pool.post([&all] { all.count_down(); });
-            }
-            all.wait();
-            done += kCount;
+            start_and_wait(
+                kCount, [&](std::latch& all) { workers.pool.post([&all] { all.count_down(); }); });
           });
         },
         [&] {
           return seconds_of([&] {
-            std::latch all(kCount);
-            for (int i = 0; i < kCount; ++i) {
+            start_and_wait(kCount, [&](std::latch& all) {
               workers.arena.enqueue([&all] { all.count_down(); });
-            }
-            all.wait();
-            done += kCount;
+            });
           });
         });
   });
@@ -115,14 +106,13 @@ void submit_all_get_all(benchmark::State& state, std::size_t size, int threads) 
         [&] {
           return seconds_of([&] {
             std::vector<int> results(kCount);
-            std::latch all(kCount);
-            for (int i = 0; i < kCount; ++i) {
+            start_and_wait(kCount, [&, i = 0](std::latch& all) mutable {
               workers.arena.enqueue([i, &results, &all] {
                 results[static_cast<std::size_t>(i)] = i;
                 all.count_down();
               });
-            }
-            all.wait();
+              ++i;
+            });
             for (const int result : results) {
               sum -= result;
             }

@@ -25,7 +25,7 @@
 #include "benchmarks/bench.h"
 #include "benchmarks/packaged_queue.h"
 #include "benchmarks/paired.h"
-#include "benchmarks/pool_bench.h"
+#include "benchmarks/workers.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 

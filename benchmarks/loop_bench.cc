@@ -15,7 +15,7 @@
 
 #include "benchmarks/bench.h"
 #include "benchmarks/paired.h"
-#include "benchmarks/pool_bench.h"
+#include "benchmarks/workers.h"
 #include "taskctx/tbb.h"
 
 namespace bench {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Benchmarks on several threads: goals G8, G10, G11 and G15. Each takes turns with its baseline.
-
-#include "benchmarks/pool_bench.h"
+// Benchmarks on several threads: goals G8 to G11 and G15. Each takes turns with its baseline.
 
 #include "benchmarks/bench.h"
 

@@ -13,6 +13,8 @@ import re
 import statistics
 import sys
 
+from samples import Failure, Samples, interval
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # The clock rate at which limits in ns are meant: so long does a dependent add take there.
@@ -38,73 +40,7 @@ COLUMNS = (
     ("map, copied", ("map_copy",)),
     ("enumerable_thread_specific", ("enumerable_thread_specific",)),
 )
-
-
-class Failure(Exception):
-    """A sentence for the user."""
-
-
-class Samples:
-    """What was measured: for each benchmark, one value per repetition."""
-
-    def __init__(self, merged):
-        self._values = merged
-
-    @classmethod
-    def load(cls, paths):
-        """Returns the samples, and the context of the first file."""
-        merged = {}
-        context = None
-        for path in paths:
-            with open(path, encoding="utf-8") as file:
-                data = json.load(file)
-            context = context or data["context"]
-            for run in data["benchmarks"]:
-                cls._add(merged, run)
-        return cls(merged), context
-
-    @staticmethod
-    def _add(merged, run):
-        if run.get("error_occurred"):
-            raise Failure(f"{run['name']} failed: {run['error_message']}")
-        if run["run_type"] != "iteration":
-            return
-        words = run["run_name"].split("/")
-        is_real = "real_time" in words or "manual_time" in words
-        name = "/".join(
-            word
-            for word in words
-            if word not in ("real_time", "manual_time", "threads:1")
-            and not word.startswith(("iterations:", "repeats:"))
-        )
-        if is_real and "threads:1" in words:
-            name += "/threads:1"
-        entry = merged.setdefault(name, {})
-        entry.setdefault("ns", []).append(run["real_time" if is_real else "cpu_time"])
-        known = ("real_time", "cpu_time", "iterations", "threads", "repetitions")
-        for key, value in run.items():
-            if isinstance(value, float) and key not in known:
-                entry.setdefault(key, []).append(value)
-
-    def get(self, name, key="ns"):
-        """Returns the values, or None."""
-        return self._values.get(name, {}).get(key)
-
-    def to_json(self):
-        return {
-            name: {key: [float(f"{value:.6g}") for value in values] for key, values in entry.items()}
-            for name, entry in sorted(self._values.items())
-        }
-
-
-def interval(values):
-    """Returns the median, and the order statistics that enclose the true one in 95 % of cases."""
-    ordered = sorted(values)
-    count = len(ordered)
-    reach = 1.96 * math.sqrt(count) / 2
-    low = max(0, math.floor(count / 2 - reach))
-    high = min(count - 1, math.ceil(count / 2 + reach) - 1)
-    return statistics.median(ordered), ordered[low], ordered[high]
+README_COLUMNS = ("taskctx", "thread_local", "shared_ptr to const map")
 
 
 def measure(goal, samples, size, threads):
@@ -227,28 +163,34 @@ def goals_table(rows):
     return table.replace("| ---: | ---: | ---: | ---: | ---: |", "| --- | ---: | ---: | ---: | --- |")
 
 
-def contender_values(operation, names, samples):
-    for contender in names:
-        values = samples.get(operation["name"].format(contender=contender))
-        if values:
-            return values
-    return None
+def median_or_dash(values):
+    return number(statistics.median(values)) if values else "–"
 
 
 def operations_table(data, samples):
     """Returns ns per operation: ours and each baseline, N = 8."""
     rows = []
     for operation in data["operations"]:
-        cells = [contender_values(operation, names, samples) for _, names in COLUMNS]
+        cells = [samples.of_first(operation, names) for _, names in COLUMNS]
         if not cells[0]:
             continue
-        line = [number(statistics.median(values)) if values else "–" for values in cells]
         ratio = "–"
         if cells[1]:
             ratio = number(interval([a / b for a, b in zip(cells[0], cells[1])])[0])
-        rows.append([operation["label"], *line, ratio])
+        rows.append([operation["label"], *map(median_or_dash, cells), ratio])
     heading = ["ns, 8 variables set", *(title for title, _ in COLUMNS), "taskctx / thread_local"]
     return markdown_table(heading, rows)
+
+
+def readme_table(data, samples):
+    """Returns what README.md shows of that: a few operations, and the first contenders."""
+    columns = [column for column in COLUMNS if column[0] in README_COLUMNS]
+    rows = []
+    for operation in data["operations"]:
+        if operation.get("readme"):
+            cells = [samples.of_first(operation, names) for _, names in columns]
+            rows.append([operation["label"], *map(median_or_dash, cells)])
+    return markdown_table(["ns, 8 variables set", *(title for title, _ in columns)], rows)
 
 
 def pairs_table(data, samples):
@@ -312,16 +254,34 @@ def compact_json(value):
     return re.sub(r"\[\s+([-\d.e+,\s]+?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
 
 
-def splice(readme, text):
-    """Replaces what stands between the markers in the README."""
-    with open(readme, encoding="utf-8") as file:
-        old = file.read()
-    begin, end = "<!-- bench:begin -->", "<!-- bench:end -->"
-    if old.count(begin) != 1 or old.count(end) != 1:
-        raise Failure(f"{readme} has no place for the results: it needs the lines {begin} and {end}")
-    head, tail = old.split(begin)[0], old.split(end)[1]
-    with open(readme, "w", encoding="utf-8") as file:
-        file.write(f"{head}{begin}\n{text}\n{end}{tail}")
+def splice(path, parts):
+    """Replaces what stands in the file between the markers of each part."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    for name, part in parts.items():
+        begin, end = f"<!-- bench:{name} -->", f"<!-- bench:{name} end -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise Failure(f"{path} has no place for the results: it needs the lines {begin} and {end}")
+        head, tail = text.split(begin)[0], text.split(end)[1]
+        text = f"{head}{begin}\n{part}\n{end}{tail}"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def splice_all(data, samples, stem):
+    """Puts tables, and links to the results at `stem`, into the pages that show them."""
+
+    def picture(alternative, suffix, page):
+        return f"![{alternative}]({os.path.relpath(stem + suffix, os.path.dirname(page))})"
+
+    readme, page = os.path.join(HERE, "..", "README.md"), os.path.join(HERE, "README.md")
+    chart = picture("What operations cost, beside thread_local", ".svg", readme)
+    splice(readme, {"results": f"{chart}\n\n{readme_table(data, samples)}"})
+    parts = {
+        "growth": growth_table(data["growth"], (1, 8, 32, 128, 1000), "N", samples),
+        "queue": picture("How long jobs wait in the queue", "-queue.svg", page),
+    }
+    splice(page, parts)
 
 
 def parse_arguments():
@@ -330,8 +290,7 @@ def parse_arguments():
     parser.add_argument("--context", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--instructions", metavar="FILE", help="a table of instructions.py's")
     parser.add_argument("--output", metavar="STEM", help="write STEM.json, STEM.md and STEM.svg")
-    parser.add_argument("--readme", metavar="FILE", help="put chart and table into this file")
-    parser.add_argument("--chart", metavar="FILE", help="where the README's chart goes")
+    parser.add_argument("--readme", action="store_true", help="also show them in the READMEs")
     return parser.parse_args()
 
 
@@ -361,11 +320,7 @@ def run(arguments):
         draw(data, samples, context, arguments.output + ".svg")
         draw_queue_waits(samples, context, arguments.output + "-queue.svg")
         if arguments.readme:
-            draw(data, samples, context, arguments.chart)
-            draw_queue_waits(samples, context, arguments.chart.replace(".svg", "-queue.svg"))
-            link = os.path.relpath(arguments.chart, os.path.dirname(arguments.readme) or ".")
-            picture = f"![What operations cost, beside thread_local]({link})"
-            splice(arguments.readme, f"{picture}\n\n{operations_table(data, samples)}")
+            splice_all(data, samples, os.path.abspath(arguments.output))
     return [row for row in rows if row["verdict"] == MISS]
 
 

@@ -12,7 +12,7 @@ tables, and writes benchmarks/results/<date>-<cpu>.json, .md and .svg.
   --quick          three repetitions in one round, and no files: for a first impression
   --filter=REGEX   only the benchmarks whose name matches, and no files
   --instructions   also count instructions, under valgrind
-  --readme         also put chart and table into README.md; writes files in any case
+  --readme         also show the results in README.md and benchmarks/README.md; writes files in any case
   --config=NAME    build with Bazel's --config=NAME, such as clang
   --help           print this and exit
 
@@ -61,7 +61,6 @@ cd "$(dirname "$0")/.."
 read -ra bazel <<<"${BAZEL:-tools/bazel.sh}"
 if [[ -n "$with_readme" ]]; then
   [[ -z "$filter" ]] || die "--readme needs all benchmarks: leave out --filter"
-  grep -q '<!-- bench:begin -->' README.md || die "README.md has no line <!-- bench:begin -->"
   writes=1
 fi
 
@@ -146,7 +145,7 @@ if [[ -n "$writes" ]]; then
   report_options+=("--output=benchmarks/results/$name")
 fi
 if [[ -n "$with_readme" ]]; then
-  report_options+=(--readme=README.md --chart=benchmarks/results/latest.svg)
+  report_options+=(--readme)
 fi
 
 status=0

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the benchmarks on several threads share.
+// What the benchmarks on several threads share: who works, in which context, and how they are
+// named.
+//
+//   void post(benchmark::State& state, std::size_t size, int threads) {
+//     Workers workers(threads);
+//     with_variables(size, [&](const Variables<int>&) { measure_pairs(state, count, ours, theirs); });
+//   }
+//   add_pairs("G10", "post", 2, &post);  // G10/post/taskctx/8/threads:2, G11/post/taskctx/0/threads:2
 
-#ifndef TASKCTX_BENCHMARKS_POOL_BENCH_H_
-#define TASKCTX_BENCHMARKS_POOL_BENCH_H_
+#ifndef TASKCTX_BENCHMARKS_WORKERS_H_
+#define TASKCTX_BENCHMARKS_WORKERS_H_
 
 #include <benchmark/benchmark.h>
 #include <oneapi/tbb/task_arena.h>
 
 #include <cstddef>
+#include <latch>
 #include <string>
 
 #include "benchmarks/baselines.h"
@@ -52,6 +60,17 @@ void with_variables(std::size_t size, Body body) {
   });
 }
 
+// Starts `count` tasks, and waits until all have run: `start(all)` starts one that counts `all`
+// down.
+template <typename Start>
+void start_and_wait(int count, Start start) {
+  std::latch all(count);
+  for (int i = 0; i < count; ++i) {
+    start(all);
+  }
+  all.wait();
+}
+
 // Registers `function(state, size, threads)` once with variables that are set, as an operation of
 // `goal`, and once without, as one of G11.
 template <typename Function>
@@ -66,11 +85,6 @@ void add_pairs(const std::string& goal, const std::string& operation, int thread
   }
 }
 
-void add_loops();
-void add_jobs();
-void add_latencies();
-void add_coroutines();
-
 }  // namespace bench
 
-#endif  // TASKCTX_BENCHMARKS_POOL_BENCH_H_
+#endif  // TASKCTX_BENCHMARKS_WORKERS_H_
