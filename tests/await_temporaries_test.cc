@@ -24,11 +24,8 @@
 
 namespace {
 
-using taskctx::Job;
-using taskctx::JobOptions;
-using taskctx::JobPool;
-using taskctx::Task;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 Task<int> takes(Tracked tracked) {
   co_await taskctx::yield();

@@ -10,7 +10,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <ostream>
 #include <stdexcept>
 #include <string>
@@ -18,58 +17,21 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "taskctx/context.h"
-#include "taskctx/context_var.h"
 #include "taskctx/coro.h"
-#include "taskctx/job.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/tbb/parallel_pipeline.h"
 #include "taskctx/tbb/task_arena.h"
 #include "taskctx/tbb/task_group.h"
+#include "tests/guards.h"
 #include "tests/support.h"
 
 namespace taskctx_test {
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::JobError;
-using taskctx::JobOptions;
-using taskctx::JobPool;
-using taskctx::JobPoolOptions;
-using taskctx::Task;
-
-using Code = std::function<void()>;
-using Guard = std::shared_ptr<const int>;
-using Pool = std::shared_ptr<JobPool>;
-
-ContextVar<Guard> guarded{"guarded"};
-ContextVar<std::string> who{"who", "nobody"};
-
-// Runs `code`, and destroys it, when the last copy goes.
-Guard at_end(Code code) {
-  return {new int(0), [code = std::move(code)](const int* memory) mutable {
-            delete memory;
-            std::exchange(code, nullptr)();
-          }};
-}
-
-// Something that one thread waits for, and that outlives who tells it.
-class Signal {
- public:
-  void give() const {
-    *given_ = true;
-    given_->notify_all();
-  }
-  void wait() const { given_->wait(false); }
-
- private:
-  std::shared_ptr<std::atomic<bool>> given_ = std::make_shared<std::atomic<bool>>(false);
-};
+using namespace taskctx;
 
 struct Thrown : std::runtime_error {
   explicit Thrown(Guard with) : runtime_error("thrown"), guard(std::move(with)) {}
@@ -95,12 +57,6 @@ struct Place {
   void (*run)(JobPool& pool, Code code, Signal go);
 };
 void PrintTo(const Place& place, std::ostream* out) { *out << place.name; }
-
-Context with_guard(Code code) {
-  Context context;
-  context.run([&] { guarded.set(at_end(std::move(code))); });
-  return context;
-}
 
 constexpr Place kPlaces[] = {
     {"Handler",
@@ -340,81 +296,6 @@ INSTANTIATE_TEST_SUITE_P(All, BetweenJobs,
                            return std::get<0>(its.param).name +
                                   std::to_string(std::get<1>(its.param));
                          });
-
-// M20: the pool waits for the ends of what nobody took, too.
-TEST(EndsElsewhere, APoolWaitsForTheDestructorsOfItsJobs) {
-  for (int i = 0; i < 200; ++i) {
-    std::atomic<int> destroyed{0};
-    {
-      JobPool pool{{.concurrency = 2}};
-      const Signal go;
-      for (int k = 0; k < 2; ++k) {
-        (void)pool.submit([&, go] {
-          go.wait();
-          return at_end([&] {
-            std::this_thread::yield();
-            ++destroyed;
-          });
-        });
-      }
-      go.give();
-    }
-    ASSERT_EQ(destroyed, 2);
-  }
-}
-
-// M20: on whatever thread a job is cancelled, or run because the queue is full.
-TEST(EndsElsewhere, CodeIsRefusedToWaitForThePool) {
-  const Watchdog watchdog("the end of a job on a plain thread");
-  int refused = 0;
-  const auto drain = [&](JobPool& pool) {
-    return at_end([&] {
-      try {
-        pool.drain();
-      } catch (const JobError&) {
-        ++refused;
-      }
-    });
-  };
-  const Signal go;
-  JobPool pool{
-      {.concurrency = 1, .queue_capacity = 1, .when_full = taskctx::WhenFull::run_in_caller}};
-  const Signal begun;
-  pool.post([go, begun] {
-    begun.give();
-    go.wait();
-  });
-  begun.wait();
-  std::optional<Context> context = with_guard([guard = drain(pool)] {});
-  pool.post(JobOptions{.context = *context}, [] {});
-  context.reset();
-  pool.post([&] { guarded.set(drain(pool)); });
-  EXPECT_EQ(refused, 1) << "run here";
-  EXPECT_EQ(pool.shutdown(absl::Now()).size(), 2U);
-  EXPECT_EQ(refused, 2) << "cancelled here";
-  go.give();
-}
-
-// M20: the thread that waits for times to come destroys nothing of the user's.
-TEST(EndsElsewhere, TheTimersThreadRunsNoDestructor) {
-  const Watchdog watchdog("delayed jobs");
-  JobPool pool{{.concurrency = 2}};
-  std::atomic<int> elsewhere{0};
-  const auto here = std::this_thread::get_id();  // It may end a job that ends before its handle.
-  for (int i = 0; i < 2000; ++i) {
-    (void)pool.submit_after(absl::Microseconds(i % 50), [&] {
-      return at_end([&] {
-        try {
-          pool.drain();
-          elsewhere += static_cast<int>(std::this_thread::get_id() != here);
-        } catch (const JobError&) {
-        }
-      });
-    });
-  }
-  pool.drain();
-  EXPECT_EQ(elsewhere, 0);
-}
 
 }  // namespace
 }  // namespace taskctx_test

@@ -23,11 +23,8 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<int> number("number");
 

@@ -28,8 +28,9 @@
 
 namespace {
 
-using taskctx::JobPool;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
+
 using Control = oneapi::tbb::global_control;
 
 std::size_t thread_limit() { return Control::active_value(Control::max_allowed_parallelism); }

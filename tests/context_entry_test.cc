@@ -26,10 +26,7 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextEntry;
-using taskctx::ContextVar;
-using taskctx::Scope;
+using namespace taskctx;
 
 // M32: iterating a context tells which variable each entry belongs to, whatever their names are.
 TEST(ContextEntry, TellsWhichVariableItIs) {

@@ -21,10 +21,7 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::Token;
+using namespace taskctx;
 
 // Small trivially copyable values come out by value, all others by reference.
 static_assert(std::is_same_v<decltype(std::declval<ContextVar<int>>().get()), int>);

@@ -23,8 +23,7 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::Scope;
+using namespace taskctx;
 
 enum class Level : std::uint8_t { low, high };
 enum Old { kOld = 3 };

@@ -28,13 +28,8 @@ extern "C" const char* __asan_default_options() { return "detect_odr_violation=0
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx_test::MisuseRecorder;
-using taskctx_test::OwnCopy;
-using taskctx_test::Plugin;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<std::string> request{"request"};
 const ContextVar<int> retries{"retries"};

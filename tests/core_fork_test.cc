@@ -29,13 +29,8 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Overlay;
-using taskctx::Scope;
-using taskctx::Shared;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<int> number("number", 0);
 const ContextVar<std::string> text("text");

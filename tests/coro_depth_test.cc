@@ -27,14 +27,8 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx::Task;
-using taskctx_test::Manual;
-using taskctx_test::Tracked;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
 
 constexpr int kDeep = 1'000'000;
 

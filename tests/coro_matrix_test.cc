@@ -5,130 +5,22 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <coroutine>
-#include <mutex>
 #include <ostream>
 #include <stdexcept>
 #include <string>
-#include <thread>
-#include <utility>
-#include <vector>
 
 #include "absl/time/time.h"
-#include "taskctx/context.h"
-#include "taskctx/context_promise.h"
-#include "taskctx/context_var.h"
 #include "taskctx/coro.h"
 #include "taskctx/generator.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
-#include "tests/manual.h"
+#include "tests/coro_places.h"
 #include "tests/support.h"
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx::Task;
-using taskctx_test::Manual;
-using taskctx_test::Tracked;
-using taskctx_test::Watchdog;
-
-const ContextVar<std::string> request{"request", "none"};
-const ContextVar<int> step{"step", 0};
-thread_local int thread_local_step = 0;
-
-// In a function of its own: within a coroutine, clang reads the one of the thread that the
-// coroutine was on before, so that it would seem to be kept.
-[[gnu::noinline]] int& step_of_this_thread() {
-  asm volatile("");
-  return thread_local_step;
-}
-
-// Where the coroutines of one test run, and what they found wrong.
-struct Place {
-  ~Place() { join(); }
-  void join() {
-    const std::lock_guard lock(mutex);
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
-    threads.clear();
-  }
-  // Resumes `handle` on a new thread, which has a context of its own.
-  void resume_on_new_thread(std::coroutine_handle<> handle) {
-    const std::lock_guard lock(mutex);
-    threads.emplace_back([this, handle] {
-      const Scope own{request, "the thread's"};
-      handle.resume();
-      wrong += request.get() != "the thread's" || step.get() != 0 ? 1 : 0;
-    });
-  }
-
-  JobPool pool{{.concurrency = 2}};
-  JobPool other{{.concurrency = 2}};
-  std::atomic<int> wrong{0};
-  std::mutex mutex;
-  std::vector<std::thread> threads;
-};
-
-// Foreign awaitables: they know nothing of contexts.
-struct NewThread {
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> handle) const {
-    Place& there = place;  // The coroutine, and this object, may be gone at once.
-    there.resume_on_new_thread(handle);
-  }
-  void await_resume() const noexcept {}
-  Place& place;
-};
-struct Inline {
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> handle) const {
-    place.wrong += request.get() != "none" ? 1 : 0;  // This is the thread's own.
-    handle.resume();
-  }
-  void await_resume() const noexcept {}
-  Place& place;
-};
-struct Refused {
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  [[nodiscard]] bool await_suspend(std::coroutine_handle<> /*handle*/) const {
-    place.wrong += request.get() != "none" ? 1 : 0;
-    return false;
-  }
-  void await_resume() const noexcept {}
-  Place& place;
-};
-struct Transfer {
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<> handle) const {
-    place.wrong += request.get() != "none" ? 1 : 0;
-    return handle;
-  }
-  void await_resume() const noexcept {}
-  Place& place;
-};
-// Asked with a co_await operator, for something that can't be moved.
-struct Immovable {
-  struct Awaiter : std::suspend_never {
-    explicit Awaiter(int value) : kept(value) {}
-    Awaiter(Awaiter&&) = delete;
-    [[nodiscard]] int await_resume() const noexcept { return kept; }
-    const int kept;
-  };
-  Awaiter operator co_await() const { return Awaiter(value); }
-  int value;
-};
-struct Throws {
-  [[nodiscard]] bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> /*handle*/) const {
-    throw std::runtime_error("not suspended");
-  }
-  void await_resume() const noexcept {}
-};
+using namespace taskctx;
+using namespace taskctx_test;
 
 Task<int> writes(int value) {
   step.set(value);
@@ -252,124 +144,5 @@ TEST_P(Suspension, InACallFromPlainCodeSharesTheCallersContext) {
 
 INSTANTIATE_TEST_SUITE_P(All, Suspension, testing::ValuesIn(kKinds),
                          [](const auto& kind) { return kind.param.name; });
-
-Manual two_steps(std::string& log, Tracked /*parameter*/) {
-  log += request.get() + ",";
-  const Scope scope{request, "mine"};
-  step.set(1);
-  co_await std::suspend_always{};
-  log += request.get() + std::to_string(step.get()) + ",";
-  const Scope inner{step, 2};
-  co_await std::suspend_always{};
-  log += request.get() + std::to_string(step.get());
-}
-
-// P23, F-G1, F-G2
-TEST(OwnCoroutineType, KeepsASnapshotOfItsCreatorOnEveryThread) {
-  std::string log;
-  Scope scope{request, "creator's"};
-  Manual coroutine = two_steps(log, Tracked(1));
-  request.set("later");
-  coroutine.resume();
-  EXPECT_EQ(request.get(), "later");
-  EXPECT_EQ(step.get(), 0);
-  std::thread([&] {
-    coroutine.resume();
-    EXPECT_EQ(request.get(), "none");
-  }).join();
-  coroutine.resume();
-  EXPECT_EQ(request.get(), "later");
-  EXPECT_TRUE(coroutine.done());
-  EXPECT_EQ(log, "creator's,mine1,mine2");
-}
-
-// P22, F-G2
-TEST(OwnCoroutineType, DestroyedWhileSuspendedEndsItsScopesInItsContext) {
-  const taskctx_test::MisuseRecorder recorder;
-  for (int resumed = 0; resumed < 3; ++resumed) {
-    for (const bool on_another_thread : {false, true}) {
-      std::string log;
-      const Scope scope{request, "creator's"};
-      {
-        Manual coroutine = two_steps(log, Tracked(1));
-        for (int i = 0; i < resumed; ++i) {
-          coroutine.resume();
-        }
-        if (on_another_thread) {
-          std::thread([&coroutine] {
-            { const Manual gone = std::move(coroutine); }
-            EXPECT_EQ(request.get(), "none");
-          }).join();
-        }
-      }
-      EXPECT_EQ(request.get(), "creator's");
-      EXPECT_EQ(step.get(), 0);
-    }
-  }
-  EXPECT_EQ(Tracked::alive(), 0);
-  EXPECT_TRUE(recorder.messages().empty());
-}
-
-Task<> holds_a_scope() {
-  const Scope scope{request, "child's"};
-  co_await std::suspend_always{};
-}
-Manual awaits_a_task() { co_await holds_a_scope(); }
-
-// P24, F-G2
-TEST(OwnCoroutineType, DestroyedWhileSuspendedInATaskEndsThatsScopesToo) {
-  const taskctx_test::MisuseRecorder recorder;
-  {
-    Manual coroutine = awaits_a_task();
-    coroutine.resume();
-    EXPECT_FALSE(coroutine.done());
-    EXPECT_EQ(request.get(), "none");
-  }
-  EXPECT_EQ(request.get(), "none");
-  EXPECT_TRUE(recorder.messages().empty());
-}
-
-Manual awaits_what_throws(std::string& log) {
-  const Scope scope{request, "mine"};
-  try {
-    co_await Throws{};
-  } catch (const std::runtime_error& error) {
-    log = error.what() + (" in " + request.get());
-  }
-}
-
-// P15
-TEST(OwnCoroutineType, IsBackInItsContextIfItCouldNotBeSuspended) {
-  std::string log;
-  Manual coroutine = awaits_what_throws(log);
-  coroutine.resume();
-  EXPECT_EQ(log, "not suspended in mine");
-  EXPECT_EQ(request.get(), "none");
-}
-
-Manual visits(JobPool& pool, std::string& log, std::atomic<bool>& is_over) {
-  const Scope scope{request, "mine"};
-  co_await pool.schedule();
-  log += request.get();
-  log += std::to_string(co_await pool.submit([] { return step.get(); }));
-  co_await taskctx::sleep_for(absl::Microseconds(1));
-  co_await taskctx::yield();
-  log += request.get();
-  is_over = true;
-  is_over.notify_all();
-}
-
-// F-G1
-TEST(OwnCoroutineType, AwaitsEverythingThatTheLibraryHas) {
-  const Watchdog watchdog("AwaitsEverythingThatTheLibraryHas");
-  std::string log;
-  std::atomic<bool> is_over = false;
-  JobPool pool{{.concurrency = 2}};
-  Manual coroutine = visits(pool, log, is_over);
-  coroutine.resume();
-  is_over.wait(false);
-  pool.drain();
-  EXPECT_EQ(log, "mine0mine");
-}
 
 }  // namespace

@@ -29,16 +29,8 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx::sync_wait;
-using taskctx::Task;
-using taskctx_test::allocations;
-using taskctx_test::Foreign;
-using taskctx_test::Tracked;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<std::string> text{"text", "none"};
 const ContextVar<int> number{"number", 0};

@@ -22,14 +22,8 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx::sync_wait;
-using taskctx::Task;
-using taskctx_test::Latch;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<int> number{"number", 0};
 

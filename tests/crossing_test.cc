@@ -35,10 +35,7 @@
 namespace taskctx_test {
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::JobPool;
-using taskctx::Scope;
+using namespace taskctx;
 
 namespace ctbb = taskctx::tbb;
 

@@ -45,16 +45,12 @@ extern "C" int clock_gettime(clockid_t clock, timespec* time) noexcept {  // NOL
 
 namespace {
 
+using namespace taskctx;
+using namespace taskctx_test;
+
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
-using taskctx::Deadline;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::Task;
-using taskctx::Timeout;
-using taskctx_test::Latch;
-using taskctx_test::Watchdog;
 
 // Has the clock on the wall jump by so much whenever somebody reads it.
 class WildClock {

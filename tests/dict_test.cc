@@ -25,14 +25,9 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextError;
-using taskctx::ContextFactory;
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx_test::Latch;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
+
 using testing::ElementsAre;
 using testing::IsEmpty;
 namespace dict = taskctx::dict;

@@ -28,13 +28,9 @@
 namespace taskctx_test {
 namespace {
 
+using namespace taskctx;
+
 namespace ctbb = taskctx::tbb;
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::JobPool;
-using taskctx::JobPoolOptions;
-using taskctx::Scope;
-using taskctx::Task;
 using Ending = std::shared_ptr<VisitAtEnd>;
 
 // For the functions that are plain pointers.

@@ -36,16 +36,10 @@
 
 namespace {
 
+using namespace taskctx;
+using namespace taskctx_test;
+
 namespace ctbb = taskctx::tbb;
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::JobPoolOptions;
-using taskctx::Scope;
-using taskctx::Task;
-using taskctx_test::Place;
-using taskctx_test::places;
-using taskctx_test::Visit;
 
 ContextVar<int> number{"number", 0};
 ContextVar<std::string> text{"text"};

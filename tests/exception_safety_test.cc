@@ -6,17 +6,11 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <functional>
-#include <memory>
-#include <new>
-#include <optional>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 #include "lib/core/node_memory.h"
 #include "taskctx/bind.h"
@@ -24,130 +18,14 @@
 #include "taskctx/context_var.h"
 #include "taskctx/scope.h"
 #include "taskctx/token.h"
+#include "tests/fragile.h"
 #include "tests/fuse.h"
 #include "tests/support.h"
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx::Token;
-using taskctx_test::allocations;
-using taskctx_test::Fuse;
-using taskctx_test::live_allocations;
-using taskctx_test::MisuseRecorder;
-using taskctx_test::Tracked;
-
-// Asked by Fragile.
-constinit Fuse moves;
-
-// A counted value whose copies and moves may fail.
-class Fragile {
- public:
-  explicit Fragile(int value) : tracked_(value) {}
-  Fragile(const Fragile& other) : tracked_(other.tracked_) { maybe_throw(); }
-  Fragile(Fragile&& other) : tracked_(other.tracked_) { maybe_throw(); }
-  Fragile& operator=(const Fragile&) = delete;
-  Fragile& operator=(Fragile&&) = delete;
-  ~Fragile() = default;
-
-  [[nodiscard]] int value() const { return tracked_.value(); }
-
- private:
-  static void maybe_throw() {
-    if (moves.fails()) {
-      throw std::runtime_error("move");
-    }
-  }
-
-  Tracked tracked_;
-};
-
-// Variables that are set, so that those of a test get the slots behind them.
-class Padding {
- public:
-  explicit Padding(std::size_t count) {
-    variables_.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      variables_.push_back(std::make_unique<ContextVar<int>>("padding"));
-      variables_.back()->set(static_cast<int>(i));
-    }
-  }
-  Padding(const Padding&) = delete;
-  Padding& operator=(const Padding&) = delete;
-  ~Padding() {
-    while (
-        !variables_.empty()) {  // The last one first: so the next ones' slots are in order again.
-      variables_.pop_back();
-    }
-  }
-
-  [[nodiscard]] bool is_intact() const {
-    int expected = 0;
-    return std::all_of(variables_.begin(), variables_.end(),
-                       [&](const auto& each) { return each->get() == expected++; });
-  }
-
- private:
-  std::vector<std::unique_ptr<ContextVar<int>>> variables_;
-};
-
-// All that can be seen of the world below.
-struct State {
-  std::vector<std::optional<int>> values;
-  std::size_t size = 0;
-  std::size_t snapshot_size = 0;
-  bool same_as_snapshot = false;
-  bool token_used = false;
-  int alive = 0;
-  bool padding_intact = false;
-
-  friend bool operator==(const State&, const State&) = default;
-};
-
-// What the operations work on: three variables that are set, and three that never were.
-struct World {
-  World(std::size_t padding_count, bool snapshot_is_out) : padding(padding_count) {
-    number.set(1);
-    text.set("one");
-    token.emplace(fragile.set(Fragile(1)));
-    if (snapshot_is_out) {
-      snapshot = copy_context();
-    }
-  }
-
-  [[nodiscard]] State state() const {
-    const auto value = [](const Fragile* found) {
-      return found != nullptr ? std::optional(found->value()) : std::nullopt;
-    };
-    const auto length = [](const std::string* found) {
-      return found != nullptr ? std::optional(static_cast<int>(found->size())) : std::nullopt;
-    };
-    const Context here = copy_context();
-    return {.values = {number.get(-1), new_number.get(-1), length(text.find()),
-                       length(new_text.find()), value(fragile.find()), value(new_fragile.find()),
-                       value(other.find(fragile)), other.contains(number)},
-            .size = here.size(),
-            .snapshot_size = snapshot.size(),
-            .same_as_snapshot = here == snapshot,
-            .token_used = token->used(),
-            .alive = Tracked::alive(),
-            .padding_intact = padding.is_intact()};
-  }
-
-  const Padding padding;
-  const ContextVar<int> number{"number"};
-  const ContextVar<std::string> text{"text"};
-  const ContextVar<Fragile> fragile{"fragile"};
-  const ContextVar<int> new_number{"new_number"};
-  const ContextVar<std::string> new_text{"new_text"};
-  const ContextVar<Fragile> new_fragile{"new_fragile"};
-  std::optional<Token<Fragile>> token;  // Of the first set() of `fragile`.
-  Context snapshot;
-  Context other;
-};
+using namespace taskctx;
+using namespace taskctx_test;
 
 // How many variables are set before, and whether a snapshot is out: so that a write is in place,
 // copies a leaf, makes it grow, makes the context wide, or adds a level.
@@ -286,20 +164,6 @@ TEST_P(ExceptionSafety, AScopeThatHasNoMemoryToCloseIsReportedAndTheOthersClose)
   EXPECT_EQ(Tracked::alive(), alive);
 }
 
-// M3, F-C3
-TEST(ExceptionSafetyOfScopes, MisuseIsReportedWithoutMemoryToo) {
-  const ContextVar<int> variable("a name that is too long to be stored in the string itself");
-  const MisuseRecorder recorder;
-  Context context;
-  std::optional<Scope<int>> scope;
-  context.run([&] { scope.emplace(variable, 1); });
-  allocations.arm(0);
-  scope.reset();
-  EXPECT_TRUE(allocations.disarm());
-  ASSERT_EQ(recorder.messages().size(), 1U);
-  EXPECT_EQ(recorder.messages()[0], "the token was made in a different context");
-}
-
 // M3, P15
 TEST_P(ExceptionSafety, ARunOrABoundCallThatFailsHasChangedNothing) {
   EXPECT_GE(
@@ -381,57 +245,5 @@ INSTANTIATE_TEST_SUITE_P(Widths, ExceptionSafety,
                          testing::Combine(testing::Values(0, 1, 4, 5, 29, 58, 59, 60, 121, 3964,
                                                           3965, 7933),
                                           testing::Bool()));
-
-// M3, F-A9: the registry grows, too.
-TEST(ExceptionSafetyOfVariables, TheFirstSetOfEachChangesNothingOrAll) {
-  Context().run([] {
-    std::vector<std::unique_ptr<ContextVar<std::string>>> variables(10'000);
-    std::size_t failures = 0;
-    for (auto& variable : variables) {
-      variable = std::make_unique<ContextVar<std::string>>("v");
-      for (int n = 0;; ++n) {
-        bool has_thrown = false;
-        allocations.arm(n);
-        try {
-          variable->set("s");
-        } catch (const std::bad_alloc&) {
-          has_thrown = true;
-        }
-        ASSERT_EQ(allocations.disarm(), has_thrown);
-        if (!has_thrown) {
-          break;
-        }
-        ++failures;
-        ASSERT_EQ(variable->find(), nullptr);
-      }
-      ASSERT_EQ(variable->get(), "s");
-    }
-    EXPECT_EQ(copy_context().size(), variables.size());
-    EXPECT_GE(failures, variables.size());
-  });
-}
-
-// Constant-initialised, and set nowhere else.
-constinit ContextVar<std::string> constant{"constant"};
-
-// M3
-TEST(ExceptionSafetyOfVariables, TheFirstSetOfAConstantInitialisedOneChangesNothingOrAll) {
-  int failures = 0;
-  for (bool has_thrown = true; has_thrown; failures += has_thrown ? 1 : 0) {
-    has_thrown = false;
-    Context().run([&] {
-      allocations.arm(failures);
-      try {
-        constant.set("value");
-      } catch (const std::bad_alloc&) {
-        has_thrown = true;
-      }
-      EXPECT_EQ(allocations.disarm(), has_thrown);
-      EXPECT_EQ(constant.find() == nullptr, has_thrown);
-      EXPECT_EQ(copy_context().empty(), has_thrown);
-    });
-  }
-  EXPECT_GE(failures, 2);
-}
 
 }  // namespace

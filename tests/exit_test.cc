@@ -22,9 +22,8 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::JobPool;
-using taskctx::Scope;
+using namespace taskctx;
+
 using testing::ExitedWithCode;
 
 std::string long_text(const char* text) { return std::string(text) + std::string(100, '.'); }

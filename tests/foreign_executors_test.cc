@@ -5,7 +5,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -14,12 +13,10 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
-#include <atomic>
+
 #include <chrono>
 #include <coroutine>
-#include <functional>
 #include <future>
-#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -28,20 +25,14 @@
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
-#include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "tests/foreign.h"
-#include "tests/stealing.h"
 #include "tests/support.h"
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::JobExecutor;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx_test::Foreign;
-using taskctx_test::Latch;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<std::string> request_id("request_id");
 thread_local std::string thread_request = "none";
@@ -173,35 +164,6 @@ TEST(ForeignExecutors, ACCallbackApiCarriesABoundCallable) {
   events.fire();
   events.on_destroy(events.data);
   EXPECT_THAT(seen, testing::ElementsAre("registrar", "registrar"));
-}
-
-// A library that takes an executor, or any callable that takes work.
-template <typename Executor>
-concept ExecutorOfP0443 = std::copy_constructible<Executor> && std::equality_comparable<Executor> &&
-                          requires(const Executor& executor) { executor.execute([] {}); };
-
-// J23, F-E2
-TEST(Executor, IsWhatLibrariesAskFor) {
-  static_assert(ExecutorOfP0443<JobExecutor>);
-  JobPool pool{{.concurrency = 2}};
-  JobPool other{{.concurrency = 1}};
-  const JobExecutor executor = pool.executor();
-  EXPECT_EQ(executor, pool.executor());
-  EXPECT_NE(executor, other.executor());
-  const std::function<void(std::function<void()>)> schedule = executor;
-  const Scope scope{request_id, "r-1"};
-  for (const bool as_callable : {false, true}) {
-    std::promise<std::string> seen;
-    const auto work = [&] { seen.set_value(request_id.get("none")); };
-    if (as_callable) {
-      schedule(work);
-    } else {
-      executor.execute(work);
-    }
-    EXPECT_EQ(seen.get_future().get(), "r-1");
-  }
-  executor.execute([p = std::make_unique<int>(1)] {});
-  pool.drain();
 }
 
 }  // namespace

@@ -22,13 +22,8 @@
 
 namespace {
 
-using taskctx::AsyncGenerator;
-using taskctx::ContextVar;
-using taskctx::Generator;
-using taskctx::GeneratorReads;
-using taskctx::Scope;
-using taskctx::Task;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<std::string> name{"name", "none"};
 const ContextVar<int> level{"level", 0};

@@ -33,11 +33,8 @@ extern "C" void* __cxa_begin_catch(void* exception) noexcept {  // NOLINT: the A
 
 namespace {
 
-using taskctx::Job;
-using taskctx::JobCancelled;
-using taskctx::JobPool;
-using taskctx::SharedJob;
-using taskctx_test::Latch;
+using namespace taskctx;
+using namespace taskctx_test;
 
 constexpr int kLinks = 100'000;
 constexpr int kFewCaught = 10;

@@ -22,12 +22,8 @@
 
 namespace {
 
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::SharedJob;
-using taskctx::Task;
-using taskctx_test::Latch;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
 
 std::string error_of(const std::function<void()>& wait) {
   try {

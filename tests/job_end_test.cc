@@ -31,14 +31,8 @@
 
 namespace {
 
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::JobPoolOptions;
-using taskctx::Task;
-using taskctx_test::Latch;
-using taskctx_test::Place;
-using taskctx_test::places;
-using taskctx_test::Visit;
+using namespace taskctx;
+using namespace taskctx_test;
 
 [[noreturn]] void end() { std::exit(7); }
 

@@ -4,6 +4,7 @@
 // in the child, whatever those threads were doing, and the parent goes on.
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -27,15 +28,8 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobError;
-using taskctx::JobPool;
-using taskctx::SharedJob;
-using taskctx::Task;
-using taskctx_test::Latch;
-using taskctx_test::status_of;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<std::string> request_id("request_id");
 
@@ -204,6 +198,48 @@ TEST(ForkUnderLoad, AChildThatReturnsFromItsJobEnds) {
                           })
                           .get();
   EXPECT_EQ(status_of(child), EXIT_FAILURE);
+}
+
+// J22
+TEST(Fork, TheChildGetsClearErrorsAndTheParentGoesOn) {
+  const Watchdog watchdog("fork");
+  auto pool = std::make_unique<JobPool>(JobPoolOptions{.concurrency = 2});
+  Latch go;
+  Job<int> pending = pool->submit([&] {
+    go.wait();
+    return 1;
+  });
+  Job<int> done = pool->submit([] { return 2; });
+  done.wait();
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto throws = [](auto call, const std::string& what) {
+      try {
+        call();
+      } catch (const JobError& error) {
+        return std::string(error.what()) == what;
+      }
+      return false;
+    };
+    const std::string reason = ": this process was forked from the pool's; call exec after fork";
+    bool ok = throws([&] { pool->post([] {}); }, "cannot submit job" + reason);
+    ok = ok && throws([&] { (void)pool->submit_after(absl::Seconds(1), [] {}); },
+                      "cannot submit job" + reason);
+    ok = ok && throws([&] { pending.wait(); }, "cannot wait for job" + reason);
+    ok = ok && throws([&] { pool->drain(); }, "cannot drain pool" + reason);
+    ok = ok &&
+         throws([] { const JobPool fresh; },
+                "cannot create pool: this process was forked from one that had pools, and oneTBB "
+                "has no threads here; call exec after fork");
+    ok = ok && done.get() == 2;
+    pool.reset();
+    _exit(ok ? 0 : 1);
+  }
+  int status = 1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  go.open();
+  EXPECT_EQ(pending.get(), 1);
 }
 
 }  // namespace

@@ -27,13 +27,8 @@
 
 namespace {
 
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::SharedJob;
-using taskctx_test::allocations;
-using taskctx_test::Latch;
-using taskctx_test::Tracked;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
 
 std::string refusal(const std::function<void()>& make) {
   try {

@@ -41,18 +41,8 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobCancelled;
-using taskctx::JobOptions;
-using taskctx::JobPool;
-using taskctx::JobPoolOptions;
-using taskctx::JobRejected;
-using taskctx::Scope;
-using taskctx::WhenFull;
-using taskctx_test::MisuseRecorder;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
 
 constexpr int kThreads = 8;
 

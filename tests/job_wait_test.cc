@@ -26,14 +26,10 @@
 
 namespace {
 
-namespace ctbb = taskctx::tbb;
+using namespace taskctx;
+using namespace taskctx_test;
 
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx_test::Latch;
-using taskctx_test::Watchdog;
+namespace ctbb = taskctx::tbb;
 
 constexpr int kRuns = 1000;
 

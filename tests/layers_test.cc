@@ -31,13 +31,10 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::JobPool;
-using taskctx::Overlay;
+using namespace taskctx;
+using namespace taskctx_test;
+
 using taskctx::internal::layers_of_dict;
-using taskctx_test::Latch;
-using taskctx_test::Tracked;
 
 constexpr int kGenerations = 20'000;
 

@@ -28,15 +28,10 @@
 
 namespace {
 
-namespace ctbb = taskctx::tbb;
+using namespace taskctx;
+using namespace taskctx_test;
 
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx::SharedJob;
-using taskctx::Task;
-using taskctx_test::Latch;
+namespace ctbb = taskctx::tbb;
 
 // Not commutative: shows the order.
 const ContextVar<std::string> trail(

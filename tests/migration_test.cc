@@ -16,8 +16,7 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::Scope;
+using namespace taskctx;
 
 const ContextVar<int> variable("variable", 0);
 

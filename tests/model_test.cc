@@ -29,16 +29,8 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextError;
-using taskctx::LookupError;
-using taskctx::Scope;
-using taskctx::TokenError;
-using taskctx_test::AnyToken;
-using taskctx_test::AnyVariable;
-using taskctx_test::kKinds;
-using taskctx_test::MoveOnly;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 using Id = std::uint64_t;
 using Bindings = std::map<Id, int>;  // By the variable's id.

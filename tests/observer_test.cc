@@ -24,13 +24,9 @@
 
 namespace {
 
-using taskctx::Change;
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx::SwitchObserver;
-using taskctx_test::MisuseRecorder;
+using namespace taskctx;
+using namespace taskctx_test;
+
 using testing::ElementsAre;
 using testing::IsEmpty;
 

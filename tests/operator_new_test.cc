@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A program whose operator new and delete use context variables themselves, as allocators do that
-// log or count: they read, set for a moment, and set what stays. Whatever of ours allocates, it
-// comes out as if they had not, and what they have set is there.
+// Contexts where operator new uses context variables: whatever of ours allocates, it comes out as
+// if operator new had not used them, and what that has set is there.
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cstddef>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <new>
@@ -18,107 +15,23 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/time.h"
-#include "taskctx/attribution.h"
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/context_var_options.h"
-#include "taskctx/coro.h"
 #include "taskctx/dict.h"
-#include "taskctx/generator.h"
-#include "taskctx/job_pool.h"
 #include "taskctx/observer.h"
 #include "taskctx/scope.h"
 #include "taskctx/shared.h"
 #include "taskctx/suppress_propagation.h"
-#include "taskctx/task.h"
 #include "taskctx/tbb/parallel_for.h"
 #include "taskctx/tbb/parallel_reduce.h"
-#include "taskctx/when_all.h"
-#include "tests/support.h"
+#include "tests/meddling_new.h"
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-
-// What the program's operator new uses.
-inline ContextVar<int> depth{"depth", 0};
-inline ContextVar<long> calls{"calls", 0};
-inline ContextVar<long> unset_again{"unset_again"};
-
-std::atomic<bool> armed_everywhere{false};
-constinit thread_local bool armed = false;
-constinit thread_local bool is_at_it = false;
-constinit thread_local bool takes_snapshots = false;
-constinit thread_local long made_calls = 0;  // While `armed`.
-constinit thread_local Context* snapshot = nullptr;
-constinit std::atomic<long> wrong_depths{0};
-
-void use_context() {
-  if (is_at_it || !(armed || armed_everywhere.load(std::memory_order_relaxed))) {
-    return;
-  }
-  is_at_it = true;
-  const int before = depth.get();
-  {
-    const Scope scope{depth, before + 1, unset_again, 1L};
-    wrong_depths += depth.get() == before + 1 ? 0 : 1;
-  }
-  wrong_depths += depth.get() == before && unset_again.find() == nullptr ? 0 : 1;
-  (void)calls.set(calls.get() + 1);
-  made_calls += armed ? 1 : 0;
-  if (takes_snapshots && snapshot != nullptr) {
-    *snapshot = copy_context();
-  }
-  is_at_it = false;
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  use_context();
-  if (void* memory = std::malloc(size != 0 ? size : 1)) {
-    return memory;
-  }
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept {
-  use_context();
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t /*size*/) noexcept { operator delete(memory); }
-
-namespace {
-
-// Arms operator new on this thread for a block.
-class Armed {
- public:
-  Armed() { armed = true; }
-  Armed(const Armed&) = delete;
-  Armed& operator=(const Armed&) = delete;
-  ~Armed() { armed = false; }
-};
-
-inline ContextVar<int> number{"number", 1};
-inline ContextVar<std::string> text{"text"};
-inline ContextVar<int> third{"third", 3};
-
-const std::string kLong(40, 'x');  // Has memory of its own.
-const std::string kOther(50, 'y');
-
-// How many variables there are beside: so that the context is one leaf, a wide node or a tree.
-std::vector<std::unique_ptr<ContextVar<int>>> variables(int count) {
-  std::vector<std::unique_ptr<ContextVar<int>>> made;
-  for (int i = 0; i < count; ++i) {
-    made.push_back(std::make_unique<ContextVar<int>>("more", -1));
-    (void)made.back()->id();
-  }
-  return made;
-}
+using namespace taskctx;
+using namespace taskctx_test;
 
 class OperatorNew : public testing::TestWithParam<int> {
  protected:
@@ -386,10 +299,6 @@ inline ContextVar<std::string> copied{
 inline ContextVar<std::string> never{"never", {.policy = taskctx::policy::never}};
 inline ContextVar<std::string> computed{"computed",
                                         {.default_factory = [] { return std::string(50, 'c'); }}};
-inline ContextVar<std::string> joined{
-    "joined",
-    {.policy = taskctx::policy::copy([](const std::string&) { return std::string(); }),
-     .merge = [](const std::string& left, const std::string& right) { return left + right; }}};
 
 // M39
 TEST_P(OperatorNew, Policies) {
@@ -435,102 +344,6 @@ TEST(OperatorNewAtFirst, MayBeTheFirstThatUsesTheLibrary) {
     return text.get();
   };
   std::thread([] { EXPECT_EQ(first(), kLong); }).join();
-}
-
-// Jobs
-
-taskctx::Task<int> inner(int value) {
-  const Scope scope{number, value, text, kLong};
-  co_await taskctx::yield();
-  co_await taskctx::sleep_for(absl::Microseconds(1));
-  co_return number.get();
-}
-taskctx::Task<int> outer_task() {
-  const Scope scope{number, 20, text, kOther};
-  const int first = co_await inner(21);
-  auto [left, right] = co_await taskctx::when_all(inner(22), inner(23));
-  EXPECT_EQ(number.get(), 20);
-  EXPECT_EQ(text.get(), kOther);
-  co_return first + left + right;
-}
-taskctx::Task<> writing() {
-  (void)number.set(8);
-  (void)text.set(kOther);
-  co_return;
-}
-
-// Everything that waits or hands over, with operator new armed on this thread, or on all.
-void work(taskctx::JobPool& pool) {
-  const Scope scope{number, 7, text, kLong, joined, kLong};
-  const Context kept = copy_context();
-  taskctx::sync_wait(writing());
-  EXPECT_EQ(number.get(), 8);
-  EXPECT_EQ(text.get(), kOther);
-  EXPECT_EQ(taskctx::sync_wait(outer_task()), 66);
-  EXPECT_EQ(pool.spawn(outer_task()).get(), 66);
-  const auto set_and_get = [] {
-    const std::string before = text.get();
-    (void)text.set(before + "!");
-    (void)joined.set(joined.get() + "!");
-    return text.get();
-  };
-  auto job = pool.submit(set_and_get);
-  EXPECT_EQ(job.get(), kOther + "!");
-  EXPECT_EQ(joined.get(), kLong + "!");
-  auto named = pool.submit({.name = kLong, .keep_context = true}, set_and_get);
-  auto then = named.then([](const std::string& value) { return value + text.get(); });
-  EXPECT_EQ(then.get(), kOther + "!" + kOther);
-  EXPECT_EQ(joined.get(), kLong + "!!");
-  pool.submit_bulk(std::vector<int>(10), [](int) { (void)joined.set("b"); }).get();
-  EXPECT_EQ(joined.get(), kLong + "!!bbbbbbbbbb");
-  auto later = pool.submit_after(absl::Microseconds(10), set_and_get);
-  auto much_later = pool.submit_after(absl::Hours(1), set_and_get);
-  EXPECT_EQ(later.get(), kOther + "!");
-  EXPECT_TRUE(much_later.cancel());
-  pool.post([] { (void)text.set(kLong); });
-  taskctx::SharedJob<int> shared = pool.submit([] { return number.get(); }).shared();
-  EXPECT_EQ(shared.get(), 8);
-  std::atomic<int> sum{0};
-  taskctx::tbb::parallel_for(0, 100, [&sum](int) {
-    sum += number.get();
-    (void)text.set(text.get() + "?");
-  });
-  EXPECT_EQ(sum, 800);
-  EXPECT_EQ(text.get(), kOther);
-  (void)pool.stats();
-  EXPECT_EQ(*kept.find(number), 7);
-  EXPECT_EQ(*kept.find(text), kLong);
-}
-
-// M39
-TEST(OperatorNewOfJobs, OfTheThreadThatWaits) {
-  const taskctx_test::Watchdog watchdog("operator new of a thread that waits");
-  taskctx::Attribution<std::string> account{text};
-  taskctx::JobPool pool{{.concurrency = 2, .attribution = account}};
-  for (int i = 0; i < 10; ++i) {
-    const Armed arm;
-    work(pool);
-    EXPECT_TRUE(pool.drain());
-    (void)account.totals();
-  }
-  EXPECT_EQ(wrong_depths, 0);
-}
-
-// M39
-TEST(OperatorNewOfJobs, OfAllThreads) {
-  const taskctx_test::Watchdog watchdog("operator new of all threads");
-  armed_everywhere = true;
-  for (int i = 0; i < 5; ++i) {
-    taskctx::Attribution<std::string> account{text};
-    taskctx::JobPool pool{{.concurrency = 2, .attribution = account}};
-    work(pool);
-    pool.submit([&pool] { work(pool); }).get();
-    std::thread([&pool] { work(pool); }).join();
-    EXPECT_TRUE(pool.drain());
-    (void)account.totals();
-  }
-  armed_everywhere = false;
-  EXPECT_EQ(wrong_depths, 0);
 }
 
 }  // namespace

@@ -34,11 +34,7 @@
 namespace taskctx_test {
 namespace {
 
-using taskctx::AsyncGenerator;
-using taskctx::ContextVar;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx::Task;
+using namespace taskctx;
 
 namespace ctbb = taskctx::tbb;
 

@@ -27,11 +27,8 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx_test::StealingArena;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const ContextVar<std::string> request_id("request_id");
 

@@ -24,16 +24,12 @@
 
 namespace {
 
+using namespace taskctx;
+using namespace taskctx_test;
+
 namespace ctbb = taskctx::tbb;
 
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx::gtest::LeakCheck;
-using taskctx_test::AllThreads;
-using taskctx_test::Latch;
-using taskctx_test::Watchdog;
+using namespace taskctx::gtest;
 using testing::ElementsAre;
 
 // A database's client that notes what it is told. Leaves of one transaction share it.

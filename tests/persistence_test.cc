@@ -29,12 +29,8 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx_test::AnyVariable;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 using Variables = std::vector<std::unique_ptr<AnyVariable>>;
 using Values = std::map<std::size_t, int>;  // By the variable's number.

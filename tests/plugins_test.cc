@@ -28,14 +28,8 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx_test::Guest;
-using taskctx_test::hidden_text;
-using taskctx_test::MisuseRecorder;
-using taskctx_test::Plugin;
-using taskctx_test::shared_text;
+using namespace taskctx;
+using namespace taskctx_test;
 
 // In the one nothing is hidden, so that the loader may keep it whatever we do: g++ asks for that.
 // In the other, all is hidden but its functions.

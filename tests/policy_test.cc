@@ -26,16 +26,9 @@
 
 namespace {
 
-using taskctx::Change;
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::LookupError;
-using taskctx::Scope;
-using taskctx::Source;
-using taskctx::SuppressPropagation;
-using taskctx_test::MisuseRecorder;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
+
 using testing::ElementsAre;
 using testing::HasSubstr;
 namespace policy = taskctx::policy;

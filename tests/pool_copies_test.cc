@@ -35,13 +35,8 @@ extern "C" const char* __asan_default_options() { return "detect_odr_violation=0
 
 namespace {
 
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::JobPoolOptions;
-using taskctx_test::MisuseRecorder;
-using taskctx_test::OwnPools;
-using taskctx_test::Plugin;
-using taskctx_test::Watchdog;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const OwnPools& plugin() {
   static const OwnPools* const own_pools = [] {

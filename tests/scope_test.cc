@@ -20,11 +20,9 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx_test::MisuseRecorder;
+using namespace taskctx;
+using namespace taskctx_test;
+
 using testing::ElementsAre;
 using testing::StartsWith;
 

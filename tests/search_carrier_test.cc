@@ -30,9 +30,8 @@
 
 namespace {
 
-using taskctx_test::FileTree;
-using taskctx_test::queries_for;
-using taskctx_test::Watchdog;
+using namespace taskctx_test;
+
 using text_search::Carrier;
 using text_search::QueryResult;
 using text_search::SearchOptions;

@@ -20,12 +20,10 @@
 
 namespace {
 
+using namespace taskctx_test;
+
 namespace fs = std::filesystem;
 
-using taskctx_test::count_naively;
-using taskctx_test::FileTree;
-using taskctx_test::queries_for;
-using taskctx_test::search_below;
 using text_search::list_files;
 using text_search::SearchOptions;
 using text_search::SearchResult;

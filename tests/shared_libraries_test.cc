@@ -19,8 +19,7 @@ extern "C" const char* __asan_default_options() { return "detect_odr_violation=0
 
 namespace {
 
-using taskctx::Context;
-using taskctx::Scope;
+using namespace taskctx;
 
 // P24
 TEST(SharedLibraries, SeeOneCurrentContext) {

@@ -19,13 +19,8 @@
 
 namespace {
 
-using taskctx::bind;
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx::SharedName;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 const SharedName kName("com.example.number");
 

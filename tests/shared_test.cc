@@ -24,11 +24,8 @@
 
 namespace {
 
-using taskctx::ContextVar;
-using taskctx::Overlay;
-using taskctx::Scope;
-using taskctx::Shared;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
 
 constexpr int kThreads = 4;
 

@@ -24,17 +24,9 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextChange;
-using taskctx::ContextEntry;
-using taskctx::ContextScope;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::diff;
-using taskctx::overlaid;
-using taskctx::Scope;
-using taskctx_test::MisuseRecorder;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
+
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;

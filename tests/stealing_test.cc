@@ -24,19 +24,11 @@
 
 namespace {
 
+using namespace taskctx;
+using namespace taskctx_test;
+
 namespace ctbb = taskctx::tbb;
 namespace onetbb = oneapi::tbb;
-
-using taskctx::ContextVar;
-using taskctx::Job;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx_test::AllThreads;
-using taskctx_test::Gate;
-using taskctx_test::Latch;
-using taskctx_test::StealingArena;
-using taskctx_test::ThreadSet;
-using taskctx_test::Watchdog;
 
 ContextVar<int> request("request");
 

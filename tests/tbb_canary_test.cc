@@ -23,12 +23,11 @@
 
 namespace {
 
+using namespace taskctx;
+using namespace taskctx_test;
+
 namespace ctbb = taskctx::tbb;
-using taskctx::ContextVar;
-using taskctx::Scope;
 using taskctx::tbb::LostContextCanary;
-using taskctx_test::AllThreads;
-using taskctx_test::StealingArena;
 
 constexpr int kThreads = 4;
 

@@ -22,14 +22,12 @@
 
 namespace {
 
+using namespace taskctx;
+using namespace taskctx_test;
+
 namespace ctbb = taskctx::tbb;
 
 using Range = ctbb::blocked_range<int>;
-using taskctx::ContextVar;
-using taskctx::JobPool;
-using taskctx::Scope;
-using taskctx_test::AllThreads;
-using taskctx_test::StealingArena;
 
 // Bodies begin with a neutral value.
 const ContextVar<long> errors("errors",

@@ -25,15 +25,10 @@
 
 namespace {
 
-namespace ctbb = taskctx::tbb;
+using namespace taskctx;
+using namespace taskctx_test;
 
-using taskctx::ContextVar;
-using taskctx::Scope;
-using taskctx_test::Door;
-using taskctx_test::Pending;
-using taskctx_test::StealingArena;
-using taskctx_test::Visit;
-using taskctx_test::Watchdog;
+namespace ctbb = taskctx::tbb;
 
 constexpr int kThreads = 8;
 constexpr int kCalls = 1024;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// A context of its own for a test, and snapshots that are applied to one.
 
 #include "taskctx/testing.h"
 
@@ -6,14 +8,12 @@
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/internal/core/node.h"
@@ -22,17 +22,10 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
-using taskctx::gtest::apply;
-using taskctx::gtest::Binds;
-using taskctx::gtest::HasValue;
-using taskctx::gtest::IsolatedContext;
-using taskctx::gtest::IsUnset;
-using taskctx::gtest::LeakCheck;
-using taskctx_test::Tracked;
+using namespace taskctx;
+using namespace taskctx_test;
+
+using namespace taskctx::gtest;
 using testing::AllOf;
 using testing::Gt;
 using testing::HasSubstr;
@@ -265,212 +258,6 @@ TEST_F(AppContextTest, WhatAFixturePreparedIsAppliedVariableByVariable) {
   apply(app_context);
   EXPECT_THAT(copy_context(), Binds(redis_client, *app_context.find(redis_client)));
   EXPECT_THAT(user, HasValue("ann"));
-}
-
-// F-L3
-TEST(LeakCheckTest, PassesATestThatPutsEverythingBack) {
-  const Scope outer{user, "outer"};
-  const LeakCheck leaks;
-  EXPECT_EQ(user.get(), "outer") << "it begins with what is there";
-  {
-    const Scope inner{user, "inner", retries, taskctx::unset};
-    const auto bound = taskctx::bind([] { retries.set(9); });
-    bound();
-    Context context = copy_context();
-    context.run([] { user.set("run"); });
-  }
-  retries.reset(retries.set(5));
-  const IsolatedContext isolated;
-  user.set("isolated");
-}
-
-// F-L3
-TEST(LeakCheckTest, NamesAVariableThatIsStillSet) {
-  const auto leave_two_set = [] {
-    const LeakCheck leaks;
-    user.set("ann");
-    retries.set(5);
-  };
-  EXPECT_NONFATAL_FAILURE(leave_two_set(), "variable 'user' is still set");
-  EXPECT_NONFATAL_FAILURE(leave_two_set(), "variable 'retries' is still set");
-  EXPECT_THAT(copy_context(), IsEmpty()) << "the next test has nothing of it";
-}
-
-// F-L3
-TEST(LeakCheckTest, NamesAVariableThatHasAnotherValueThanBefore) {
-  const Scope outer{user, "outer", retries, 1};
-  EXPECT_NONFATAL_FAILURE(
-      {
-        const LeakCheck leaks;
-        retries.set(2);
-      },
-      "variable 'retries' still has another value than before");
-  EXPECT_NONFATAL_FAILURE(
-      {
-        const LeakCheck leaks;
-        user.set("inner");
-      },
-      "variable 'user' still has another value than before");
-  EXPECT_EQ(user.get(), "outer");
-}
-
-// F-L3
-TEST(LeakCheckTest, NamesAVariableThatIsStillUnset) {
-  const Scope outer{user, "outer"};
-  EXPECT_NONFATAL_FAILURE(
-      {
-        const LeakCheck leaks;
-        user.unset();
-      },
-      "variable 'user' is still unset");
-  EXPECT_EQ(user.get(), "outer");
-}
-
-// F-L3
-TEST(LeakCheckTest, FindsAContextThatWasNotLeft) {
-  static auto* const never_left = new Context;
-  EXPECT_NONFATAL_FAILURE(
-      {
-        const LeakCheck leaks;
-        never_left->enter();
-      },
-      "a context that was entered was not left");
-  EXPECT_THAT(copy_context(), IsEmpty());
-}
-
-// F-L3: no node of a context is left over.
-TEST(LeakCheckTest, FindsASnapshotThatIsStillHeld) {
-  Context held;
-  EXPECT_NONFATAL_FAILURE(
-      {
-        const LeakCheck leaks;
-        const Scope scope(user, "ann");
-        held = copy_context();
-      },
-      "a snapshot is still held, by a Context, a bound callable or a job (1 node)");
-  std::function<void()> callback;
-  EXPECT_NONFATAL_FAILURE(
-      {
-        const LeakCheck leaks;
-        const Scope scope(user, "bob");
-        callback = taskctx::bind([] {});
-      },
-      "a snapshot is still held");
-  EXPECT_THAT(held, Binds(user, "ann"));
-}
-
-// F-L3
-TEST(LeakCheckTest, IsNotMisledBySnapshotsThatWereThereBefore) {
-  Context before = context_with("ann");
-  const LeakCheck leaks;
-  before = Context();
-}
-
-// F-L3
-TEST(LeakCheckTest, ReportsThePlaceWhereItBegan) {
-  testing::TestPartResultArray failures;
-  int line = 0;
-  {
-    const testing::ScopedFakeTestPartResultReporter reporter(
-        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &failures);
-    const LeakCheck leaks;
-    line = __LINE__ - 1;
-    user.set("ann");
-  }
-  ASSERT_EQ(failures.size(), 1);
-  EXPECT_THAT(failures.GetTestPartResult(0).file_name(), testing::EndsWith("testing_test.cc"));
-  EXPECT_EQ(failures.GetTestPartResult(0).line_number(), line);
-}
-
-// F-L3
-TEST(LeakCheckTest, CanBeAskedBeforeItsEnd) {
-  const LeakCheck outer;
-  LeakCheck good;
-  EXPECT_TRUE(good.end());
-  LeakCheck bad;
-  user.set("ann");
-  const testing::AssertionResult result = bad.end();
-  EXPECT_FALSE(result);
-  EXPECT_STREQ(result.message(), "the test left something behind:\n  variable 'user' is still set");
-  EXPECT_THAT(user, IsUnset()) << "the context around the check is back";
-}
-
-class LeakCheckInAFixture : public testing::Test {
- private:
-  LeakCheck leaks_;
-  IsolatedContext context_;
-};
-
-// F-L3: the context, as the later member, is gone before the check ends.
-TEST_F(LeakCheckInAFixture, GoesWithAnIsolatedContext) { user.set("ann"); }
-
-TEST(Matchers, HasValueTakesWhatGetGives) {
-  EXPECT_THAT(retries, HasValue(3)) << "the default";
-  EXPECT_THAT(retries, HasValue(Gt(2)));
-  EXPECT_THAT(user, Not(HasValue("ann")));
-  const Scope scope{user, "ann", retries, 5};
-  EXPECT_THAT(user, HasValue("ann"));
-  EXPECT_THAT(user, AllOf(HasValue(HasSubstr("n")), Not(HasValue("bob")), Not(IsUnset())));
-  EXPECT_THAT(retries, HasValue(5));
-  EXPECT_THAT(&user, Pointee(HasValue("ann")));
-  const ContextVar<std::unique_ptr<int>> pointer("pointer");
-  const Scope move_only{pointer, std::make_unique<int>(7)};
-  EXPECT_THAT(pointer, HasValue(Pointee(7)));
-}
-
-TEST(Matchers, HasValueNamesTheVariableAndItsValue) {
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(user, HasValue("ann")),
-                          "Expected: has a value that is equal to \"ann\"\n  Actual: context "
-                          "variable 'user', which is not set and has no default");
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(retries, Not(HasValue(Gt(2)))),
-                          "Expected: has no value that is > 2\n  Actual: context variable "
-                          "'retries', whose value is 3");
-  const Scope scope{user, "bob"};
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(user, HasValue("ann")),
-                          "Actual: context variable 'user', whose value is \"bob\"");
-}
-
-TEST(Matchers, IsUnsetIgnoresDefaultsAndTellsTheValue) {
-  EXPECT_THAT(retries, IsUnset());
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(retries, Not(IsUnset())),
-                          "Expected: is set\n  Actual: context variable 'retries'");
-  const Scope scope{retries, 5};
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(retries, IsUnset()),
-                          "Expected: is not set\n  Actual: context variable 'retries', which is "
-                          "set to 5");
-}
-
-TEST(Matchers, BindsLooksIntoAContextWithoutDefaults) {
-  const Context context = context_with("ann");
-  EXPECT_THAT(context, AllOf(Binds(user), Binds(user, "ann"), Binds(user, HasSubstr("an"))));
-  EXPECT_THAT(context, Not(Binds(retries)));
-  EXPECT_THAT(std::optional<Context>(context), testing::Optional(Binds(user)));
-}
-
-TEST(Matchers, BindsNamesTheVariableAndItsValue) {
-  const Context context = context_with("ann");
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(context, Binds(user, "bob")),
-                          "Expected: binds 'user' to a value that is equal to \"bob\"\n  Actual: "
-                          "{user=\"ann\"}");
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(context, Binds(user, "bob")), ", where 'user' is \"ann\"");
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(context, Not(Binds(user, "ann"))),
-                          "Expected: does not bind 'user' to a value that is equal to \"ann\"");
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(context, Binds(retries, 3)), ", where 'retries' is not set");
-}
-
-TEST(Matchers, PassOnWhatAnInnerMatcherSays) {
-  const ContextVar<std::unique_ptr<int>> pointer("pointer");
-  const Scope scope{pointer, std::make_unique<int>(7)};
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(pointer, HasValue(Pointee(8))), ", which points to 7");
-  EXPECT_NONFATAL_FAILURE(EXPECT_THAT(copy_context(), Binds(pointer, Pointee(8))),
-                          ", which points to 7");
-}
-
-TEST(Matchers, ContextsPrintWhatIsSet) {
-  EXPECT_EQ(testing::PrintToString(Context()), "{}");
-  const Scope scope{user, "ann", retries, 5};
-  EXPECT_THAT(testing::PrintToString(copy_context()),
-              testing::AnyOf("{user=\"ann\", retries=5}", "{retries=5, user=\"ann\"}"));
 }
 
 }  // namespace

@@ -17,10 +17,7 @@
 
 namespace {
 
-using taskctx::Context;
-using taskctx::ContextVar;
-using taskctx::copy_context;
-using taskctx::Scope;
+using namespace taskctx;
 
 // Variables with slots of their own: the first set() of each is made in order.
 template <typename T>
