@@ -10,8 +10,23 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OWN = ("lib", "include", "tests", "benchmarks", "tools")
 
-# Longest allowed file, by the beginning of its path.
-CAPS = {"include": 500, "lib": 500, "tools": 400, "benchmarks": 400, "tests": 700, "README.md": 200}
+# Longest allowed file, by the beginning of its path: the longest beginning counts. A file that is read as
+# one whole has a line of its own.
+CAPS = {
+    "include": 500,
+    "lib": 500,
+    "tools": 400,
+    "benchmarks": 400,
+    "tests": 350,
+    "tests/BUILD.bazel": 400,
+    "tests/compile_errors": 450,
+    "tests/everywhere.cc": 450,
+    "tests/job_soak_test.cc": 450,
+    "tests/model_test.cc": 550,
+    "tests/search_cli_test.py": 400,
+    "tests/tbb_doors.h": 400,
+    "README.md": 200,
+}
 
 # What may stand only in these files, or folders, of the library.
 OWNERS = {
@@ -99,12 +114,10 @@ def problems_of_cpp(name, text):
 
 
 def problems_of(name, text):
-    for start, cap in CAPS.items():
-        count = text.count("\n")
-        if name.startswith(start) and count > cap and not name.endswith((".md", ".json", ".svg")):
-            yield f"has {count} lines, more than {cap}"
-    if name == "README.md" and text.count("\n") > CAPS[name]:
-        yield f"has more than {CAPS[name]} lines"
+    count = text.count("\n")
+    cap = CAPS.get(max(filter(name.startswith, CAPS), key=len, default=None))
+    if cap and count > cap and (name in CAPS or not name.endswith((".md", ".json", ".svg"))):
+        yield f"has {count} lines, more than {cap}"
     if name != "tools/check_style.py":
         for pattern, what in FORBIDDEN.items():
             if re.search(pattern, text):

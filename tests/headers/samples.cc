@@ -153,3 +153,25 @@ int all() {
 }
 
 }  // namespace user_of_directives
+
+// At the top of a file of tests, in the global namespace.
+#if defined(GTEST_INCLUDE_GTEST_GTEST_H_)
+using namespace taskctx;
+using namespace taskctx::gtest;
+using namespace testing;
+
+class TestOfAUser : public testing::Test, private IsolatedContext {
+ protected:
+  const ContextVar<std::string> name_{"name"};
+  JobPool pool_{JobPoolOptions{.concurrency = 2}};
+};
+
+TEST_F(TestOfAUser, UsesBothLibraries) {
+  const LeakCheck leaks;
+  EXPECT_THAT(name_, IsUnset());
+  const Scope scope{name_, "ann"};
+  EXPECT_THAT(name_, testing::AllOf(HasValue("ann"), HasValue(Not(IsEmpty()))));
+  EXPECT_THAT(copy_context(), Binds(name_, StartsWith("a")));
+  EXPECT_EQ(pool_.submit([this] { return name_.get(); }).get(), "ann");
+}
+#endif
