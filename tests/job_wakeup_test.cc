@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "lib/pool/parking.h"
 #include "taskctx/coro.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
 #include "taskctx/this_job.h"

@@ -34,19 +34,21 @@ OWNERS = {
     r"#include <(?:oneapi/)?tbb": [
         "include/taskctx/tbb/",
         "include/taskctx/internal/tbb/blocking_call.h",
-        "include/taskctx/internal/pool/bulk.h",
+        "include/taskctx/internal/pool/bulk_job.h",
+        "include/taskctx/internal/pool/job_list.h",
         "include/taskctx/internal/tbb/loop_call.h",
         "include/taskctx/internal/pool/pool_core.h",
         "lib/pool/pool_registry.h",
         "include/taskctx/job_pool.h",
         "lib/pool/due_jobs.cc",
         "lib/pool/job_pool.cc",
-        "lib/pool/job_state.cc",
+        "lib/pool/job_life.cc",
         "lib/tbb/lost_context_canary.cc",
-        "lib/pool/pool_control.cc",
+        "lib/pool/pool_life.cc",
         "lib/pool/pool_core.cc",
         "lib/pool/pool_registry.cc",
         "lib/pool/pool_relief.cc",
+        "lib/pool/pool_shells.cc",
     ],
     r"#include <coroutine>": [
         "include/taskctx/context_promise.h",
@@ -76,7 +78,6 @@ FLOOR_OF_TARGET = {"context": "core", "job_pool": "pool"}  # Others have the sam
 # Arrows that run up all the same, from unit to unit of one floor.
 UPWARD = {
     "core": "copies variable, ending current, node current, node_memory node, variable current, variable forking",
-    "pool": "deadline parking, job_state pool_core, job_state parking, pool_core pool_registry",
 }
 
 FORBIDDEN = {

@@ -32,11 +32,12 @@
 
 #include "taskctx/context.h"
 #include "taskctx/deadline.h"
-#include "taskctx/internal/pool/dependent.h"
 #include "taskctx/internal/pool/job_refusals.h"
-#include "taskctx/internal/pool/job_task.h"
+#include "taskctx/internal/pool/job_result.h"
+#include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/unnamed.h"
+#include "taskctx/internal/pool/waiting_jobs.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 
@@ -66,9 +67,6 @@ struct JobAccess {
   }
 };
 
-// Throws JobError that says what can't be done without a job.
-[[noreturn]] void throw_no_job(const char* verb);
-
 template <typename Handle, typename R, typename Result>
 struct Continue {
   template <typename F>
@@ -94,7 +92,7 @@ template <typename Handle, typename R, typename Result, typename... Options, typ
 auto then(Parent& parent, const JobOptions* options, F&& function) {
   using Call = Continue<Handle, R, Result>;
   using Next = std::invoke_result_t<Call, std::decay_t<F>, Parent>;
-  using Task = ThenTask<Next, Parent, std::decay_t<F>, Call>;
+  using Task = ThenJob<Next, Parent, std::decay_t<F>, Call>;
   PoolCore* const core = state_of(parent)->pool();
   core->check_not_forked("continue job", state_of(parent)->name());
   core->check_open("submit job",

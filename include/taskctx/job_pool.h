@@ -45,12 +45,13 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/executor.h"
-#include "taskctx/internal/pool/bulk.h"
-#include "taskctx/internal/pool/dependent.h"
+#include "taskctx/internal/pool/bulk_job.h"
+#include "taskctx/internal/pool/function_job.h"
 #include "taskctx/internal/pool/job_refusals.h"
-#include "taskctx/internal/pool/job_task.h"
+#include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/unnamed.h"
+#include "taskctx/internal/pool/waiting_jobs.h"
 #include "taskctx/job.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_stats.h"
@@ -331,7 +332,7 @@ class JobPool : private internal::JobRefusals {
     using Call = internal::CallOf<F, Args...>;
     internal::PoolCore::Admission admission(*core_, options);
     auto extras = core_->extras(options);
-    auto* const task = new internal::JobTask<R, Call>(
+    auto* const task = new internal::FunctionJob<R, Call>(
         core_, core_->context(options), /*references=*/2,
         internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
     internal::JobRef<internal::JobResult<R>> handle(task);
@@ -345,7 +346,7 @@ class JobPool : private internal::JobRefusals {
     using Call = internal::CallOf<F, Args...>;
     internal::PoolCore::Admission admission(*core_, options);
     auto extras = core_->extras(options);
-    auto* const task = new internal::JobTask<void, Call>(
+    auto* const task = new internal::FunctionJob<void, Call>(
         core_, core_->context(options), /*references=*/1,
         internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
     task->describe(std::move(extras));
@@ -354,7 +355,7 @@ class JobPool : private internal::JobRefusals {
 
   template <typename F, typename Range, typename... Options>
   auto start_bulk(const JobOptions* options, Range&& range, F&& function) {
-    using Task = internal::BulkTask<std::decay_t<Range>, std::decay_t<F>>;
+    using Task = internal::BulkJob<std::decay_t<Range>, std::decay_t<F>>;
     using R = typename Task::Result;
     using Started = internal::Started<Job<R>, F, Range, Options...>;
     static_assert(!std::is_reference_v<typename Task::Element>, "a vector can't hold references");
@@ -371,7 +372,7 @@ class JobPool : private internal::JobRefusals {
   template <typename F, typename... Args>
   auto start_delayed(Deadline due, const JobOptions* options, F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
-    using Task = internal::DelayedTask<R, internal::CallOf<F, Args...>>;
+    using Task = internal::DelayedJob<R, internal::CallOf<F, Args...>>;
     core_->check_open("submit job",
                       options != nullptr ? std::string_view(options->name) : std::string_view());
     auto extras = core_->extras(options);

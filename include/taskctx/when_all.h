@@ -29,11 +29,11 @@
 #include <vector>
 
 #include "taskctx/internal/core/refused.h"
-#include "taskctx/internal/pool/dependent.h"
+#include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/job_task.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/unnamed.h"
+#include "taskctx/internal/pool/waiting_jobs.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 
@@ -98,7 +98,7 @@ struct JobVector {
 template <typename R, typename Children, typename F>
 Job<R> start_gather(PoolCore* core, Children& children, std::size_t count, bool needs_all,
                     F function) {
-  using Task = GatherTask<R, Children, F>;
+  using Task = GatherJob<R, Children, F>;
   core->check_open("wait for jobs", "");
   NodeRef context = core->context(nullptr);
   auto extras = core->extras(nullptr);

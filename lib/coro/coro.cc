@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/pool/parking.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/coro/coroutine_job.h"
@@ -17,7 +18,6 @@
 #include "taskctx/internal/coro/suspension.h"
 #include "taskctx/internal/pool/accountant.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/timer.h"
 #include "taskctx/job_errors.h"
@@ -29,9 +29,9 @@ namespace internal {
 namespace {
 
 // Resumes a coroutine that has no job of its own.
-class ResumeTask final : public JobState {
+class ResumeJob final : public JobState {
  public:
-  ResumeTask(PoolCore* pool, std::coroutine_handle<> handle)
+  ResumeJob(PoolCore* pool, std::coroutine_handle<> handle)
       : JobState(pool, NodeRef(), /*references=*/1), handle_(handle) {}
 
   // For a coroutine that is being destroyed: this must not resume it.
@@ -105,7 +105,7 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
   try {
     if (job == nullptr || (pool != nullptr && pool != job->pool())) {
       PoolCore* const by = elsewhere != nullptr ? elsewhere : pool_here();
-      auto* const task = new ResumeTask(by, handle);
+      auto* const task = new ResumeJob(by, handle);
       by->enter_waiting(task);
       to_wake_ = task;
       start();
@@ -137,11 +137,11 @@ void Suspension::throw_interrupted() {
   throw JobCancelled("cannot wait in job" + name + ": it was cancelled");
 }
 
-// It must be a ResumeTask: a coroutine that is a job is destroyed by its job, never suspended.
+// It must be a ResumeJob: a coroutine that is a job is destroyed by its job, never suspended.
 void Suspension::give_up_slowly() noexcept {
   // With the lock, as in cancel(): fork() relies on it.
   to_wake_->pool()->locked(to_wake_, [this] { (void)withdraw(); });
-  static_cast<ResumeTask*>(std::exchange(to_wake_, nullptr))->give_up();
+  static_cast<ResumeJob*>(std::exchange(to_wake_, nullptr))->give_up();
 }
 
 void Sleep::start() {

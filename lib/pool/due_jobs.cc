@@ -28,7 +28,6 @@
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/internal/pool/pool_core.h"
 
 namespace taskctx {

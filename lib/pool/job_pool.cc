@@ -1,29 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// JobPool: what its options may be; and the process's own pool, default_pool().
 
 #include "taskctx/job_pool.h"
 
 #include <oneapi/tbb/task_arena.h>
 
+#include <atomic>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "taskctx/internal/pool/pool_core.h"
-#include "taskctx/job.h"
-#include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 
 namespace taskctx {
 inline namespace v1 {
-
-namespace internal {
-
-void throw_no_job(const char* verb) {
-  throw JobError(std::string("cannot ") + verb +
-                 " job: the handle is empty, or its result was taken already");
-}
-
-}  // namespace internal
 
 namespace {
 
@@ -75,6 +68,34 @@ JobPool::JobPool(oneapi::tbb::task_arena& arena, JobPoolOptions options) {
 JobPool::~JobPool() { core_->close(); }
 
 int JobPool::concurrency() const noexcept { return core_->concurrency(); }
+
+namespace {
+
+std::atomic<JobPool*> the_default_pool{nullptr};
+
+}  // namespace
+
+namespace internal {
+
+JobPool* existing_default_pool() noexcept {
+  return the_default_pool.load(std::memory_order_acquire);
+}
+
+}  // namespace internal
+
+// Never destroyed, as code that runs at the program's end may use it: the registry waits for it.
+// Several threads may make one, and all but the first to be ready is dropped: without a lock that
+// would be held for long, and for ever in a process that is forked meanwhile.
+JobPool& default_pool() {
+  JobPool* pool = the_default_pool.load(std::memory_order_acquire);
+  if (pool == nullptr) {
+    auto made = std::make_unique<JobPool>(JobPoolOptions{.name = "default"});
+    if (the_default_pool.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel)) {
+      pool = made.release();
+    }
+  }
+  return *pool;
+}
 
 }  // namespace v1
 }  // namespace taskctx

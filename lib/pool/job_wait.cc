@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Waiting for jobs: blocking, and helping.
+// How a thread waits for a job: it helps, that is runs what nobody has begun of the job and of what
+// that waits for; where there is nothing to help with, it blocks.
 
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -16,103 +16,18 @@
 #include <vector>
 
 #include "lib/pool/blocked_wait.h"
+#include "lib/pool/parking.h"
 #include "lib/pool/pool_registry.h"
+#include "lib/pool/timed_wait.h"
 #include "taskctx/deadline.h"
-#include "taskctx/internal/core/copies.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
-namespace {
-
-struct Spot {
-  std::mutex mutex;
-  std::condition_variable changed;
-};
-struct HelpersSpot : Spot {
-  std::uint64_t news = 0;  // Guarded by mutex: counts what may have given somebody work.
-};
-// Fewer than 64 with all other locks that fork() takes: ThreadSanitizer keeps books of no more.
-struct Spots {
-  std::array<Spot, 32> of_jobs;
-  HelpersSpot of_helpers;
-};
-
-// Never destroyed: threads may wait until the very end of the program. Needs no memory.
-Spots& all_spots() noexcept {
-  alignas(Spots) static std::byte place[sizeof(Spots)];
-  static Spots& spots =
-      first_of_copies(process_wide().parking, *::new (static_cast<void*>(place)) Spots);
-  return spots;
-}
-
-Spot& spot_of(const JobState* job) noexcept {
-  auto& spots = all_spots().of_jobs;
-  return spots[(reinterpret_cast<std::uintptr_t>(job) >> 6) % spots.size()];
-}
-
-HelpersSpot& helpers_spot() noexcept { return all_spots().of_helpers; }
-
-}  // namespace
-
-bool park(const JobState* job, Deadline deadline) {
-  Spot& spot = spot_of(job);
-  std::unique_lock lock(spot.mutex);
-  while (!job->is_done()) {
-    if (!wait_on(spot.changed, lock, deadline) && !job->is_done()) {
-      return false;
-    }
-  }
-  return true;
-}
-
-void unpark(const JobState* job) noexcept {
-  Spot& spot = spot_of(job);
-  {
-    const std::lock_guard lock(spot.mutex);  // Whoever has seen the job unfinished waits by now.
-  }
-  spot.changed.notify_all();
-  unpark_helpers();
-}
-
-void unpark_all_helpers() noexcept {
-  HelpersSpot& spot = helpers_spot();
-  {
-    const std::lock_guard lock(spot.mutex);
-    ++spot.news;
-  }
-  spot.changed.notify_all();
-}
-
-void lock_spots() noexcept {
-  Spots& spots = all_spots();
-  spots.of_helpers.mutex.lock();
-  for (Spot& spot : spots.of_jobs) {
-    spot.mutex.lock();
-  }
-}
-
-void unlock_spots(bool is_child) noexcept {
-  Spots& spots = all_spots();
-  const auto unlock = [is_child](Spot& spot) {
-    if (is_child) {
-      renew(spot.changed);
-    }
-    spot.mutex.unlock();
-  };
-  for (Spot& spot : spots.of_jobs) {
-    unlock(spot);
-  }
-  unlock(spots.of_helpers);
-  if (is_child) {
-    parked_helpers().store(0, std::memory_order_relaxed);
-  }
-}
 
 bool JobState::block(Deadline deadline) {
   const BlockedThread blocked;
@@ -142,7 +57,7 @@ bool JobState::wait_slowly(Deadline deadline) {
     here = pool();  // A plain task of oneTBB's, in the pool's arena: this is one of its threads.
   }
   if (here != nullptr) {
-    help(*this, here, deadline);
+    help(here, deadline);
     if (is_done()) {
       return true;
     }
@@ -334,11 +249,11 @@ class Helper final : private Missing {
   const Workplace* const waiter_;  // The job that waits, if it is known.
 };
 
-void help(JobState& target, PoolCore* here, Deadline deadline) {
+void JobState::help(PoolCore* here, Deadline deadline) {
   const Workplace* const waiter = current_activation()->origin.job();
   // The ends of other jobs see nothing of the one that waits here.
   const Installed at_work(&empty_node, Origin::pool(here));
-  Helper(target, here, waiter).help(deadline);
+  Helper(*this, here, waiter).help(deadline);
 }
 
 }  // namespace internal

@@ -13,10 +13,10 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "lib/pool/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/job_stats.h"
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// What all pools of a process share: oneTBB's limit of threads, fork handlers, the program's end.
 
 #include "lib/pool/pool_registry.h"
 
@@ -22,10 +24,10 @@
 
 #include "lib/core/forking.h"
 #include "lib/pool/blocked_wait.h"
+#include "lib/pool/parking.h"
 #include "taskctx/internal/core/copies.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/pool/accountant.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/timer.h"
 #include "taskctx/job_errors.h"
@@ -239,34 +241,5 @@ void PoolRegistry::report_what_is_lost() noexcept {
 }
 
 }  // namespace internal
-
-namespace {
-
-std::atomic<JobPool*> the_default_pool{nullptr};
-
-}  // namespace
-
-namespace internal {
-
-JobPool* existing_default_pool() noexcept {
-  return the_default_pool.load(std::memory_order_acquire);
-}
-
-}  // namespace internal
-
-// Never destroyed, as code that runs at the program's end may use it: the registry waits for it.
-// Several threads may make one, and all but the first to be ready is dropped: without a lock that
-// would be held for long, and for ever in a process that is forked meanwhile.
-JobPool& default_pool() {
-  JobPool* pool = the_default_pool.load(std::memory_order_acquire);
-  if (pool == nullptr) {
-    auto made = std::make_unique<JobPool>(JobPoolOptions{.name = "default"});
-    if (the_default_pool.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel)) {
-      pool = made.release();
-    }
-  }
-  return *pool;
-}
-
 }  // namespace v1
 }  // namespace taskctx

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The timer's thread, and its two lists of what is to come, one for each clock.
 
 #include "taskctx/internal/pool/timer.h"
 
@@ -11,9 +13,9 @@
 #include <utility>
 
 #include "lib/pool/start_thread.h"
+#include "lib/pool/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/copies.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {

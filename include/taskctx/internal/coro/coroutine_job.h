@@ -18,8 +18,8 @@
 #include "taskctx/internal/coro/flow.h"
 #include "taskctx/internal/coro/owned_coroutine.h"
 #include "taskctx/internal/coro/suspension.h"
+#include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/job_task.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/task.h"
 

@@ -69,6 +69,9 @@ class Missing {
   ~Missing() = default;
 };
 
+// Throws the JobError that says what can't be done without a job.
+[[noreturn]] void throw_no_job(const char* verb);
+
 class JobState : public Workplace, private Mortal {
  public:
   // Begins with `references`; takes one of the pool for its lifetime.
@@ -107,6 +110,11 @@ class JobState : public Workplace, private Mortal {
   // would never end: in a forked process.
   void wait() { (void)(is_done() || wait_slowly(Deadline())); }
   bool wait_until(Deadline deadline) { return is_done() || wait_slowly(deadline); }
+
+  // Runs, on this thread, which is at work in the pool `here`, what nobody has begun of this job
+  // and of what it waits for. Returns when it is done, when another thread runs it, or at
+  // `deadline`.
+  void help(PoolCore* here, Deadline deadline);
 
   // Returns when the job, a coroutine, has ended, whatever happens. Where waiting for it would
   // never end, cancels it, and returns the JobError then. In a forked process it returns that at

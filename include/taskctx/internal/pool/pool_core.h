@@ -54,7 +54,6 @@
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
@@ -73,8 +72,9 @@
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/parking.h"
+#include "taskctx/internal/pool/queue_limit.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_stats.h"
 
@@ -88,51 +88,6 @@ void report_loss(const std::string& message) noexcept;
 // Returns how many threads of oneTBB's an arena that is initialised can have: what is reserved is
 // for threads that enter it, and what is enqueued gets none of those.
 int workers_of(const oneapi::tbb::task_arena& arena) noexcept;
-
-// Jobs in one stage, in the order of their coming.
-class JobList {
- public:
-  [[nodiscard]] JobState* front() const noexcept { return first_; }
-  [[nodiscard]] static JobState* after(const JobState* job) noexcept { return job->next_; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  void push_back(JobState* job) noexcept {
-    job->previous_ = last_;
-    job->next_ = nullptr;
-    (last_ != nullptr ? last_->next_ : first_) = job;
-    last_ = job;
-    ++size_;
-  }
-  void erase(JobState* job) noexcept {
-    (job->previous_ != nullptr ? job->previous_->next_ : first_) = job->next_;
-    (job->next_ != nullptr ? job->next_->previous_ : last_) = job->previous_;
-    --size_;
-  }
-
- private:
-  JobState* first_ = nullptr;
-  JobState* last_ = nullptr;
-  std::size_t size_ = 0;
-};
-
-// A part of the pool's jobs: several locks are less in the way than one.
-struct alignas(64) Lane {
-  oneapi::tbb::spin_mutex mutex;
-  std::atomic<bool> has_queued{false};  // A hint for who has not the lock.
-  JobList waiting;
-  JobList due;  // Queued, and before the others: those whose time has come.
-  JobList queued;
-  JobList running;
-  std::uint64_t succeeded = 0;
-  std::uint64_t failed = 0;
-  std::uint64_t cancelled = 0;
-  std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
-  std::atomic<std::uint64_t> ended{0};
-
-  // Those of all jobs that have not ended. With the lock, as what they hold.
-  [[nodiscard]] std::array<const JobList*, 4> lists() const noexcept {
-    return {&due, &queued, &waiting, &running};
-  }
-};
 
 class PoolCore final
     : public Executor {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
@@ -150,7 +105,7 @@ class PoolCore final
     Admission& operator=(const Admission&) = delete;
     ~Admission() {
       if (is_counted_) [[unlikely]] {
-        core_.give_room();
+        core_.limit_.give();
       }
     }
 
@@ -241,23 +196,12 @@ class PoolCore final
     }
     return is_last;
   }
-  // Has a bulk be in the queue, to which a thread gives elements back with `give`.
+  // Puts a bulk back into the queue, if it is not there: a thread gives elements back with `give`,
+  // which is called with the lane's lock.
   template <typename Give>
   void requeue_bulk(JobState* job, Give give) noexcept {
-    Lane& lane = lane_of(job);
-    std::optional<std::uint32_t> shell;
-    {
-      const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-      give();
-      if (job->stage_ == Stage::queued) {
-        return;
-      }
-      lane.running.erase(job);
-      push_queued(lane, job);
-      shell = reserve_shell();
-    }
-    start_shell(shell);
-    unpark_helpers();
+    requeue_bulk(
+        job, [](void* f) { (*static_cast<Give*>(f))(); }, std::addressof(give));
   }
   // Calls `change` with the lock that guards the job's stage and context.
   template <typename F>
@@ -325,18 +269,17 @@ class PoolCore final
   std::unique_ptr<JobExtras> make_extras(const JobOptions* options);
 
   void admit(Admission& admission, const JobOptions* options);
-  void give_room() noexcept;
   [[noreturn]] void refuse(const char* verb, std::string_view name) const;
   void check_flags(std::uint32_t wrong, const char* what, std::string_view name) const {
     if ((flags_.load(std::memory_order_relaxed) & wrong) != 0) [[unlikely]] {
       refuse(what, name);
     }
   }
+  void requeue_bulk(JobState* job, void (*give)(void*), void* argument) noexcept;
   Lane& lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
-  [[nodiscard]] bool take_room() noexcept;
   void give_room_of(JobState* job) noexcept {
     if (job->is_counted() && job->stop_counting()) [[unlikely]] {
-      give_room();
+      limit_.give();
     }
   }
   bool count_submitted(Lane& lane) noexcept;  // With the lane's lock. False: we are closed.
@@ -430,16 +373,11 @@ class PoolCore final
   std::atomic<std::uint32_t> due_{0};  // How many jobs are in the lanes' lists of those.
   oneapi::tbb::task_group_context answers_group_;  // That of answered calls.
 
-  alignas(64) std::atomic<std::size_t> counted_{0};  // What takes room in a bounded queue.
-  std::atomic<int> blocked_{0};
-  const WhenFull when_full_;
-  const std::size_t capacity_;
-  std::atomic<std::uint64_t> rejected_{0};
-
   std::atomic<int> quiet_waiters_{0};
   std::mutex mutex_;
   std::condition_variable changed_;  // Room in the queue, or quiet.
-  bool is_orphaned_ = false;         // Guarded by mutex_: see leave_to_last_job().
+  QueueLimit limit_;
+  bool is_orphaned_ = false;  // Guarded by mutex_: see leave_to_last_job().
   std::atomic<bool> is_loss_known_{false};
 
   std::atomic<bool> is_relief_coming_{false};  // A thread of ours that is not in the arena yet.

@@ -3,8 +3,8 @@
 // Jobs that wait before they are queued: for one other job (then), for several (when_all,
 // when_any), or for their time (submit_after).
 
-#ifndef TASKCTX_INTERNAL_POOL_DEPENDENT_H_
-#define TASKCTX_INTERNAL_POOL_DEPENDENT_H_
+#ifndef TASKCTX_INTERNAL_POOL_WAITING_JOBS_H_
+#define TASKCTX_INTERNAL_POOL_WAITING_JOBS_H_
 
 #include <atomic>
 #include <cstddef>
@@ -19,8 +19,8 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/job_task.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/timer.h"
 
@@ -54,10 +54,10 @@ JobState* state_of(const std::shared_ptr<JobRef<State>>& parent) noexcept {
 // a result and there is none, this job ends as the other did: no exception is thrown for that, so
 // an error passes by a long chain at the cost of its links.
 template <typename R, typename Parent, typename F, typename Call>
-class ThenTask final : public JobResult<R> {
+class ThenJob final : public JobResult<R> {
  public:
   template <typename G>
-  ThenTask(PoolCore* pool, NodeRef context, G&& function)
+  ThenJob(PoolCore* pool, NodeRef context, G&& function)
       : JobResult<R>(pool, std::move(context), /*references=*/3),  // Handle, list, continuation.
         function_(std::in_place, std::forward<G>(function)) {}
 
@@ -117,9 +117,9 @@ class ThenTask final : public JobResult<R> {
 // with a function for each child's state. Where all are needed and one has no result, this job ends
 // as the first of those did.
 template <typename R, typename Children, typename F>
-class GatherTask final : public JobResult<R> {
+class GatherJob final : public JobResult<R> {
  public:
-  GatherTask(PoolCore* pool, NodeRef context, std::size_t count, bool needs_all, F function)
+  GatherJob(PoolCore* pool, NodeRef context, std::size_t count, bool needs_all, F function)
       : JobResult<R>(pool, std::move(context), static_cast<std::uint32_t>(2 + count)),
         function_(std::in_place, std::move(function)),
         missing_(needs_all ? count : 1),
@@ -172,17 +172,17 @@ class GatherTask final : public JobResult<R> {
 
  private:
   struct Counted : Continuation {
-    explicit Counted(GatherTask* task) noexcept : Continuation{&fire_it}, owner(task) {}
+    explicit Counted(GatherJob* task) noexcept : Continuation{&fire_it}, owner(task) {}
 
     static void fire_it(Continuation* self) noexcept {
-      GatherTask* const task = static_cast<Counted*>(self)->owner;
+      GatherJob* const task = static_cast<Counted*>(self)->owner;
       if (task->missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         task->pool()->make_ready(task);
       }
       task->release();
     }
 
-    GatherTask* owner;
+    GatherJob* owner;
   };
 
   template <typename Visit>
@@ -235,10 +235,10 @@ class GatherTask final : public JobResult<R> {
 // Is queued when its time has come. The timer has no reference to it: a job that it wakes may end
 // before it is done with it, and what goes with the job must not be destroyed on its thread.
 template <typename R, typename F>
-class DelayedTask final : public JobResult<R>, private TimerEntry {
+class DelayedJob final : public JobResult<R>, private TimerEntry {
  public:
   template <typename G>
-  DelayedTask(PoolCore* pool, NodeRef context, Deadline due, G&& function)
+  DelayedJob(PoolCore* pool, NodeRef context, Deadline due, G&& function)
       : JobResult<R>(pool, std::move(context), /*references=*/2),  // Handle, list.
         TimerEntry(due, &fire_it),
         function_(std::in_place, std::forward<G>(function)) {}
@@ -257,7 +257,7 @@ class DelayedTask final : public JobResult<R>, private TimerEntry {
 
  private:
   static void fire_it(TimerEntry& self) noexcept {
-    auto& task = static_cast<DelayedTask&>(self);
+    auto& task = static_cast<DelayedJob&>(self);
     task.pool()->make_ready(&task, /*is_due=*/true);
   }
 
@@ -279,4 +279,4 @@ class DelayedTask final : public JobResult<R>, private TimerEntry {
 }  // namespace v1
 }  // namespace taskctx
 
-#endif  // TASKCTX_INTERNAL_POOL_DEPENDENT_H_
+#endif  // TASKCTX_INTERNAL_POOL_WAITING_JOBS_H_

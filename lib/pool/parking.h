@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where threads wait that std::atomic::wait can't serve: for a job, but no longer than until some
-// time; or for a job that depends on others, while there may be something to help with.
+// The places where threads wait that std::atomic::wait can't serve: for a job, but only until a
+// deadline; or as helpers, for a job that depends on others, while there may be something to run.
 
-#ifndef TASKCTX_INTERNAL_POOL_PARKING_H_
-#define TASKCTX_INTERNAL_POOL_PARKING_H_
+#ifndef TASKCTX_LIB_POOL_PARKING_H_
+#define TASKCTX_LIB_POOL_PARKING_H_
 
 #include <atomic>
 #include <condition_variable>
-#include <memory>
+#include <cstdint>
 #include <mutex>
-#include <new>
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/copies.h"
@@ -20,12 +19,13 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Returns when, on the monotonic clock, to see again whether `deadline` has passed.
-Deadline next_look(Deadline deadline) noexcept;
-
-// Waits until `changed` is notified, or something like that, or until `deadline` with false.
-bool wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
-             Deadline deadline);
+// What the parked helpers wait on.
+struct HelpersSpot {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::uint64_t news = 0;  // Guarded by mutex: counts the events that may have given somebody work.
+};
+HelpersSpot& helpers_spot() noexcept;
 
 // Blocks until `job`, whose kAwaited is set, has ended, or until `deadline`.
 bool park(const JobState* job, Deadline deadline);
@@ -46,21 +46,12 @@ inline void unpark_helpers() noexcept {
   }
 }
 
-// Makes a condition variable anew: in a forked process, where those who wait on it are not.
-inline void renew(std::condition_variable& changed) noexcept {
-  ::new (static_cast<void*>(std::addressof(changed))) std::condition_variable;
-}
-
 // For a fork: so that the child finds nothing half done.
 void lock_spots() noexcept;
 void unlock_spots(bool is_child) noexcept;
-
-// Runs, on this thread, which is at work in the pool `here`, what nobody has begun of `target` and
-// of what it waits for. Returns when it is done, when somebody else runs it, or at `deadline`.
-void help(JobState& target, PoolCore* here, Deadline deadline);
 
 }  // namespace internal
 }  // namespace v1
 }  // namespace taskctx
 
-#endif  // TASKCTX_INTERNAL_POOL_PARKING_H_
+#endif  // TASKCTX_LIB_POOL_PARKING_H_

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a pool is asked for beside running jobs: admission, contexts, numbers, its end.
+// The life of a pool beside running jobs: its birth, the admission of jobs and their contexts,
+// numbers, and its end, by drain(), shutdown() and the destructor.
 
 #include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/info.h>
+#include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -20,18 +26,96 @@
 #include <vector>
 
 #include "lib/pool/pool_registry.h"
+#include "lib/pool/timed_wait.h"
 #include "taskctx/context.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"
 #include "taskctx/internal/pool/accountant.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/queue_limit.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
+
+namespace {
+
+// A lane is locked for a few instructions: more lanes don't pay.
+constexpr unsigned kMostLanes = 16;
+
+void terminate_on(const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& exception) {
+    std::fprintf(stderr, "taskctx: a job that nobody waits for threw: %s\n", exception.what());
+  } catch (...) {
+    std::fprintf(
+        stderr,
+        "taskctx: a job that nobody waits for threw something that is not a std::exception\n");
+  }
+  std::terminate();
+}
+
+oneapi::tbb::task_arena::priority priority_of(JobPriority priority) {
+  switch (priority) {
+    case JobPriority::low:
+      return oneapi::tbb::task_arena::priority::low;
+    case JobPriority::high:
+      return oneapi::tbb::task_arena::priority::high;
+    case JobPriority::normal:
+      break;
+  }
+  return oneapi::tbb::task_arena::priority::normal;
+}
+
+int threads_of(const JobPoolOptions& options, oneapi::tbb::task_arena* arena) {
+  if (arena != nullptr) {
+    return workers_of(*arena);
+  }
+  return options.concurrency != 0 ? options.concurrency : oneapi::tbb::info::default_concurrency();
+}
+
+}  // namespace
+
+int workers_of(const oneapi::tbb::task_arena& arena) noexcept {
+  struct Arena : oneapi::tbb::task_arena {
+    static int reserved(const oneapi::tbb::task_arena& arena) noexcept {
+      return static_cast<int>(arena.*(&Arena::my_num_reserved_slots));
+    }
+  };
+  const int slots = arena.max_concurrency();
+  return slots == 1 ? 1 : slots - Arena::reserved(arena);  // Of one slot oneTBB makes two.
+}
+
+PoolCore::PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena)
+    : flags_(options.queue_capacity != 0 ? kBounded : 0),
+      lane_mask_(
+          std::bit_floor(std::min(static_cast<unsigned>(threads_of(options, arena)), kMostLanes)) -
+          1),
+      concurrency_(threads_of(options, arena)),
+      lanes_(std::make_unique<Lane[]>(lane_mask_ + 1)),
+      context_factory_(std::move(options.context_factory)),
+      accountant_(std::move(options.attribution)),
+      own_arena_(concurrency_, /*reserved_for_masters=*/0, priority_of(options.priority)),
+      users_arena_(arena),
+      handler_(options.exception_handler ? std::move(options.exception_handler)
+                                         : ExceptionHandler(&terminate_on)),
+      name_(std::move(options.name)),
+      answers_group_(oneapi::tbb::task_group_context::isolated),
+      limit_(options.queue_capacity, options.when_full, mutex_, changed_) {
+  const int threads = users_arena_ == nullptr ? concurrency_ : 0;
+  PoolRegistry::get().add(this, threads);
+  try {
+    PoolCore::arena().initialize();
+  } catch (...) {
+    PoolRegistry::get().remove(this, threads);
+    throw;
+  }
+}
+
+PoolCore::~PoolCore() = default;
 
 NodeRef PoolCore::made_by(const ContextFactory& factory) {
   NodeRef inherited = capture();
@@ -83,60 +167,32 @@ void PoolCore::refuse(const char* verb, std::string_view name) const {
                             : ": the pool was shut down"));
 }
 
-bool PoolCore::take_room() noexcept {
-  if (counted_.fetch_add(1, std::memory_order_seq_cst) < capacity_) {
-    return true;
-  }
-  counted_.fetch_sub(1, std::memory_order_seq_cst);
-  return false;
-}
-
-void PoolCore::give_room() noexcept {
-  counted_.fetch_sub(1, std::memory_order_seq_cst);
-  if (blocked_.load(std::memory_order_seq_cst) != 0) {
-    {
-      const std::lock_guard lock(mutex_);  // Whoever has found no room waits by now.
-    }
-    changed_.notify_all();
-  }
-}
-
 void PoolCore::admit(Admission& admission, const JobOptions* options) {
   const std::uint32_t flags = flags_.load(std::memory_order_relaxed);
+  const std::string_view name =
+      options != nullptr ? std::string_view(options->name) : std::string_view();
   if ((flags & (kClosed | kForked)) != 0) {
-    refuse("submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
+    refuse("submit job", name);
   }
-  if (take_room()) {
+  if (limit_.take()) {
     admission.is_counted_ = true;
     return;
   }
-  if (when_full_ == WhenFull::reject) {
-    rejected_.fetch_add(1, std::memory_order_relaxed);
-    throw JobRejected("cannot submit job" +
-                      (options != nullptr && !options->name.empty() ? " '" + options->name + "'"
-                                                                    : std::string()) +
-                      ": " + std::to_string(capacity_) + " jobs are queued in pool '" + name_ +
-                      "' already");
+  if (limit_.when_full() == WhenFull::reject) {
+    limit_.refuse(name, name_);
   }
-  if (when_full_ == WhenFull::run_in_caller) {
+  if (limit_.when_full() == WhenFull::run_in_caller) {
     admission.runs_here_ = true;
     return;
   }
   if (is_at_work_here()) {
     return;  // Over the limit: a thread that waited here could be the one that makes room.
   }
-  blocked_.fetch_add(1, std::memory_order_seq_cst);
-  {
-    const BlockedThread blocked;
-    std::unique_lock lock(mutex_);
-    while ((flags_.load(std::memory_order_relaxed) & kClosed) == 0 &&
-           !(admission.is_counted_ = take_room())) {
-      changed_.wait(lock);
-    }
-  }
-  blocked_.fetch_sub(1, std::memory_order_relaxed);
+  const BlockedThread blocked;
+  admission.is_counted_ =
+      limit_.wait([this] { return (flags_.load(std::memory_order_relaxed) & kClosed) != 0; });
   if (!admission.is_counted_) {
-    refuse("submit job", options != nullptr ? std::string_view(options->name) : std::string_view());
+    refuse("submit job", name);
   }
 }
 
@@ -158,7 +214,7 @@ JobPoolStats PoolCore::stats() const {
     stats.failed += lane.failed;
     stats.cancelled += lane.cancelled;
   }
-  stats.rejected = rejected_.load(std::memory_order_relaxed);
+  stats.rejected = limit_.rejected();
   return stats;
 }
 
@@ -254,113 +310,6 @@ std::vector<UnfinishedJob> PoolCore::shutdown(Deadline deadline) {
   }
   unfinished.resize(kept);
   return unfinished;
-}
-
-void PoolCore::refuse_entered(JobState* job) {
-  struct Release {
-    ~Release() { job->release(); }
-    JobState* job;
-  };
-  // Behind the name's last use, whether there is memory for it or not.
-  const Release release{job};  // NOLINT(clang-analyzer-deadcode.DeadStores)
-  refuse("submit job", job->name());
-}
-
-void PoolCore::enter_waiting(JobState* job) {
-  Lane& lane = lane_of(job);
-  {
-    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-    if (count_submitted(lane)) {
-      job->stage_ = Stage::waiting;
-      lane.waiting.push_back(job);
-      return;
-    }
-  }
-  refuse_entered(job);
-}
-
-void PoolCore::enter_running(JobState* job) {
-  Lane& lane = lane_of(job);
-  {
-    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-    if (count_submitted(lane)) {
-      job->bits_.fetch_or(JobState::kCall, std::memory_order_relaxed);
-      push_running(lane, job);
-      return;
-    }
-  }
-  refuse_entered(job);
-}
-
-void PoolCore::enter_or_end(JobState* job) noexcept {
-  const HeldJob held(job);
-  bool is_entering = false;
-  try {
-    Admission admission(*this, nullptr);
-    is_entering = true;
-    enter(job, admission);
-  } catch (...) {
-    if (is_entering) {
-      job->add_ref();  // In the place of the one that enter() has dropped.
-    }
-    Lane& lane = lane_of(job);
-    {
-      const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-      lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
-                           std::memory_order_release);
-      push_running(lane, job);
-    }
-    job->mark_seen();  // Its handle tells of it, and nobody else.
-    job->end_without_result(JobState::kFailed, std::current_exception());
-    job->retire();
-  }
-}
-
-void PoolCore::suspend(JobState* job) noexcept {
-  Lane& lane = lane_of(job);
-  std::optional<std::uint32_t> shell;
-  {
-    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-    lane.running.erase(job);
-    if (job->is_woken_) {
-      job->is_woken_ = false;
-    } else if (!job->is_interrupted() || !job->interrupt() || !job->take_interrupt()) {
-      job->stage_ = Stage::waiting;
-      lane.waiting.push_back(job);
-      return;
-    }
-    push_queued(lane, job);
-    shell = reserve_shell();
-  }
-  start_shell(shell);
-  unpark_helpers();
-}
-
-void PoolCore::make_ready(JobState* job, bool is_due) noexcept {
-  Lane& lane = lane_of(job);
-  std::optional<std::uint32_t> shell;
-  {
-    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-    if (job->stage_ != Stage::waiting) {
-      job->is_woken_ = true;  // For suspend().
-      return;
-    }
-    lane.waiting.erase(job);
-    job->is_due_ = is_due;
-    push_queued(lane, job);
-    shell = reserve_shell();
-    if (is_due) {
-      reserve_call();
-    }
-  }
-  if (is_due) {
-    start_call();
-  }
-  if (shell) {  // Or we may be gone: a shell has a reference.
-    // Last: without memory, this thread may have to run the job.
-    start_shell(shell);  // NOLINT(clang-analyzer-cplusplus.NewDelete): it counts no references
-  }
-  unpark_helpers();
 }
 
 std::vector<HeldJob> PoolCore::unended_jobs() {

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is added to a JobState: the result, the callable; and what a handle holds it by.
-//
-//   JobResult<R>     JobState + the result
-//   JobTask<R, F>    + the callable
-//   JobRef<State>    a handle's reference
+// JobResult: a job with its result, the base of all jobs that have a handle. JobRef: the handle's
+// reference to it.
 
-#ifndef TASKCTX_INTERNAL_POOL_JOB_TASK_H_
-#define TASKCTX_INTERNAL_POOL_JOB_TASK_H_
+#ifndef TASKCTX_INTERNAL_POOL_JOB_RESULT_H_
+#define TASKCTX_INTERNAL_POOL_JOB_RESULT_H_
 
 #include <cstdint>
 #include <functional>
@@ -88,28 +85,6 @@ struct Destroyer {
   std::optional<F>& function;
 };
 
-template <typename R, typename F>
-class JobTask final : public JobResult<R> {
- public:
-  template <typename G>
-  JobTask(PoolCore* pool, NodeRef context, std::uint32_t references, G&& function)
-      : JobResult<R>(pool, std::move(context), references),
-        function_(std::in_place, std::forward<G>(function)) {
-    if constexpr (!kMayHold<R>) {  // The callable is gone before the job.
-      this->holds_nothing();
-    }
-  }
-
- private:
-  void call() override {
-    const Destroyer<F> destroyer{function_};
-    this->store(std::move(*function_));
-  }
-  void drop() noexcept override { function_.reset(); }
-
-  std::optional<F> function_;
-};
-
 // A handle's reference to a job.
 template <typename State>
 class JobRef {
@@ -141,4 +116,4 @@ class JobRef {
 }  // namespace v1
 }  // namespace taskctx
 
-#endif  // TASKCTX_INTERNAL_POOL_JOB_TASK_H_
+#endif  // TASKCTX_INTERNAL_POOL_JOB_RESULT_H_

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// BulkTask: one job that calls a function for each element of a range, on as many threads as come.
+// BulkJob: one job that calls a function for each element of a range, on as many threads as come.
 //
 // It stays in the pool's queue until all its elements were begun; each thread that meets it there
 // joins in, for a while. So a bulk costs one place in the queue, one capture and one reference
 // count. A thread that has taken elements gives them back, but for the one that it has begun, while
 // jobs are due.
 
-#ifndef TASKCTX_INTERNAL_POOL_BULK_H_
-#define TASKCTX_INTERNAL_POOL_BULK_H_
+#ifndef TASKCTX_INTERNAL_POOL_BULK_JOB_H_
+#define TASKCTX_INTERNAL_POOL_BULK_JOB_H_
 
 #include <oneapi/tbb/task_arena.h>
 
@@ -30,8 +30,8 @@
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/merged.h"
 #include "taskctx/internal/pool/accountant.h"
+#include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
-#include "taskctx/internal/pool/job_task.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/job_errors.h"
 
@@ -48,13 +48,13 @@ template <typename R>
 using BulkResult = std::conditional_t<std::is_void_v<R>, void, std::vector<R>>;
 
 template <typename Range, typename F>
-class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>> {
+class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> {
  public:
   using Element = BulkElementResult<Range, F>;
   using Result = BulkResult<Element>;
 
   template <typename TheRange, typename G>
-  BulkTask(PoolCore* pool, NodeRef context, TheRange&& range, G&& function)
+  BulkJob(PoolCore* pool, NodeRef context, TheRange&& range, G&& function)
       : JobResult<Result>(pool, std::move(context), /*references=*/2, /*is_bulk=*/true),
         size_(static_cast<std::size_t>(std::ranges::size(range))) {
     if constexpr (!std::is_void_v<Element>) {
@@ -276,4 +276,4 @@ class BulkTask final : public JobResult<BulkResult<BulkElementResult<Range, F>>>
 }  // namespace v1
 }  // namespace taskctx
 
-#endif  // TASKCTX_INTERNAL_POOL_BULK_H_
+#endif  // TASKCTX_INTERNAL_POOL_BULK_JOB_H_

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// JobList, Lane: where a pool keeps the jobs that have not ended, one list for each stage.
+
+#ifndef TASKCTX_INTERNAL_POOL_JOB_LIST_H_
+#define TASKCTX_INTERNAL_POOL_JOB_LIST_H_
+
+#include <oneapi/tbb/spin_mutex.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "taskctx/internal/pool/job_state.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Jobs in one stage, in the order of their coming.
+class JobList {
+ public:
+  [[nodiscard]] JobState* front() const noexcept { return first_; }
+  [[nodiscard]] static JobState* after(const JobState* job) noexcept { return job->next_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void push_back(JobState* job) noexcept {
+    job->previous_ = last_;
+    job->next_ = nullptr;
+    (last_ != nullptr ? last_->next_ : first_) = job;
+    last_ = job;
+    ++size_;
+  }
+  void erase(JobState* job) noexcept {
+    (job->previous_ != nullptr ? job->previous_->next_ : first_) = job->next_;
+    (job->next_ != nullptr ? job->next_->previous_ : last_) = job->previous_;
+    --size_;
+  }
+
+ private:
+  JobState* first_ = nullptr;
+  JobState* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// A part of the pool's jobs: several locks are less in the way than one.
+struct alignas(64) Lane {
+  oneapi::tbb::spin_mutex mutex;
+  std::atomic<bool> has_queued{false};  // A hint for who has not the lock.
+  JobList waiting;
+  JobList due;  // Queued, and before the others: those whose time has come.
+  JobList queued;
+  JobList running;
+  std::uint64_t succeeded = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t cancelled = 0;
+  std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
+  std::atomic<std::uint64_t> ended{0};
+
+  // Those of all jobs that have not ended. With the lock, as what they hold.
+  [[nodiscard]] std::array<const JobList*, 4> lists() const noexcept {
+    return {&due, &queued, &waiting, &running};
+  }
+};
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_POOL_JOB_LIST_H_

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of one job in its pool: its birth, its run, its end, and what happens then.
+
+#include <oneapi/tbb/task_arena.h>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "lib/pool/parking.h"
+#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/ending.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/accountant.h"
+#include "taskctx/internal/pool/job_list.h"
+#include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/job_errors.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+JobState::JobState(PoolCore* pool, NodeRef context, std::uint32_t references, bool is_bulk) noexcept
+    : Workplace{pool},
+      Mortal(references),
+      context_(std::move(context)),
+      is_bulk_(is_bulk),
+      lane_(pool->lane_number(pool->add_ref())) {
+  if (references == 1) {
+    bits_.store(kAbandoned, std::memory_order_relaxed);
+  }
+}
+
+NodeRef JobState::context() {
+  std::optional<NodeRef> context;
+  pool()->locked(this, [&] {
+    if (has_context_) {
+      context.emplace(context_);
+    }
+  });
+  if (!context) {
+    throw JobError("cannot get context of job" + quoted_name() +
+                   ": it has ended, and JobOptions::keep_context was not given");
+  }
+  return *std::move(context);
+}
+
+// Called when the error, if there is one, has found somebody.
+void JobState::let_go_of_context() noexcept {
+  if (!keeps_context(0)) {
+    NodeRef gone;  // Values may end with it: not while we have the lock.
+    pool()->locked(this, [&] {
+      has_context_ = false;
+      std::swap(gone, context_);
+    });
+  }
+}
+
+void JobState::run() noexcept {
+  std::optional<NodeRef> left;
+  std::uint32_t how = 0;
+  {
+    const Measured measured(is_bulk_ ? nullptr : pool()->accountant(), context_.get(),
+                            extras_ != nullptr ? extras_->queued_at : 0, /*is_first=*/true);
+    const Installed context(context_.get(), Origin::job(this));
+    oneapi::tbb::this_task_arena::isolate([this, &how] {
+      how = guarded([this] {
+        call();
+        add_written();
+      });
+    });
+    if (current_node() != context_.get() && keeps_context(how)) {
+      left = NodeRef::share(current_node());
+    }
+  }
+  finish(how, std::move(left));
+}
+
+void JobState::run_isolated(bool is_first, void (*function)(void*), void* argument) {
+  Accountant* const accountant = pool()->accountant();
+  const NodeRef pinned = accountant != nullptr ? context_ : NodeRef();
+  const Measured measured(accountant, pinned.get(),
+                          is_first && extras_ != nullptr ? extras_->queued_at : 0, is_first);
+  const Installed context(&empty_node, Origin::job(this));
+  oneapi::tbb::this_task_arena::isolate([&] { function(argument); });
+}
+
+bool JobState::cancel() noexcept {
+  bits_.fetch_or(kCancelRequested, std::memory_order_relaxed);
+  if (!pool()->begin_to_cancel(this)) {
+    return false;
+  }
+  const AtWork at_work(pool());  // Whatever thread this is: the job's end waits for what runs here.
+  end_without_result(kCancelled, nullptr);
+  retire();
+  return true;
+}
+
+void JobState::retire() noexcept {
+  PoolCore* const core = pool();
+  const std::uint16_t lane = lane_;
+  release();
+  core->count_ended(lane);
+}
+
+void JobState::end_without_result(std::uint32_t how, std::exception_ptr error,
+                                  std::optional<NodeRef> left) noexcept {
+  {
+    const Installed context(context_.get(), Origin::job(this));
+    pool()->apart([this] { drop(); });
+  }
+  error_ = std::move(error);
+  finish(how, std::move(left));
+}
+
+void JobState::end_as(JobState& other) noexcept {
+  std::exception_ptr error = other.error_;
+  if (error == nullptr) {
+    try {
+      error = std::make_exception_ptr(other.cancellation());
+    } catch (...) {  // No memory: this job will say that it was cancelled.
+    }
+  }
+  const std::uint32_t how = other.bits() & (kFailed | kCancelled);
+  std::optional<NodeRef> left;
+  if (keeps_context(how)) {
+    other.pool()->locked(&other, [&] {
+      if (other.has_context_) {
+        left.emplace(other.context_);
+      }
+    });
+  }
+  other.mark_seen();
+  end_without_result(how, std::move(error), std::move(left));
+}
+
+void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
+  PoolCore* const core = pool();
+  NodeRef gone = core->leave(this,
+                             how == 0         ? &Lane::succeeded
+                             : how == kFailed ? &Lane::failed
+                                              : &Lane::cancelled,
+                             std::move(left), keeps_context(how));
+  if (Node* const last = gone.detach(); drop_ref(last)) [[unlikely]] {
+    // Values end here that nobody else has: their destructors are still the job's code.
+    const Installed context(&empty_node, Origin::job(this));
+    core->apart([last] { internal::destroy(last); });
+  }
+  // Releases the result to those who acquire it in is_done() and wait().
+  const std::uint32_t before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
+  if ((before & kAbandoned) != 0) {
+    hand_over_error();
+  } else if ((before & kBlocked) != 0) {
+    // Not otherwise: libstdc++ knows the waiters of many atomics as one, and would ask the kernel.
+    unblock();
+  }
+  if ((before & kContinued) != 0) {
+    fire_continuations();
+  }
+  if ((before & kAwaited) != 0) {
+    unpark(this);
+  }
+}
+
+// Gives the exception handler what nobody has seen, in the context that the job has left. There is
+// no handle, and the job has ended.
+void JobState::hand_over_error() noexcept {
+  if (error_ != nullptr && (bits() & (kSeen | kCancelled)) == 0) {
+    const Installed context(context_.get(), Origin(current_activation()));
+    // The error ends with the job: what it holds may be another such job.
+    pool()->apart([this] { pool()->handler()(error_); });
+  }
+  context_ = NodeRef();
+}
+
+void JobState::abandon() noexcept {
+  if ((bits_.fetch_or(kAbandoned, std::memory_order_acq_rel) & kDone) != 0) {
+    hand_over_error();
+  }
+}
+
+void JobState::rethrow(bool takes) {
+  const std::uint32_t state = bits();
+  if ((state & (kFailed | kCancelled)) == 0) {
+    return;
+  }
+  mark_seen();
+  let_go_of_context();
+  if (error_ == nullptr) {
+    throw cancellation();
+  }
+  const std::exception_ptr error = takes ? std::exchange(error_, nullptr) : error_;
+  std::rethrow_exception(error);
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
