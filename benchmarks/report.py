@@ -271,15 +271,18 @@ def splice(path, parts):
 def splice_all(data, samples, stem):
     """Puts tables, and links to the results at `stem`, into the pages that show them."""
 
-    def picture(alternative, suffix, page):
-        return f"![{alternative}]({os.path.relpath(stem + suffix, os.path.dirname(page))})"
+    def link(text, suffix, page):
+        return f"[{text}]({os.path.relpath(stem + suffix, os.path.dirname(page))})"
 
     readme, page = os.path.join(HERE, "..", "README.md"), os.path.join(HERE, "README.md")
-    chart = picture("What operations cost, beside thread_local", ".svg", readme)
-    splice(readme, {"results": f"{chart}\n\n{readme_table(data, samples)}"})
+    chart = "!" + link("What operations cost, beside thread_local", ".svg", readme)
+    hop = "The whole hop is capture, install, read, restore and release."
+    hop += f" All of this run: {link('results', '.md', readme)}; how it is measured, and what is missed and why:"
+    hop += " [benchmarks](benchmarks/README.md)."
+    splice(readme, {"results": f"{chart}\n\n{readme_table(data, samples)}\n\n{hop}"})
     parts = {
         "growth": growth_table(data["growth"], (1, 8, 32, 128, 1000), "N", samples),
-        "queue": picture("How long jobs wait in the queue", "-queue.svg", page),
+        "queue": "!" + link("How long jobs wait in the queue", "-queue.svg", page),
     }
     splice(page, parts)
 
