@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/core/node_memory.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/core/node_memory.h"
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"

@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "taskctx/context.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/refused.h"

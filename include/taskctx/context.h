@@ -32,9 +32,11 @@
 #include <vector>
 
 #include "taskctx/context_var.h"
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/record.h"
 #include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/core/type_ops.h"
 #include "taskctx/internal/core/value.h"
 
 namespace taskctx {
@@ -261,7 +263,7 @@ class Context {
     internal::NodeRef kept;
     for (const ContextEntry& entry : *this) {
       if (std::invoke(keep, entry)) {
-        internal::bind_in(kept, entry.entry_);
+        internal::put_in(kept, entry.entry_);
       }
     }
     return Context(std::move(kept));

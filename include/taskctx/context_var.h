@@ -51,15 +51,28 @@
 
 #include "taskctx/context_var_options.h"
 #include "taskctx/errors.h"
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/computed_default.h"
+#include "taskctx/internal/core/miss_check.h"
 #include "taskctx/internal/core/modules.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/record.h"
+#include "taskctx/internal/core/type_ops.h"
 #include "taskctx/internal/core/value.h"
 #include "taskctx/internal/core/variable.h"
+#include "taskctx/internal/core/watch.h"
+#include "taskctx/internal/core/write.h"
 #include "taskctx/token.h"
 
 namespace taskctx {
 inline namespace v1 {
+
+// Where a binding comes from.
+enum class Source {
+  nowhere,    // The variable is not set here.
+  inherited,  // The task, leaf or bound call started with it.
+  here,       // It was set since, or in this very Context, or in a thread outside all tasks.
+};
 
 namespace internal {
 
@@ -79,7 +92,7 @@ class ContextVar {
  public:
   using value_type = T;
 
-  // Is what get() returns: trivially copyable types of up to 8 bytes by value, all others by
+  // What get() returns: trivially copyable types of up to 8 bytes by value, all others by
   // reference. A reference is valid until this context binds the variable to something else, or
   // ends.
   using get_type = std::conditional_t<internal::kInline<T>, T, const T&>;
@@ -129,6 +142,7 @@ class ContextVar {
   ~ContextVar() {
     // Stores nothing in a variable that lives on: compilers drop what a destructor stores.
     if (!internal::is_static(this)) {
+      // Pairs with the release in compute_default(), of whichever thread it was.
       delete computed_default_.load(std::memory_order_acquire);
       std::destroy_at(&options_.value);
       variable_.retire();
@@ -141,33 +155,33 @@ class ContextVar {
   // Returns the value that is set here, else the declared default, which is computed first if that
   // is to be. Throws LookupError if there is neither, and what computing throws; as set() and
   // unset() do, std::invalid_argument if the variable was refused its SharedName. O(1), neither
-  // allocates nor locks; creates nothing. For the lifetime of a reference see get_type. (`place` is
-  // the caller's own: nobody gives it.)
-  [[nodiscard, gnu::always_inline]] get_type get(internal::ReadPlace place = {}) const {
+  // allocates nor locks; creates nothing. For the lifetime of a reference see get_type. (`site`
+  // records the call for diagnostics; leave it to its default.)
+  [[nodiscard, gnu::always_inline]] get_type get(internal::CallSite site = {}) const {
     const std::uint64_t key = variable_.key();
     const internal::Node* node = internal::current_node();
-    const internal::Entry* entry = internal::place_of<kBoxed>(node, variable_, key).entry;
+    const internal::Entry* entry = internal::locate<kBoxed>(node, variable_, key).entry;
     if (entry->key == key) [[likely]] {
       return *internal::value_of<T>(*entry);
     }
-    return get_otherwise(place);
+    return get_otherwise(site);
   }
 
   // Returns the value that is set here, else `otherwise`, even if a default is declared. By value;
   // otherwise as get().
   template <std::convertible_to<T> U>
-  [[nodiscard, gnu::always_inline]] T get(U&& otherwise, internal::ReadPlace place = {}) const {
+  [[nodiscard, gnu::always_inline]] T get(U&& otherwise, internal::CallSite site = {}) const {
     if (const internal::Entry* entry = lookup_usable()) [[likely]] {
       return *internal::value_of<T>(*entry);
     }
-    internal::note_miss(name(), place);
+    internal::note_miss(name(), site);
     return internal::converted<T>(std::forward<U>(otherwise));
   }
 
   // Refused: one that is no T.
   template <typename U>
     requires(!std::convertible_to<U, T> &&
-             !std::same_as<std::remove_cvref_t<U>, internal::ReadPlace>)
+             !std::same_as<std::remove_cvref_t<U>, internal::CallSite>)
   T get(U&& otherwise) const
       __attribute__((unavailable("what get() is to return otherwise is no value of the variable's "
                                  "type")));
@@ -175,11 +189,11 @@ class ContextVar {
   // Borrows what get() would return; nullptr where that would throw. Valid until this thread's next
   // set() or reset() of any variable, or the end of the context, whichever is first. O(1), neither
   // allocates nor locks.
-  [[nodiscard, gnu::always_inline]] const T* find(internal::ReadPlace place = {}) const noexcept {
+  [[nodiscard, gnu::always_inline]] const T* find(internal::CallSite site = {}) const noexcept {
     if (const internal::Entry* entry = lookup()) [[likely]] {
       return internal::value_of<T>(*entry);
     }
-    internal::note_miss(name(), place);
+    internal::note_miss(name(), site);
     try {
       variable_.check_usable();
       return find_default();
@@ -194,7 +208,7 @@ class ContextVar {
   // O(1).
   [[nodiscard]] const T* declared_default() const { return find_default(); }
 
-  // Returns a number that no other variable of this process has, or has had, but for those with
+  // Returns a number that no other variable of this process has, or has had, except those with
   // which it shares its name. Drawn by the first set(), or by the first call: throws what set()
   // throws then. O(1). See ContextEntry::variable_id().
   [[nodiscard]] std::uint64_t id() const {
@@ -273,16 +287,16 @@ class ContextVar {
  private:
   friend class Context;
   friend class ContextEntry;
-  friend class internal::Binding<T>;
+  friend class internal::ScopedBinding<T>;
 
   static constexpr bool kBoxed = !internal::kInline<T>;
 
-  // Goes on where get() has found nothing at first sight.
-  [[gnu::noinline]] get_type get_otherwise(internal::ReadPlace place) const {
+  // Does what get() does where its first look finds nothing.
+  [[gnu::noinline]] get_type get_otherwise(internal::CallSite site) const {
     if (const internal::Entry* entry = lookup_usable()) {
       return *internal::value_of<T>(*entry);
     }
-    internal::note_miss(name(), place);
+    internal::note_miss(name(), site);
     if (const T* value = find_default()) {
       return *value;
     }
@@ -297,6 +311,7 @@ class ContextVar {
     if (options_.value.default_factory == nullptr) {
       return nullptr;
     }
+    // Pairs with the release in compute_default(): the value is complete.
     const T* computed = computed_default_.load(std::memory_order_acquire);
     return computed != nullptr ? computed : compute_default();
   }
@@ -309,12 +324,13 @@ class ContextVar {
     internal::compute_default(
         variable_, [](const void* call) { (*static_cast<const decltype(compute)*>(call))(); },
         &compute);
+    // The release publishes the value; if another thread was faster, the acquire gets that one's.
     const T* computed = nullptr;
     if (computed_default_.compare_exchange_strong(computed, fresh.get(),
                                                   std::memory_order_acq_rel)) {
       computed = fresh.release();
     }
-    return computed;  // Another thread's, if that was faster.
+    return computed;
   }
 
   [[nodiscard]] const internal::Entry* lookup() const noexcept {
@@ -331,12 +347,13 @@ class ContextVar {
                                                      internal::Activation*& activation) const {
     const std::uint64_t key = variable_.write_key();
     if (key == internal::kUnassigned) [[unlikely]] {
-      // In a variable of its own: then the other way needs no place in memory.
+      // Copied member by member on purpose: if the slow call wrote into the returned object, the
+      // compiler would keep the fast path's result in memory, too.
       const internal::Undo undo = set_slowly(std::move(value));
       activation = internal::current_activation();
       return {undo.key, undo.id, undo.old};
     }
-    return bind(key, std::move(value), activation);
+    return put(key, std::move(value), activation);
   }
   [[gnu::always_inline]] internal::Undo unset_undoably(internal::Activation*& activation) const {
     const std::uint64_t key = variable_.write_key();
@@ -345,24 +362,24 @@ class ContextVar {
       activation = internal::current_activation();
       return {undo.key, undo.id, undo.old};
     }
-    return unbind(key, activation);
+    return remove(key, activation);
   }
 
-  // Go on where there is no key yet, or somebody wants to know of each change.
+  // Do it where there is no key yet, or somebody wants to know of each change.
   [[gnu::noinline]] internal::Undo set_slowly(T value) const {
     const std::uint64_t key = variable_.assign_key(rules());
     internal::Activation* activation = internal::current_activation();
-    return tell([&] { return bind(key, std::move(value), activation); });
+    return tell([&] { return put(key, std::move(value), activation); });
   }
   [[gnu::noinline]] internal::Undo unset_slowly() const {
     const std::uint64_t key = variable_.assign_key(rules());
     internal::Activation* activation = internal::current_activation();
-    return tell([&] { return unbind(key, activation); });
+    return tell([&] { return remove(key, activation); });
   }
 
   // The activation has its id when something has been written.
-  [[gnu::always_inline]] internal::Undo bind(std::uint64_t key, T value,
-                                             internal::Activation*& activation) const {
+  [[gnu::always_inline]] internal::Undo put(std::uint64_t key, T value,
+                                            internal::Activation*& activation) const {
     const std::uint64_t word =
         internal::make_word<T>(kBoxed ? variable_.record() : nullptr, std::move(value));
     internal::Entry old;
@@ -379,7 +396,7 @@ class ContextVar {
     }
     return {key, activation->id, old};
   }
-  [[gnu::always_inline]] internal::Undo unbind(std::uint64_t key,
+  [[gnu::always_inline]] internal::Undo remove(std::uint64_t key,
                                                internal::Activation*& activation) const {
     const internal::Entry old = internal::unset_entry<kBoxed>(variable_, key, activation);
     return {key, activation->id, old};

@@ -20,8 +20,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
-#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -29,20 +27,6 @@
 
 namespace taskctx {
 inline namespace v1 {
-
-class Context;
-
-// Makes the context of a new task, which gets a copy of it (O(1)). Is called once for each task, on
-// the thread that creates it, with what the task would have inherited from its creator, valid
-// during the call; with nullptr where that is nothing. It may use the library, and create tasks of
-// its own. What it throws comes out of the call that would have created the task, and there is no
-// task then.
-//
-//   taskctx::ContextFactory only_the_user = [](const taskctx::Context* parent) {
-//     return parent != nullptr ? parent->only(user) : taskctx::Context();
-//   };
-//   taskctx::JobPool pool{{.context_factory = only_the_user}};
-using ContextFactory = std::function<Context(const Context* parent)>;
 
 namespace internal {
 
@@ -131,13 +115,6 @@ class Policy {
  private:
   bool is_propagated_ = true;
   Function copy_ = nullptr;
-};
-
-// Where a binding comes from.
-enum class Source {
-  nowhere,    // The variable is not set here.
-  inherited,  // The task, leaf or bound call started with it.
-  here,       // It was set since, or in this very Context, or in a thread outside all tasks.
 };
 
 // Describes a change of a variable. Both pointers are valid during the call only.

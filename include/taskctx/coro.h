@@ -48,9 +48,11 @@
 #include <vector>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/core/unguarded.h"
 #include "taskctx/internal/coro/coroutine_job.h"
 #include "taskctx/internal/coro/flow.h"
 #include "taskctx/internal/coro/suspension.h"

@@ -24,10 +24,21 @@
 #include <string>
 
 #include "taskctx/context.h"
-#include "taskctx/context_var_options.h"
 
 namespace taskctx {
 inline namespace v1 {
+
+// Makes the context of a new task, which gets a copy of it (O(1)). Is called once for each task, on
+// the thread that creates it, with what the task would have inherited from its creator, valid
+// during the call; with nullptr where that is nothing. It may use the library, and create tasks of
+// its own. What it throws comes out of the call that would have created the task, and there is no
+// task then.
+//
+//   taskctx::ContextFactory only_the_user = [](const taskctx::Context* parent) {
+//     return parent != nullptr ? parent->only(user) : taskctx::Context();
+//   };
+//   taskctx::JobPool pool{{.context_factory = only_the_user}};
+using ContextFactory = std::function<Context(const Context* parent)>;
 
 // Gets what was thrown by a job that nobody waits for, on the thread where that was found out. It
 // must not throw.

@@ -24,7 +24,8 @@
 
 #include "taskctx/context_var.h"
 #include "taskctx/errors.h"
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/value.h"
 #include "taskctx/token.h"
 
 namespace taskctx {
@@ -53,30 +54,30 @@ struct Named {
 
 // One variable of a scope: a token whose fields the compiler can keep in registers.
 template <typename T>
-class Binding {
+class ScopedBinding {
  public:
-  [[gnu::always_inline]] Binding(const Named<T>& named, Unset /*unset*/,
-                                 Activation* activation = current_activation())
+  [[gnu::always_inline]] ScopedBinding(const Named<T>& named, Unset /*unset*/,
+                                       Activation* activation = current_activation())
       : variable_(named.variable),
         place_(named.place),
         undo_(variable_.unset_undoably(activation)),
         depth_(++activation->scopes) {}
   template <typename V>
-  [[gnu::always_inline]] Binding(const Named<T>& named, V&& value,
-                                 Activation* activation = current_activation())
+  [[gnu::always_inline]] ScopedBinding(const Named<T>& named, V&& value,
+                                       Activation* activation = current_activation())
       : variable_(named.variable),
         place_(named.place),
         undo_(variable_.set_undoably(converted<T>(std::forward<V>(value)), activation)),
         depth_(++activation->scopes) {}
-  Binding(Token<T>&& token, SourcePlace place) noexcept
+  ScopedBinding(Token<T>&& token, SourcePlace place) noexcept
       : variable_(token.var()),
         place_(place),
         undo_(token.undo_),
         used_(std::exchange(token.used_, true)),
         depth_(count()) {}
-  Binding(const Binding&) = delete;
-  Binding& operator=(const Binding&) = delete;
-  [[gnu::always_inline]] ~Binding() { close(); }
+  ScopedBinding(const ScopedBinding&) = delete;
+  ScopedBinding& operator=(const ScopedBinding&) = delete;
+  [[gnu::always_inline]] ~ScopedBinding() { close(); }
 
  private:
   [[gnu::always_inline]] void close() noexcept {
@@ -235,7 +236,7 @@ class [[nodiscard]] Scope {
       : Scope(internal::Named<T>(variable, scope.place), std::forward<V>(value),
               std::forward<More>(more)...) {}
 
-  internal::Binding<T> binding_;
+  internal::ScopedBinding<T> binding_;
   [[no_unique_address]] std::conditional_t<std::is_void_v<Rest>, internal::NoMore, Rest> rest_;
 };
 

@@ -13,7 +13,7 @@
 
 #include "taskctx/context_var.h"
 #include "taskctx/errors.h"
-#include "taskctx/internal/core/variable.h"
+#include "taskctx/internal/core/record.h"
 #include "taskctx/scope.h"
 
 namespace taskctx {

@@ -30,6 +30,7 @@
 
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 

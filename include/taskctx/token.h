@@ -30,7 +30,7 @@ class ContextVar;
 namespace internal {
 
 template <typename T>
-class Binding;
+class ScopedBinding;
 
 // What one set() has replaced, and where.
 struct Undo {
@@ -77,7 +77,7 @@ class Token {
 
  private:
   friend class ContextVar<T>;
-  friend class internal::Binding<T>;
+  friend class internal::ScopedBinding<T>;
 
   Token(const ContextVar<T>* variable, const internal::Undo& undo) noexcept
       : variable_(variable), undo_(undo) {}

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Contexts as values: entering and leaving them, walking over them, comparing them.
 
 #include "taskctx/context.h"
 
@@ -15,9 +17,12 @@
 #include <vector>
 
 #include "taskctx/errors.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/ids.h"
+#include "taskctx/internal/core/key.h"
 #include "taskctx/internal/core/node.h"
-#include "taskctx/internal/core/value.h"
+#include "taskctx/internal/core/record.h"
 #include "taskctx/internal/core/variable.h"
 
 namespace taskctx {
@@ -184,7 +189,7 @@ Context Context::only_keys(std::initializer_list<std::uint64_t> keys) const {
   NodeRef kept;
   for (const std::uint64_t key : keys) {
     if (const Entry* entry = internal::find_entry(node.get(), key)) {
-      internal::bind_in(kept, *entry);
+      internal::put_in(kept, *entry);
     }
   }
   return Context(std::move(kept));
@@ -224,7 +229,7 @@ Context copy_context() noexcept {
 Context overlaid(const Context& base, const Context& over) {
   const NodeRef bindings = internal::ContextAccess::node(over);
   return internal::ContextAccess::make(
-      internal::merge(internal::ContextAccess::node(base), bindings.get()));
+      internal::overlay_on(internal::ContextAccess::node(base), bindings.get()));
 }
 
 std::vector<ContextChange> diff(const Context& before, const Context& after) {

@@ -15,7 +15,6 @@
 
 #include "taskctx/errors.h"
 #include "taskctx/internal/core/modules.h"
-#include "taskctx/internal/core/variable.h"
 
 #if defined(__ELF__) && __has_include(<link.h>)
 #define TASKCTX_ELF
@@ -25,11 +24,6 @@
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
-
-constinit Copy own_copy{.assign_key = &Variable::assign_key_here,
-                        .retire = &retire_record,
-                        .find_record = &find_own_record,
-                        .report = &report_misuse};
 
 namespace {
 
@@ -105,6 +99,7 @@ const Copy* copy_in(const dl_phdr_info& module) noexcept {
       const auto* notes =
           reinterpret_cast<const unsigned char*>(module.dlpi_addr + segment.p_vaddr);
       if (const auto* anchor = find_anchor(notes, segment.p_memsz, segment.p_align == 8 ? 8 : 4)) {
+        // Pairs with the release in join_with_lock().
         return anchor->load(std::memory_order_acquire);
       }
     }
@@ -130,13 +125,16 @@ int join_with_lock(dl_phdr_info* /*module*/, std::size_t /*size*/, void* data) {
   auto& join = *static_cast<Join*>(data);
   if (own_copy.process_wide.load(std::memory_order_relaxed) == nullptr) {
     join.has_joined = true;
-    taskctx_v1_anchor.store(&own_copy, std::memory_order_relaxed);
+    taskctx_v1_anchor.store(&own_copy, std::memory_order_release);  // To copy_in() of others.
     dl_iterate_phdr(&look_at, &join);
+    // Pairs with the release below, of the copy that has joined before.
     ProcessWide* shared = join.first != nullptr
                               ? join.first->process_wide.load(std::memory_order_acquire)
                               : &own_process_wide;
     own_copy.next = shared->copies.load(std::memory_order_relaxed);
+    // Publishes `next` to the acquire in find_record() (variable.cc).
     shared->copies.store(&own_copy, std::memory_order_release);
+    // Publishes that this copy has joined, to process_wide() and join_process().
     own_copy.process_wide.store(shared, std::memory_order_release);
   }
   return 1;
@@ -180,8 +178,10 @@ ProcessWide& join_process() noexcept {
   if (join.has_joined && join.first != nullptr) {
     report(join);
   }
+  // Pairs with the release in join_with_lock().
   return *own_copy.process_wide.load(std::memory_order_acquire);
 #else
+  // Pairs with the acquire in process_wide().
   own_copy.process_wide.store(&own_process_wide, std::memory_order_release);
   return own_process_wide;
 #endif

@@ -8,7 +8,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/workplace.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -25,9 +26,9 @@ struct Endings {
 };
 constinit thread_local Endings endings{};
 
-// Destructors run any code: it may suspend, and go on on another thread. Then the depth that it
-// leaves behind on the first one is not that of what runs there next. Counts how often this was
-// seen, so that no thread relies on what another has left.
+// How often a destructor was seen to resume on another thread: destructors run any code, and it may
+// suspend. The depth that it leaves on the first thread is not that of what runs there next.
+// Relaxed: it is only compared, and publishes nothing.
 constinit std::atomic<std::uint32_t> moves{0};
 
 // Is never inlined: each call asks anew which thread this is.
@@ -52,13 +53,13 @@ Endings* destroy(Mortal* object, const Endings* before) noexcept {
   Endings outer = *thread;
   const std::uint32_t seen = moves.load(std::memory_order_relaxed);
   const bool somebody_empties = outer.depth == kEndingDepth && outer.moves == seen;
-  // Another job may run on top of a destructor that waits: its values' ends are its own business,
-  // and don't wait for that destructor.
+  // Another job may run on top of a destructor that waits: the ends of its values don't wait for
+  // that destructor.
   if (somebody_empties && outer.job == job) {
     object->behind = std::exchange(thread->waiting, object);
     return;
   }
-  // What nobody would come for is ended here, too.
+  // Nobody else will end what is in the list: so that is ended here, too.
   (somebody_empties ? thread->waiting : outer.waiting) = nullptr;
   while (object != nullptr) {
     thread->depth = kEndingDepth;
@@ -71,7 +72,7 @@ Endings* destroy(Mortal* object, const Endings* before) noexcept {
     }
   }
   if (!somebody_empties && outer.moves != seen) {
-    outer.depth = 0;  // Who has counted up to there may be gone.
+    outer.depth = 0;  // The code that has counted up to there may be gone.
   }
   *thread = outer;
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The words of exceptions and of reports, and the handler that gets the reports.
 
 #include "taskctx/errors.h"
 
@@ -70,8 +72,6 @@ std::string_view reason(internal::ScopeFault fault) {
 }
 
 }  // namespace
-
-std::string_view version() noexcept { return "0.1.0"; }
 
 MisuseHandler set_misuse_handler(MisuseHandler handler) noexcept {
   internal::keep_loaded(handler);

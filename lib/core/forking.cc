@@ -9,9 +9,9 @@
 #include <atomic>
 
 #include "lib/core/node_memory.h"
-#include "taskctx/internal/core/current.h"
+#include "lib/core/slot_registry.h"
 #include "taskctx/internal/core/layer.h"
-#include "taskctx/internal/core/variable.h"
+#include "taskctx/internal/core/watch.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -20,9 +20,9 @@ namespace {
 
 constinit std::atomic<bool> is_handled{false};
 
-// Nobody takes one of these locks while he has another, and no code of the user's runs with any.
+// No thread takes one of these locks while it has another, and no user's code runs with any.
 void lock_all() noexcept {
-  lock_variables();
+  SlotRegistry::get().lock();
   lock_observers();
   lock_all_layers();
   lock_threads();
@@ -32,7 +32,7 @@ void unlock_all(bool is_child) noexcept {
   unlock_threads(is_child);
   unlock_all_layers();
   unlock_observers();
-  unlock_variables();
+  SlotRegistry::get().unlock();
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The core's locks around fork(): all are taken before and given back behind it, so that a child
-// finds nothing half done, whatever other threads were at.
+// The core's locks around fork(): all are taken before it and given back after it. So a child finds
+// nothing half done, whatever other threads were doing.
 
 #ifndef TASKCTX_LIB_CORE_FORKING_H_
 #define TASKCTX_LIB_CORE_FORKING_H_
@@ -12,9 +12,9 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Sees to that, from the first call on. That happens when the library is loaded, or when who has
-// locks that are taken before the core's registers a handler of its own: the last one that is
-// registered is the first to be called.
+// Does that for each fork, from the first call on. The library calls it when it is loaded. Code
+// whose locks are taken before the core's calls it before it registers its own handler: the handler
+// that was registered last is called first.
 bool handle_forks() noexcept;
 
 }  // namespace internal

@@ -6,11 +6,12 @@
 
 #include <cstdint>
 
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/key_list.h"
 #include "taskctx/internal/core/node.h"
-#include "taskctx/internal/core/value.h"
+#include "taskctx/internal/core/record.h"
 #include "taskctx/internal/core/variable.h"
+#include "taskctx/internal/core/write.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -40,13 +41,7 @@ void merge_into(NodeRef& result, const Node* left, const Node* right, const Node
     } else {
       add_ref(merged);
     }
-    try {
-      merged = exchange_in(result, key, merged);
-    } catch (...) {
-      release(merged);
-      throw;
-    }
-    release(merged);
+    move_in(result, merged);
   });
 }
 
@@ -63,7 +58,7 @@ void Merged::apply_slowly() const {
   const NodeRef here = NodeRef::share(current_node());
   NodeRef result;
   merge_into(result, here.get(), values_.get(), &empty_node);
-  bind_all(result.get());
+  overlay_current(result.get());
 }
 
 }  // namespace internal

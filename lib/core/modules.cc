@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// What the loader knows of modules, and how it is asked to keep them.
 
 #include "taskctx/internal/core/modules.h"
 
@@ -82,16 +84,18 @@ void keep_loaded(const void* code_or_data) noexcept {
   if (!find_module(code_or_data, module) || *module.name == '\0') {
     return;
   }
+  // Pairs with the release below: what is in the list is complete.
   for (const Kept* kept = all_kept.load(std::memory_order_acquire); kept != nullptr;
        kept = kept->next) {
     if (kept->base == module.base) {
       return;
     }
   }
-  // The handle is not closed: this is one user of the module more.
+  // The handle is not closed: so the module has one user more.
   if (dlopen(module.name, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE) != nullptr) {
     if (auto* kept = new (std::nothrow) Kept{module.base, nullptr}) {
       kept->next = all_kept.load(std::memory_order_relaxed);
+      // Publishes it to the acquire above.
       while (!all_kept.compare_exchange_weak(kept->next, kept, std::memory_order_release,
                                              std::memory_order_relaxed)) {
       }

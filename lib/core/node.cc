@@ -14,7 +14,8 @@
 #include <utility>
 
 #include "lib/core/node_memory.h"
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/ids.h"
+#include "taskctx/internal/core/key.h"
 #include "taskctx/internal/core/variable.h"
 
 namespace taskctx {
@@ -43,7 +44,7 @@ constinit EmptyLeaf empty_leaf{.node = {.refs = kStaticRefs,
                                         .height = Node::kMissing},
                                .entries = {}};
 
-// Not by their addresses: another copy of the library may have made the node.
+// Tells it not by the address: another copy of the library may have made the node.
 bool is_missing(const Node* child) noexcept { return child->height == Node::kMissing; }
 
 bool is_leaf(const Node* node) noexcept { return node->height >= Node::kMissing; }
@@ -51,7 +52,7 @@ bool is_leaf(const Node* node) noexcept { return node->height >= Node::kMissing;
 // A wide node's root of all that has no place in its leaves.
 Node*& deep(const Node* wide) noexcept { return wide->children[kFanOut]; }
 
-// How many leaves an inner node of this height may have below it.
+// Returns how many leaves an inner node of this height may have below it.
 std::uint64_t capacity(std::uint32_t height) noexcept { return std::uint64_t{1} << (6 * height); }
 
 // Copies a leaf into one of `limit` bytes, at least its own. Returns nullptr if the lists have no
@@ -104,6 +105,8 @@ Node* copy_branch(const Node* branch) noexcept {
   return copy;
 }
 
+// Pairs with the release in drop_ref(): what others read in the node happened before we write in
+// it.
 bool is_exclusive(const Node* node) noexcept {
   return node->refs.load(std::memory_order_acquire) == 1;
 }
@@ -165,14 +168,14 @@ const Node* find_leaf(const Node* node, std::uint64_t number) noexcept {
   return child;
 }
 
-// Returns the place of a slot; nullptr if there is none.
+// Returns the entry of a slot, set or not; nullptr if the node has none.
 const Entry* entry_of_slot(const Node* node, std::uint32_t slot) noexcept {
   const Node* leaf = find_leaf(node, slot / kLeafSlots);
   const std::uint32_t offset = slot % kLeafSlots * kSlotSize;
   return leaf != nullptr && offset < leaf->limit ? entry_at(leaf, offset) : nullptr;
 }
 
-// Returns a number that no leaf has, nor any behind it.
+// Returns an end for the numbers of leaves: greater than that of every leaf.
 std::uint64_t leaf_count(const Node* node) noexcept {
   if (is_leaf(node)) {
     return 1;
@@ -296,7 +299,7 @@ Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh) {
   NodeSupply supply;
   Writable writable = try_make_writable(node, is_exclusive(node), key);
   while (writable.node == nullptr) {
-    // Nobody else writes in the node meanwhile, but others may let go of it.
+    // Nobody else writes in the node meanwhile, but its other owners may release it.
     fetch_to_write(supply, node, is_exclusive(node), key);
     writable = try_make_writable(node, is_exclusive(node), key);
   }
@@ -307,8 +310,7 @@ Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh) {
   return put(writable, fresh);
 }
 
-void bind_in(NodeRef& owner, Entry entry) {
-  add_ref(entry);  // From here on whatever has it may let go of it.
+void move_in(NodeRef& owner, Entry entry) {
   Entry old;
   try {
     old = exchange_in(owner, entry.key, entry);
@@ -319,23 +321,29 @@ void bind_in(NodeRef& owner, Entry entry) {
   release(old);
 }
 
-NodeRef merge(NodeRef base, const Node* over) {
+void put_in(NodeRef& owner, Entry entry) {
+  add_ref(entry);  // First: operator new may let go of what has it.
+  move_in(owner, entry);
+}
+
+NodeRef overlay_on(NodeRef base, const Node* over) {
   std::uint32_t slot = 0;
   for (; const Entry* entry = next_entry(over, slot); ++slot) {
     // A slot that was given again may have another variable here. The younger one is not dead.
     if (const Entry* other = entry_of_slot(base.get(), slot);
         other == nullptr || other->key <= entry->key) {
-      bind_in(base, *entry);
+      put_in(base, *entry);
     }
   }
   return base;
 }
 
 std::uint64_t version_of(Node* node) noexcept {
+  // Relaxed: the number is all there is. Whoever reads the content got it in another way.
   std::uint64_t version = node->version.load(std::memory_order_relaxed);
   if (version == 0) {
     const std::uint64_t fresh = draw_id();
-    // Whoever is first gives the version; the others take it.
+    // The first thread gives the version; the others take it.
     if (node->version.compare_exchange_strong(version, fresh, std::memory_order_relaxed)) {
       version = fresh;
     }
@@ -350,7 +358,7 @@ void destroy(Node* node) noexcept {
       --left;
     }
   }
-  if (!is_leaf(node)) {  // The tree is five levels high at most: so much for the recursion.
+  if (!is_leaf(node)) {  // The recursion is bounded: the tree has at most five levels.
     std::for_each(node->children, node->children + node->count, release_child);
     release_child(deep(node));
   }
@@ -358,6 +366,7 @@ void destroy(Node* node) noexcept {
 }
 
 void release(Box* box) noexcept {
+  // The release publishes what this owner read; the last owner acquires it here, and destroys.
   if (box->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     box->record()->ops->end(box);
   }

@@ -15,8 +15,7 @@
 #include <new>
 #include <utility>
 
-#include "taskctx/internal/core/node.h"
-#include "taskctx/internal/core/variable.h"
+#include "taskctx/internal/core/key.h"
 
 // This library or program, for __cxa_thread_atexit.
 extern "C" void* __dso_handle;  // NOLINT: the ABI's name
@@ -41,7 +40,7 @@ constexpr bool kKeep = true;
 
 constexpr std::size_t kStep = 64;                 // Bytes between two sizes.
 constexpr std::size_t kLargest = kLeafLimit;      // A full leaf, which malloc serves fast as it is.
-constexpr std::int32_t kLongest = kKeep ? 8 : 0;  // So many free nodes of each size.
+constexpr std::int32_t kLongest = kKeep ? 8 : 0;  // How many free nodes of each size are kept.
 
 constexpr std::size_t index_of(std::size_t size) noexcept { return (size + kStep - 1) / kStep; }
 
@@ -58,8 +57,9 @@ struct ThreadMemory {
   };
   std::array<List, index_of(kLargest) + 1> lists;
   std::int32_t most;  // What a list is to keep: 0 until the thread is registered, and at its end.
-  std::atomic<std::int64_t> live;  // Made here minus ended here. Only this thread writes it.
-  std::int32_t keepers;            // So many supplies want the lists to keep everything.
+  // Made here minus ended here. Only this thread writes it; relaxed, as nothing hangs on it.
+  std::atomic<std::int64_t> live;
+  std::int32_t keepers;  // How many supplies want the lists to keep everything.
   bool is_registered;
   bool is_over;
   ThreadMemory* next;  // In the list of all threads.

@@ -7,9 +7,9 @@
 // writes: a thread's own short lists serve that at a third of malloc's price. A list is bounded,
 // and ends with its thread.
 //
-// Operator new may be the program's own, and write in the current context. So nobody calls it who
-// has begun to write: one sees what the lists have, and, if that is not enough, begins anew when
-// they have more.
+// Operator new may be the program's own, and write in the current context. So a write that has
+// begun never calls it: it looks first whether the lists have enough. If not, it fetches more, and
+// begins anew.
 //
 //   NodeSupply supply;
 //   while (!try_to_write()) {
@@ -39,13 +39,13 @@ void* take_node(std::uint32_t size) noexcept;
 // Takes back what came from take_node(size), on any thread.
 void free_node(void* node, std::uint32_t size) noexcept;
 
-// Memory for nodes that the lists lack.
+// Memory for nodes, which the lists lack.
 class NodeSupply {
  public:
   NodeSupply() = default;
   NodeSupply(const NodeSupply&) = delete;
   NodeSupply& operator=(const NodeSupply&) = delete;
-  // Gives back what was fetched and that the lists are not to keep.
+  // Gives back what was fetched, except what the lists are to keep.
   ~NodeSupply();
 
   // Gets memory for so many nodes from operator new. Throws std::bad_alloc.
@@ -53,7 +53,7 @@ class NodeSupply {
   // Puts all that was fetched into the thread's lists, for those who take it before any other code
   // runs.
   void hand_over() noexcept;
-  // Has the lists keep all that is freed on this thread from here on, for the next attempt.
+  // Makes the lists keep all that is freed on this thread from here on, for the next attempt.
   void keep_freed() noexcept;
 
  private:
@@ -67,12 +67,16 @@ class NodeSupply {
   bool keeps_freed_ = false;
 };
 
-// For a fork: takes and gives back the lock of the list of threads. In a child there are no others.
+// Counts the nodes that are alive in this process. O(threads), takes a lock; exact while no other
+// thread is at work.
+std::int64_t live_nodes() noexcept;
+
+// Take and give back the lock of the list of threads, around a fork. A child has no other threads.
 void lock_threads() noexcept;
 void unlock_threads(bool is_child) noexcept;
 
-// Gives back what the calling thread keeps, and lets it keep nothing from here on: for tests that
-// count allocations, or let them fail.
+// Gives back what the calling thread keeps, and makes it keep nothing from here on: for tests that
+// count allocations, or make them fail.
 void keep_no_free_nodes() noexcept;
 
 }  // namespace internal

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 
@@ -38,7 +39,7 @@ void GeneratorFlow::see(Node* consumer) {
   if (writes_.get() == &empty_node) {
     node_ = consumer;
   } else {
-    own_.node = merge(NodeRef::share(consumer), writes_.get()).detach();
+    own_.node = overlay_on(NodeRef::share(consumer), writes_.get()).detach();
     own_.base = consumer;
     node_ = own_.node;
   }
@@ -58,7 +59,7 @@ void GeneratorFlow::keep() {
   for (; const Entry* entry = next_entry(written.get(), slot); ++slot) {
     const Entry* seen = find_entry(seen_.get(), entry->key);
     if (seen == nullptr || !(*seen == *entry)) {
-      bind_in(writes, *entry);
+      put_in(writes, *entry);
     }
   }
   writes_ = std::move(writes);

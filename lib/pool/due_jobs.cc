@@ -25,8 +25,10 @@
 #include <cstdint>
 #include <new>
 
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/unguarded.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 

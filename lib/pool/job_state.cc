@@ -10,7 +10,9 @@
 #include <string>
 #include <thread>
 
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/ids.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/job_errors.h"
 

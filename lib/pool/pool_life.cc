@@ -30,6 +30,7 @@
 #include "taskctx/context.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/pool/accountant.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"

@@ -10,8 +10,11 @@
 #include <string_view>
 
 #include "taskctx/errors.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/miss_check.h"
 #include "taskctx/internal/core/modules.h"
+#include "taskctx/internal/core/watch.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// What a LeakCheck compares, and how it tells what was left.
 
 #include "taskctx/testing.h"
 
@@ -8,10 +10,13 @@
 #include <string>
 #include <string_view>
 
+#include "lib/core/node_memory.h"
 #include "taskctx/context.h"
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/record.h"
 #include "taskctx/internal/core/variable.h"
+#include "taskctx/internal/core/write.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -52,7 +57,7 @@ std::string differences(const internal::Node* before, const internal::Node* afte
 
 void apply(const Context& snapshot) {
   const internal::NodeRef node = internal::ContextAccess::node(snapshot);
-  internal::bind_all(node.get());
+  internal::overlay_current(node.get());
 }
 
 LeakCheck::LeakCheck(SourcePlace place)

@@ -54,7 +54,7 @@ struct Copy {
   const Copy* next = nullptr;
 };
 
-// Is the copy that this code uses.
+// The copy that this code uses. Defined in variable.cc, which has the functions.
 extern Copy own_copy;
 
 // Makes this copy known to the others, and reports it if there is one already. Happens when the
@@ -62,6 +62,7 @@ extern Copy own_copy;
 ProcessWide& join_process() noexcept;
 
 inline ProcessWide& process_wide() noexcept {
+  // Pairs with the release in join_with_lock() (copies.cc).
   ProcessWide* joined = own_copy.process_wide.load(std::memory_order_acquire);
   return joined != nullptr ? *joined : join_process();
 }
@@ -69,6 +70,7 @@ inline ProcessWide& process_wide() noexcept {
 // Returns what all copies use in place of an object that each has: the one that came here first.
 template <typename T>
 T& first_of_copies(std::atomic<void*>& place, T& own) noexcept {
+  // The release publishes `own`, if it is the first; else the acquire gets the one that is.
   void* first = nullptr;
   return place.compare_exchange_strong(first, &own, std::memory_order_acq_rel)
              ? own

@@ -10,7 +10,7 @@
 #ifndef TASKCTX_INTERNAL_CORE_MERGED_H_
 #define TASKCTX_INTERNAL_CORE_MERGED_H_
 
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/key_list.h"
 #include "taskctx/internal/core/node.h"
 

@@ -3,7 +3,7 @@
 // Node: the storage of one context: slots behind a reference count.
 //
 //   Entry  | key | word |                    key 0: nothing is set here
-//   key    | generation : 32 | slot * 16 : 31..4 | 0 | boxed : bit 0 |
+//   key    the variable's (key.h); it leads to the entry's place
 //   word   a small trivially copyable value, or a pointer to a Box that all nodes with it share
 //
 // Every variable has a slot of its own, so a look-up is arithmetic, a load or two, and a comparison
@@ -31,13 +31,16 @@
 #include <utility>
 
 #include "taskctx/internal/core/ending.h"
+#include "taskctx/internal/core/key.h"
+#include "taskctx/internal/core/record.h"
 #include "taskctx/internal/core/variable.h"
+#include "taskctx/version.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Holds any small value, and a pointer: values are read in it through their own type.
+// Memory for any small value, or a pointer: values are read in it through their own type.
 using Word [[gnu::may_alias]] = std::uint64_t;
 
 struct Entry {
@@ -52,7 +55,7 @@ static_assert(sizeof(Entry) == kSlotSize);
 struct Box : Mortal {
   explicit Box(VariableRecord* owner) noexcept : Mortal(owner) {}
 
-  // Is counted. Keeps the name, and knows how to destroy the value.
+  // Returns the record, which is counted. It keeps the name, and knows how to destroy the value.
   [[nodiscard]] VariableRecord* record() const noexcept {
     return static_cast<VariableRecord*>(rule);
   }
@@ -92,13 +95,12 @@ struct Node {
 static_assert(sizeof(Node) == kNodeHeader);  // Entries or children follow.
 
 inline constexpr std::uint32_t kFanOut = 64;
-inline constexpr std::uint32_t kLeafLimit = kLeafSlots * kSlotSize;
 
-// Is the node of every context in which nothing is set. It is not counted. (But another copy of the
-// library counts it, as it is none of its own.)
+// The node of every context in which nothing is set. It is not counted. (But another copy of the
+// library counts it, because it is not that copy's own.)
 extern Node empty_node;
-// What the count of a static node begins with: it reaches neither 0 nor 1, so nobody frees the node
-// or writes in it.
+// The first count of a static node: it reaches neither 0 nor 1, so nobody frees the node or writes
+// in it.
 inline constexpr std::uint32_t kStaticRefs = 1U << 31;
 
 inline void add_ref(Node* node) noexcept {
@@ -111,8 +113,9 @@ void destroy(Node* node) noexcept;
 
 // Drops one reference. Returns whether it was the last, so that the caller is to destroy the node.
 inline bool drop_ref(Node* node) noexcept {
-  // The release order publishes what this owner read or wrote to the one who frees or reuses the
-  // node; destroy() and the in-place write in current.h acquire it.
+  // The release publishes what this owner read or wrote to whoever destroys the node or writes in
+  // it: it pairs with the acquire here, of the last owner, and in locate_writable() and exchange()
+  // (write.h).
   return node != &empty_node && node->refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
 }
 inline void release(Node* node) noexcept {
@@ -124,10 +127,6 @@ inline void release(Node* node) noexcept {
 // Returns a number that stands for the content of a context with this root: two roots with the same
 // number have the same content. Thread-safe as reading the node is. O(1).
 std::uint64_t version_of(Node* node) noexcept;
-
-// Counts the nodes that are alive in this process. O(threads), takes a lock; exact while no other
-// thread is at work.
-std::int64_t live_nodes() noexcept;
 
 // Returns what is `position` bytes behind the beginning of the node.
 template <typename T>
@@ -155,17 +154,17 @@ inline Entry entry_or_none(const Node* node, std::uint64_t key) noexcept {
 const Entry* next_entry(const Node* node, std::uint32_t& slot) noexcept;
 
 // Where a variable's entry is, or would be.
-struct Place {
+struct Location {
   Node* leaf;
   Entry* entry;  // With another key, or none, if the variable is not set.
 };
 
-// Finds the place of a variable whose slot is not beyond the leaves of a wide node. kBoxed is the
+// Locates the entry of a variable whose slot is not beyond the leaves of a wide node. kBoxed is the
 // key's own bit, known from the type of the value. A leaf has for children a table of empty ones:
 // so this is one bounds check, also for what is not set.
 template <bool kBoxed>
-[[gnu::always_inline]] inline Place place_of(const Node* node, const Variable& variable,
-                                             std::uint64_t key) noexcept {
+[[gnu::always_inline]] inline Location locate(const Node* node, const Variable& variable,
+                                              std::uint64_t key) noexcept {
   const auto offset = static_cast<std::uint32_t>(key);
   if (offset < node->limit) [[likely]] {
     return {const_cast<Node*>(node), entry_at(node, kBoxed ? offset - kBoxedBit : offset)};
@@ -174,8 +173,8 @@ template <bool kBoxed>
   return {leaf, at_position<Entry>(leaf, variable.leaf_position())};
 }
 
-// Do what find_entry() does for the key of a variable; the second one throws, if the variable was
-// refused, which has a deep key for that.
+// Do what find_entry() does, for the key of a variable. The second one throws if the variable was
+// refused: such a variable has a deep key, so that it comes here.
 inline const Entry* find_entry_of(const Node* node, const Variable& /*variable*/,
                                   std::uint64_t key) noexcept {
   return find_entry(node, key);
@@ -188,7 +187,7 @@ inline const Entry* lookup(const Node* node,
                            const Variable& variable) noexcept(noexcept(kFindDeep(node, variable,
                                                                                  0))) {
   const std::uint64_t key = variable.key();
-  const Entry* entry = place_of<kBoxed>(node, variable, key).entry;
+  const Entry* entry = locate<kBoxed>(node, variable, key).entry;
   if (entry->key == key) [[likely]] {
     return entry;
   }
@@ -249,15 +248,17 @@ inline Entry put(const Writable& writable, Entry fresh) noexcept {
 
 // Does as put() with what is set under `key` in the node that `owner` holds, or in a copy of it,
 // which `owner` holds then. The entry that it returns may be one that a dead variable has left.
-// Throws std::bad_alloc, changing nothing.
+// Throws std::bad_alloc; nothing has changed then.
 Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh);
 
-// Binds another context's entry in the node that `owner` holds, as above.
-void bind_in(NodeRef& owner, Entry entry);
+// Do likewise, and release what was there. The first takes over the caller's reference to a box, in
+// any case; the second takes one of its own.
+void move_in(NodeRef& owner, Entry entry);
+void put_in(NodeRef& owner, Entry entry);
 
 // Returns a context with all that is set in `over`, and with the rest of `base`. Throws
 // std::bad_alloc.
-NodeRef merge(NodeRef base, const Node* over);
+NodeRef overlay_on(NodeRef base, const Node* over);
 
 }  // namespace internal
 }  // namespace v1

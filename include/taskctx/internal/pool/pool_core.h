@@ -70,6 +70,7 @@
 
 #include "taskctx/context_var_options.h"
 #include "taskctx/deadline.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/pool/job_list.h"

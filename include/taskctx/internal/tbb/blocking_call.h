@@ -23,8 +23,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/ids.h"
+#include "taskctx/internal/core/key_list.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/watch.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -26,8 +26,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
-#include "taskctx/internal/core/origin.h"
+#include "taskctx/internal/core/unguarded.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/tbb/blocking_call.h"
 
 namespace taskctx {

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/tbb/blocking_call.h"

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writes for which set_entry() and unset_entry() are not enough: the first one in an activation,
+// and those that copy.
+
+#include "taskctx/internal/core/write.h"
+
+#include <atomic>
+#include <cstdint>
+
+#include "lib/core/forking.h"
+#include "lib/core/node_memory.h"
+#include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/unguarded.h"
+#include "taskctx/internal/core/watch.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+namespace {
+
+// Before threads begin that a fork could meet at work. Here, because nothing is locked in a program
+// that never writes.
+[[maybe_unused]] const bool forks_are_handled = handle_forks();
+
+// Tells whether the current activation may write in place in `node`, which is current. Pairs with
+// the release in drop_ref(): what others read in the node happened before.
+bool is_exclusive(const Activation* activation, const Node* node) noexcept {
+  return activation->node == node && node->refs.load(std::memory_order_acquire) == 1;
+}
+
+// Operator new may write in the current context: so all is looked at anew after it.
+[[gnu::noinline]] Entry fetch_and_exchange(std::uint64_t key, Entry fresh) {
+  const Activation* const activation = current_activation();
+  Node* const node = current_node();
+  NodeSupply supply;
+  fetch_to_write(supply, node, is_exclusive(activation, node), key);
+  return exchange(key, fresh);
+}
+
+}  // namespace
+
+Entry exchange(std::uint64_t key, Entry fresh) {
+  Activation* activation = identified_activation();
+  Node* node = current_node();
+  if (fresh.key == 0 && find_entry(node, key) == nullptr) {
+    return Entry{};  // Nothing to unset.
+  }
+  const bool owned = activation->node == node;
+  const Writable writable = try_make_writable(node, is_exclusive(activation, node), key);
+  if (writable.node == nullptr) [[unlikely]] {
+    return fetch_and_exchange(key, fresh);
+  }
+  if (!owned) {
+    activation->base = node;
+  }
+  if (writable.node != node) {
+    activation->node = writable.node;
+    set_current(writable.node, activation);
+  } else {
+    node->version.store(0, std::memory_order_relaxed);
+  }
+  Entry old = put(writable, fresh);
+
+  // Now the context is whole again, so destructors of values may use it.
+  if (owned && writable.node != node) {
+    release(node);
+  }
+  if (old.key != key && old.key != 0) {  // Left by a dead variable that had the slot before.
+    release(old);
+    old = Entry{};
+  }
+  return old;
+}
+
+bool is_inherited(const Entry& entry) noexcept {
+  const Activation* activation = current_activation();
+  if (activation->node == nullptr) {
+    return true;  // Nothing has been written here.
+  }
+  if (is_context(activation)) {
+    return false;  // Its bindings are its own.
+  }
+  const Entry* inherited = find_entry(activation->base, entry.key);
+  return inherited != nullptr && inherited->word == entry.word;
+}
+
+void overlay_current(Node* bindings) {
+  NodeSupply supply;
+  supply.keep_freed();  // So that an operator new that writes does not keep us here for ever.
+  while (true) {
+    Activation* const activation = identified_activation();
+    NodeRef before = NodeRef::share(current_node());
+    NodeRef fresh = overlay_on(before, bindings);
+    if (current_node() != before.get()) {
+      continue;
+    }
+    NodeRef left;
+    if (activation->node == before.get()) {
+      left = NodeRef::adopt(before.get());
+    } else {
+      activation->base = before.get();
+    }
+    const NodeRef after = fresh;  // Keeps it, whatever on_change does.
+    activation->node = fresh.detach();
+    set_current(activation->node, activation);
+    notify_of_changes(before.get(), after.get(), /*by_switch=*/false);
+    return;
+  }
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
