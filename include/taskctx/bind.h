@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bind: a callable that carries a context, for whatever takes a callable: std::thread, std::async,
-// callbacks, other pools.
+// bind: a callable that carries a context, for everything that takes a callable: std::thread,
+// std::async, callbacks, other pools.
 //
 //   std::thread worker(taskctx::bind([] { handle(request_id.get()); }));  // the context here
 //   on_click(taskctx::bind(taskctx::Context{}, [] { ... }));              // a given one: empty
@@ -35,7 +35,7 @@ namespace internal {
 struct BoundMaker;
 }  // namespace internal
 
-// Is what bind() returns. Copyable and movable as F is.
+// The callable that bind() returns. Copyable and movable as F is.
 template <typename F>
 class Bound {
  public:
@@ -94,7 +94,7 @@ struct BoundMaker {
   }
 };
 
-// What can be bound: it may be callable, and can be copied or moved, as its arguments can.
+// A callable that can be bound: it can be copied or moved, and so can its arguments.
 template <typename F>
 concept MayBeCallable = std::is_class_v<F> || std::is_union_v<F> || std::is_member_pointer_v<F> ||
                         std::is_function_v<std::remove_pointer_t<F>>;
@@ -104,7 +104,7 @@ concept Bindable = MayBeCallable<std::decay_t<F>> && !std::is_base_of_v<Context,
                    (std::constructible_from<std::decay_t<Args>, Args> && ...) &&
                    !kCallMakesTask<std::decay_t<F>&, std::decay_t<Args>&...>;
 
-// Tells what the arguments of bind() are, the context left out.
+// What the arguments of bind() are, without the context.
 template <typename... Call>
 struct BindCall {
   static constexpr bool kIsRight = false;
@@ -135,7 +135,7 @@ template <typename F, typename... Args>
                                     std::forward<Args>(args)...);
 }
 
-// Binds them to a copy of `context`: as it is now, also if it is entered. O(1) likewise.
+// Binds them to a copy of `context` as it is now, even if it is entered. O(1), too.
 //
 //   on_click(taskctx::bind(snapshot, show, "clicked"));
 template <typename F, typename... Args>

@@ -44,9 +44,8 @@ inline namespace v1 {
 
 class Context;
 
-// One binding of a context: a variable that is set, and its value. Iterating a Context yields them.
-// Keeps the value alive. Default-constructed it is empty, and then only the test for that is
-// allowed.
+// One binding of a context: a variable that is set, and its value. Iterating over a Context yields
+// them. Keeps the value alive. A default-constructed one is empty: it may only be tested for that.
 class ContextEntry {
  public:
   ContextEntry() = default;
@@ -95,8 +94,7 @@ class ContextEntry {
     return record_->ops == &internal::kTypeOps<T> ? internal::value_of<T>(entry_) : nullptr;
   }
 
-  // Calls `visitor(value)` with the value as what it is, if that is one of these types. Returns
-  // whether it is.
+  // Calls `visitor(value)`, if the value's type is one of these, and returns whether it is.
   //
   //   entry.visit<int, std::string>([&](const auto& value) { write(out, value); });
   template <typename... Ts, typename Visitor>
@@ -117,8 +115,8 @@ class ContextEntry {
   internal::Entry entry_;
 };
 
-// Walks over the variables that were set when the iteration began: what happens to the Context
-// meanwhile, in this thread or by values' destructors, does not disturb it. The order is
+// An iterator over the variables that were set when the iteration began: what happens to the
+// Context meanwhile, in this thread or by values' destructors, does not disturb it. The order is
 // unspecified. A single pass (std::input_iterator).
 class ContextIterator {
  public:
@@ -126,7 +124,6 @@ class ContextIterator {
   using difference_type = std::ptrdiff_t;
 
   ContextIterator() = default;
-  explicit ContextIterator(internal::NodeRef node) : node_(std::move(node)) { settle(); }
 
   // Borrows the entry. Valid until the iterator moves on.
   [[nodiscard]] const ContextEntry& operator*() const noexcept { return entry_; }
@@ -142,7 +139,10 @@ class ContextIterator {
   }
 
  private:
-  // Goes on to the next entry that is set, from this one on.
+  friend class Context;
+  explicit ContextIterator(internal::NodeRef node) : node_(std::move(node)) { settle(); }
+
+  // Moves on to the first entry that is set, from this slot on.
   void settle();
 
   internal::NodeRef node_;
@@ -306,7 +306,7 @@ class Context {
   void leave_run() noexcept;
   void restore() noexcept;
 
-  // Is the current activation of whoever runs in this context, so its node is always up to date.
+  // The current activation of the code that runs in this context: so its node is always up to date.
   internal::Activation self_ = internal::outermost_activation(&internal::empty_node);
   std::atomic<bool> entered_{false};
 };
@@ -315,7 +315,8 @@ class Context {
 // allocation.
 [[nodiscard]] Context copy_context() noexcept;
 
-// Runs the rest of a block in a Context: Context::run() for where there is no callable.
+// A guard that runs the rest of a block in a Context: Context::run() for where there is no
+// callable.
 class [[nodiscard]] ContextScope {
  public:
   // Enters `context`, which must outlive the block. Throws ContextError if it is entered already.
@@ -324,7 +325,7 @@ class [[nodiscard]] ContextScope {
       : leaver_{(context.enter(), context)} {}
   ContextScope(const ContextScope&) = delete;
   ContextScope& operator=(const ContextScope&) = delete;
-  // Leaves it. That it is not the innermost one is reported as a misuse.
+  // Leaves it. If it is not the innermost one, that is reported as a misuse.
   ~ContextScope() = default;
 
  private:
@@ -335,7 +336,7 @@ class [[nodiscard]] ContextScope {
 // of variables in `over`).
 [[nodiscard]] Context overlaid(const Context& base, const Context& over);
 
-// Describes one variable in which two contexts differ.
+// One variable in which two contexts differ.
 struct ContextChange {
   ContextEntry before;  // Empty if the variable is not set in the older context.
   ContextEntry after;   // Empty if it is not set in the newer one.

@@ -18,15 +18,15 @@
 //           then.
 //
 // Memory:   the program's operator new and delete may read variables and set them, like any other
-//           function that the calling code calls: what they set stays. (That they are not called
-//           again by what they do is their business.) In threads of a pool between jobs, and where
-//           a call waits, they are in no context.
-// Fork:     everything here works in a forked child, whatever other threads were at.
+//           function that the calling code calls: what they set stays. (They must see to it that
+//           they don't call themselves for ever.) In threads of a pool between jobs, and where a
+//           call waits, they are in no context.
+// Fork:     everything here works in a forked child, whatever other threads were doing.
 //
 // Shared libraries: an inline variable in a header is one for all modules of a process only if the
 // loader can bind their symbols to each other: not for a plugin and a program that does not export
-// its symbols (-rdynamic), nor with hidden visibility. Then each module sets one of its own, unless
-// they have a SharedName (see context_var_options.h):
+// its symbols (-rdynamic), nor with hidden visibility. Then each module has a variable of its own,
+// unless they have a SharedName (see context_var_options.h):
 //
 //   inline taskctx::ContextVar<std::string> request{taskctx::SharedName("com.example.request")};
 //
@@ -35,7 +35,7 @@
 // are not set, and knows the policies of its own variables only; a second copy is reported to the
 // misuse handler when it is loaded. What defines a variable that was set, its value's type, or the
 // functions in its options, stays loaded after dlclose(); so does a module with its own taskctx.
-// Any other goes, and takes the memory of its variables' defaults along, undestroyed.
+// Any other is unloaded, and its variables' defaults with it, without their destructors.
 
 #ifndef TASKCTX_CONTEXT_VAR_H_
 #define TASKCTX_CONTEXT_VAR_H_
@@ -152,8 +152,8 @@ class ContextVar {
   // Returns the name. The view is valid as long as the variable.
   [[nodiscard]] std::string_view name() const noexcept { return variable_.name(); }
 
-  // Returns the value that is set here, else the declared default, which is computed first if that
-  // is to be. Throws LookupError if there is neither, and what computing throws; as set() and
+  // Returns the value that is set here, else the declared default, which is computed first if need
+  // be. Throws LookupError if there is neither, and what computing throws; as set() and
   // unset() do, std::invalid_argument if the variable was refused its SharedName. O(1), neither
   // allocates nor locks; creates nothing. For the lifetime of a reference see get_type. (`site`
   // records the call for diagnostics; leave it to its default.)
@@ -226,7 +226,7 @@ class ContextVar {
     return internal::is_inherited(*entry) ? Source::inherited : Source::here;
   }
 
-  // Binds the variable to `value` in the current context: for what runs here from now on, and for
+  // Sets the variable to `value` in the current context: for what runs here from now on, and for
   // every task created from here on; not for tasks that exist already. Keep the token to go back;
   // drop it and the value lasts as long as the context. Every value counts as set, also nullptr, ""
   // and 0. O(1) while no snapshot of the context is out, else it copies the slots once (copy on
@@ -365,7 +365,7 @@ class ContextVar {
     return remove(key, activation);
   }
 
-  // Do it where there is no key yet, or somebody wants to know of each change.
+  // Do so where there is no key yet, or changes are watched.
   [[gnu::noinline]] internal::Undo set_slowly(T value) const {
     const std::uint64_t key = variable_.assign_key(rules());
     internal::Activation* activation = internal::current_activation();

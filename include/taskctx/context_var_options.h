@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of a variable's binding when a task is created, and the other options of a variable.
+// ContextVarOptions: what a new task gets of a variable (its policy), and the variable's other
+// options.
 //
 //   inline taskctx::ContextVar<Lock*> held{"held", {.policy = taskctx::policy::never}};
 //   inline taskctx::ContextVar<Cart> cart{
@@ -30,7 +31,7 @@ inline namespace v1 {
 
 namespace internal {
 
-// A pointer to a function, made of one, or of a lambda without captures.
+// A pointer to a function, made of a function or of a lambda without captures.
 template <typename Signature>
 class PlainFunction;
 template <typename R, typename... Args>
@@ -55,29 +56,29 @@ class PlainFunction<R(Args...)> {
   Pointer pointer_ = nullptr;
 };
 
+// The types of what is in namespace policy, for Policy to tell them apart.
+struct InheritPolicy {};
+struct NeverPolicy {};
+template <typename F>
+struct CopyPolicy {
+  F function;
+};
+
 }  // namespace internal
 
 namespace policy {
 
-// The types of what follows, for Policy to tell them apart.
-struct Inherit {};
-struct Never {};
-template <typename F>
-struct Copy {
-  F function;
-};
+// The binding is handed on: parent and task share the value until one of them sets the variable.
+inline constexpr internal::InheritPolicy inherit;
 
-// Hands the binding on: parent and task share the value until one of them sets the variable.
-inline constexpr Inherit inherit;
+// The variable is left out: in the task it is not set.
+inline constexpr internal::NeverPolicy never;
 
-// Leaves the variable out: in the task it is not set.
-inline constexpr Never never;
-
-// Gives the task a value of its own: what `function(const T& parents)` returns, called on the
+// Gives the task its own value: what `function(const T& parents)` returns, called on the
 // thread that creates the task, in its context. What it throws comes out of the call that would
 // have created the task.
 template <typename F>
-[[nodiscard]] constexpr Copy<F> copy(F function) {
+[[nodiscard]] constexpr internal::CopyPolicy<F> copy(F function) {
   return {function};
 }
 
@@ -97,15 +98,15 @@ class Policy {
     }
   }
   // The conversions are implicit, so that an option reads `.policy = policy::never`.
-  constexpr Policy(policy::Inherit /*inherit*/) {}                      // NOLINT
-  constexpr Policy(policy::Never /*never*/) : is_propagated_(false) {}  // NOLINT
+  constexpr Policy(internal::InheritPolicy /*inherit*/) {}                      // NOLINT
+  constexpr Policy(internal::NeverPolicy /*never*/) : is_propagated_(false) {}  // NOLINT
   template <std::convertible_to<Function> F>
-  constexpr Policy(policy::Copy<F> copy) : copy_(copy.function) {}  // NOLINT
+  constexpr Policy(internal::CopyPolicy<F> copy) : copy_(copy.function) {}  // NOLINT
   template <typename F>
     requires(!std::convertible_to<F, Function>)
   __attribute__((unavailable(
       "give policy::copy() a function, or a lambda without captures, that "
-      "makes a T of a const T&"))) constexpr Policy(policy::Copy<F> /*copy*/) {}  // NOLINT
+      "makes a T of a const T&"))) constexpr Policy(internal::CopyPolicy<F> /*copy*/) {}  // NOLINT
 
   // Tells whether tasks get the variable at all.
   [[nodiscard]] constexpr bool is_propagated() const noexcept { return is_propagated_; }
@@ -117,54 +118,56 @@ class Policy {
   Function copy_ = nullptr;
 };
 
-// Describes a change of a variable. Both pointers are valid during the call only.
+// A change of a variable. Both pointers are valid during the call only.
 template <typename T>
 struct Change {
   const T* before;  // What was set; nullptr if nothing was.
   const T* after;   // What is set now; nullptr if nothing is.
-  bool by_switch;   // Another context has become current; else the variable was set or reset.
+  bool by_switch;  // Whether another context became current; if not, the variable was set or reset.
 };
 
-// A name that all variables have which are one variable, wherever in the process they are defined:
-// they share what is set, the policy, on_change and merge, as the first of them has said it, for as
-// long as any of them lives. Each keeps its own default. Take a name that nobody else takes, such
-// as "com.example.request". T is the same type everywhere, and not one of an unnamed namespace:
-// where it is another one, get(), set() and unset() throw std::invalid_argument, find() returns
-// nullptr, and contexts don't have the variable.
+// A name that makes all variables with it one variable, wherever in the process they are defined.
+// They share what is set, and the policy, on_change and merge of the first of them, for as long as
+// any of them lives. Each keeps its own default. Take a name that nobody else takes, such as
+// "com.example.request". T is the same type everywhere, and not a type of an unnamed namespace: a
+// variable of another type is refused. Its get(), set() and unset() throw std::invalid_argument,
+// find() returns nullptr, and contexts don't have it.
 struct SharedName {
   constexpr explicit SharedName(std::string_view name) : text(name) {}
 
   std::string_view text;
 };
 
-// What can be said of a variable beside its name. All fields may be left out.
+// The options of a variable. All fields may be left out.
 template <typename T>
 struct ContextVarOptions {
-  // Is what the variable reads as where it is not set, as with ContextVar(name, default_value).
+  // What get() returns where the variable is not set, as with ContextVar(name, default_value).
   std::optional<T> default_value = {};
 
-  // Computes the default when it is needed first, if there is no default_value. It runs in an empty
-  // context: the default is the same for everybody. Threads that need it at once may each compute
-  // one; they all get the one that is ready first. What it throws comes out of get(), and the next
-  // get() tries again; a computation that needs its own result gets a LookupError.
+  // A function that computes the default when it is first needed, if there is no default_value. It
+  // runs in an empty context, so that the default is the same for all. Threads that need it at once
+  // may each compute one; they all get the one that is ready first. What it throws comes out of
+  // get(), and the next get() tries again; a computation that needs its own result gets a
+  // LookupError.
   internal::PlainFunction<T()> default_factory = {};
 
-  // Tells what tasks get that are created where the variable is set.
+  // What tasks get that are created where the variable is set.
   Policy<T> policy = {};
 
-  // Is called after each change of what is set in the thread's current context, on that thread, in
-  // the new context: after set(), unset(), reset() and scopes, and after switches between contexts
-  // in which the variable differs. (Compared are bindings, not values.) It may use the library,
-  // also set the variable. What it throws is reported to the misuse handler and stops nothing. Each
-  // change of the variable then costs a copy of the slots, and each switch in the process a look at
-  // both contexts.
+  // A function that is called after each change of what is set in the thread's current context, on
+  // that thread, in the new context: after set(), unset(), reset() and scopes, and after switches
+  // between contexts in which the variable differs. (Bindings are compared, not values.) It may use
+  // the library, and even set the variable. What it throws is reported to the misuse handler and
+  // stops nothing. It makes each change of the variable cost a copy of the slots, and each switch
+  // in the process a look at both contexts.
   internal::PlainFunction<void(const Change<T>& change)> on_change = {};
 
-  // Makes one value of two, where what tasks have set comes back: merged, one after the other, on
-  // the right of what is set in the context to which it comes. Must be associative. Without it,
-  // what a task sets ends with it. A task that has not set the variable, or has set the very value
-  // (or number) that it began with, takes no part. Let a policy give tasks a neutral value to begin
-  // with, where their results would count the creator's value once each:
+  // A function that makes one value of two, where what tasks have set comes back: what they have
+  // set is merged, one after the other, on the right of what is set in the context that gets it. It
+  // must be associative. Without it, what a task sets ends with the task. A task takes no part if
+  // it has not set the variable, or has set the very value (or number) that it began with. If each
+  // task's result would count the creator's value again, let a policy give tasks a neutral value to
+  // begin with:
   // `.policy = policy::copy([](const int&) { return 0; })`.
   //
   //   from                                what comes back, to the code that
@@ -182,8 +185,8 @@ struct ContextVarOptions {
   //   what failed, was cancelled, posted  nothing
   //     or dropped
   //
-  // What the function throws while a job ends is that job's error, else it comes out of the call
-  // that takes the result.
+  // What the function throws while a job ends is that job's error; otherwise it comes out of the
+  // call that takes the result.
   internal::PlainFunction<T(const T& left, const T& right)> merge = {};
 };
 

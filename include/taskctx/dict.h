@@ -15,13 +15,13 @@
 //   share      one dictionary for both, whoever writes to it    what is in it, for both
 //   copy       copies of the values         nothing of it       the child's copies
 //   overlay    the parent's, also what is   nothing of it       what the child has set
-//              set later, under its own
+//              set later, below its own
 //
 // A task that is created without a factory shares its creator's dictionary.
 //
-// Threads:  all calls are thread-safe, and linearizable for one dictionary, whichever tasks share
-// it. Lifetime: what get() and find() return is the caller's. Errors:   LookupError if a value is
-// of another type than it is asked for; ContextError where a
+// Threads:  all calls are thread-safe, and linearizable for one dictionary, whoever shares it.
+// Lifetime: what get() and find() return is the caller's.
+// Errors:   LookupError if a value has another type than it is asked for; ContextError where a
 //           value can't be copied, and for set() and clear() where there is no dictionary.
 //
 // New code is better served by a ContextVar: it is typed, can't be misspelt, and costs a hundredth.
@@ -131,7 +131,7 @@ template <std::copy_constructible T>
   return value != nullptr ? std::optional<T>(*value) : std::nullopt;
 }
 
-// Likewise, but returns `otherwise` in the place of nothing. Its type is the value's; a text
+// Does likewise, and returns `otherwise` if there is none. Its type is the value's; a text
 // literal asks for a std::string.
 template <typename T>
 [[nodiscard]] internal::DictStored<T> get(std::string_view key, T&& otherwise) {
@@ -149,8 +149,8 @@ void set(std::string_view key, T&& value) {
                                  Stored(std::forward<T>(value))));
 }
 
-// Removes all that is set: for whom, see the table above. Throws ContextError where there is no
-// dictionary.
+// Removes what is set: the table above tells what, and for whom. Throws ContextError where there is
+// no dictionary.
 void clear();
 
 // Returns the keys that are set, in alphabetical order; none where there is no dictionary.

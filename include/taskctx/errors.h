@@ -23,18 +23,18 @@
 namespace taskctx {
 inline namespace v1 {
 
-// Reports a look-up of a variable that has neither a value nor a default. ContextVar::find() is the
+// A look-up of a variable that has neither a value nor a default. ContextVar::find() is the
 // twin that does not throw.
 class LookupError : public std::logic_error {
  public:
   using std::logic_error::logic_error;
 };
 
-// Reports a token that cannot undo anything here. The token is still good for the place where it
+// The use of a token that cannot undo anything here. The token is still good for the place where it
 // belongs.
 class TokenError : public std::logic_error {
  public:
-  // Names the first of the three checks that failed; they are made in this order.
+  // The first of the three checks that failed; they are made in this order.
   enum class Kind {
     used,            // The token was spent already, or moved from.
     other_variable,  // Another variable's set() made the token.
@@ -51,7 +51,8 @@ class TokenError : public std::logic_error {
   Kind kind_;
 };
 
-// Reports a Context that was entered twice, left out of order, or assigned to while it was entered.
+// The use of a Context that was entered twice, left out of order, or assigned to while it was
+// entered.
 class ContextError : public std::logic_error {
  public:
   using std::logic_error::logic_error;
@@ -69,18 +70,18 @@ struct SourcePlace {
   }
 };
 
-// Describes a mistake that was found where nothing can be thrown, such as in a destructor. The
+// A mistake that was found where nothing can be thrown, such as in a destructor. The
 // views are valid during the call of the handler only.
 struct Misuse {
   std::string_view message;   // One sentence, in the form of the exceptions' messages.
   std::string_view variable;  // The name of the variable concerned; empty when there is none.
   SourcePlace place = {};     // Where it was set, or read; line 0 if not known.
-  std::exception_ptr exception = {};  // What an observer has thrown, in case that is the mistake.
+  std::exception_ptr exception = {};  // What an observer has thrown, if that is the mistake.
   bool is_warning = false;            // The program may be right as it is, if it knows of this.
 };
 
-// Is called once for each mistake, on the thread that made it. It may be called by several threads
-// at once, may use the library, and must not throw.
+// A function that is called once for each mistake, on the thread that made it. It may be called by
+// several threads at once, may use the library, and must not throw.
 using MisuseHandler = void (*)(const Misuse&);
 
 // Installs `handler` for the whole process and returns the one before it; nullptr installs the
@@ -94,20 +95,19 @@ namespace internal {
 // Hands a mistake to the handler.
 void report_misuse(const Misuse& misuse) noexcept;
 void report_misuse(std::string_view message, std::string_view variable) noexcept;
-// Hands it over with the message "cannot <what> '<variable>': <reason>", and " (<how> at <place>)"
-// if the place is known, and `hint` behind that. Where there is no memory for that, the reason
-// alone must do.
+// Does so with the message "cannot <what> '<variable>': <reason>", then " (<how> at <place>)" if
+// the place is known, then `hint`. If there is no memory for that, the message is the reason.
 void report_misuse(std::string_view what, std::string_view reason, Misuse misuse,
                    std::string_view how, std::string_view hint = {}) noexcept;
 
 [[noreturn]] void throw_lookup_error(std::string_view variable);
 [[noreturn]] void throw_recursion_error(std::string_view variable);
 [[noreturn]] void throw_token_error(TokenError::Kind kind, std::string_view variable);
-// What may be wrong with a scope at its end.
+// What can be wrong with a scope at its end.
 enum class ScopeFault { used, other_variable, other_context, out_of_order, no_memory };
 // Reports a scope of a variable that was set at `place`.
 void report_scope(ScopeFault fault, std::string_view variable, const SourcePlace& place) noexcept;
-// Reports the exception that is being handled: `what` has thrown it. `variable` may be empty.
+// Reports the exception that is being handled, which `what` has thrown. `variable` may be empty.
 void report_exception(std::string_view what, std::string_view variable) noexcept;
 
 }  // namespace internal

@@ -34,7 +34,7 @@ inline namespace v1 {
 template <typename T, typename Rest = void>
 class Scope;
 
-// Stands for "no value" in a Scope.
+// The type of `unset`, which stands for "no value" in a Scope.
 struct Unset {};
 inline constexpr Unset unset{};
 
@@ -95,8 +95,8 @@ class ScopedBinding {
     }
   }
 
-  // Closes where something is wrong, or somebody wants to know of each change. (Gets what it needs
-  // by value, so that the scope itself needs no place in memory.)
+  // Closes a scope with which something is wrong, or whose variable is watched. Its
+  // arguments are values on purpose, so that the compiler can keep the scope itself in registers.
   [[gnu::noinline]] static void close_slowly(const ContextVar<T>& variable, Undo undo,
                                              SourcePlace place, bool used,
                                              std::uint32_t depth) noexcept {
@@ -124,7 +124,8 @@ class ScopedBinding {
     report_scope(fault, variable.name(), place);
   }
 
-  // Counts this scope in the current context, if that is where its variable was set.
+  // Counts this scope in the current context, if its variable was set there. Returns how many it
+  // has.
   [[nodiscard]] std::uint32_t count() const noexcept {
     Activation* activation = current_activation();
     return undo_.id == activation->id ? ++activation->scopes : 0;
@@ -134,12 +135,12 @@ class ScopedBinding {
   const SourcePlace place_;
   const Undo undo_;  // Owns the box in it.
   const bool used_ = false;
-  // How many scopes were open in the context with this one; 0 for an adopted token of another
-  // context. Less may be open when this one ends, if an older one has ended before.
+  // How many scopes were open in the context, this one included; 0 for an adopted token of another
+  // context. Fewer may be open when this one ends, if an older one has ended before.
   const std::uint32_t depth_;
 };
 
-// The place of the whole scope, which the variables after the first one take from it.
+// The place of the whole scope: the variables after the first one have it, too.
 struct ScopePlace {
   SourcePlace place;
 };
@@ -172,7 +173,7 @@ inline constexpr bool kAreValues<W, V, More...> =
 template <typename W, typename V, typename... More>
 concept HaveAnotherType = kArePairs<More...> && !kAreValues<W, V, More...>;
 
-// Is the type of the Scope of these pairs.
+// The type of the Scope of these pairs.
 template <typename... Pairs>
 struct ScopeOf {
   using type = void;  // NOLINT(readability-identifier-naming): a trait
@@ -184,17 +185,18 @@ struct ScopeOf<W, V, More...> {
                      typename ScopeOf<More...>::type>;
 };
 
-// Stands for the type of a scope's variable where there is none.
+// The type of a scope's variable where there is none.
 struct NoVariable {};
 
 }  // namespace internal
 
-// Sets variables for as long as it lives. The template arguments are deduced: T is the type of the
-// first variable, Rest the Scope of the others. As a member of a class it is written Scope<T>.
+// A guard that sets variables for as long as it lives. The template arguments are deduced: T is the
+// type of the first variable, Rest the Scope of the others. As a member of a class it is written
+// Scope<T>.
 template <typename T, typename Rest>
 class [[nodiscard]] Scope {
  public:
-  // Sets `variable` to `value`, or removes it if that is taskctx::unset, then goes on with `more`
+  // Sets `variable` to `value`, or removes it if that is taskctx::unset; then does so for `more`
   // pairs of variable and value. Takes what set() takes. Costs as much as that for each.
   template <typename V, typename... More>
     requires(internal::kArePairs<More...> && internal::kAreValues<ContextVar<T>, V, More...>)
@@ -208,7 +210,7 @@ class [[nodiscard]] Scope {
       Token<T>&& token, SourcePlace place = SourcePlace::current()) noexcept
       : binding_(std::move(token), place), rest_(internal::ScopePlace{place}) {}
 
-  // All else is refused, in words.
+  // All else is refused, with a message.
   template <typename... More>
     requires(!internal::kAreForScope<const ContextVar<T>&, More...>)
   explicit Scope(internal::Named<T> variable, More&&... more)
@@ -229,7 +231,7 @@ class [[nodiscard]] Scope {
   template <typename U, typename R>
   friend class Scope;
 
-  // Goes on with the variables behind another scope's first one.
+  // Sets the variables after another scope's first one.
   template <typename V, typename... More>
   [[gnu::always_inline]] Scope(internal::ScopePlace scope, const ContextVar<T>& variable, V&& value,
                                More&&... more)

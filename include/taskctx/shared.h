@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Shared and Overlay: values that tasks share on purpose, because a plain value is never seen to
-// change by anybody else.
+// Shared and Overlay: values that tasks share on purpose. (What a task does to a plain value, no
+// other task sees.)
 //
 //   inline taskctx::ContextVar<taskctx::Shared<int>> hits{"hits"};
 //   taskctx::Scope scope{hits, taskctx::Shared<int>(0)};
-//   pool.post([] { hits.get().update([](int& count) { ++count; }); });  // seen by all tasks of
-//   ours
+//   pool.post([] { hits.get().update([](int& count) { ++count; }); });  // seen by all our tasks
 //
 //   inline taskctx::ContextVar<taskctx::Overlay<Config>> config{"config"};
 //   pool.post([] { config.get().store(Config::quiet()); });  // seen by that task and its own tasks
 //
 // Threads:  all calls are thread-safe and linearizable: each takes effect at one moment. A lock is
 //           held for a few instructions, never while code of T or of the caller runs.
-// Lifetime: the value lives as long as anything that refers to it. load() copies it,
-//           because another thread may replace it at any time.
+// Lifetime: the value lives as long as anything that refers to it. load() copies it, because
+//           another thread may replace it at any time.
 // Errors:   what copying T and the caller's function throw; nothing has changed then.
 //
 // Both are handles, like a shared_ptr: copies refer to the same value, and `const` is the handle's.
@@ -35,7 +34,9 @@
 namespace taskctx {
 inline namespace v1 {
 
-// What Shared and Overlay have in common.
+namespace internal {
+
+// The common part of Shared and Overlay.
 template <typename T>
 class CellHandle {
  public:
@@ -45,23 +46,23 @@ class CellHandle {
   // Returns the value itself, which never changes: a store() puts another in its place. Keeps it
   // alive. O(1), copies nothing.
   [[nodiscard]] std::shared_ptr<const T> snapshot() const {
-    return std::static_pointer_cast<const T>(internal::find_value(*layer_.get()));
+    return std::static_pointer_cast<const T>(find_value(*layer_.get()));
   }
 
   // Puts `value` in the place of the value.
-  void store(T value) const { internal::store_value(*layer_.get(), made(std::move(value))); }
+  void store(T value) const { store_value(*layer_.get(), made(std::move(value))); }
 
   // Calls `function(T&)` on a copy of the value, stores the copy, and returns a copy of that. If
-  // another thread has stored something meanwhile the function is called again, on a copy of that.
+  // another thread has stored something meanwhile, the function is called again, on a copy of that.
   // It must not write to this value itself: it would be called for ever.
   template <std::invocable<T&> F>
   T update(F function) const {
     while (true) {
-      const internal::LayerValue before = internal::find_value(*layer_.get());
-      auto after = internal::make_mortal<T>(*static_cast<const T*>(before.get()));
+      const LayerValue before = find_value(*layer_.get());
+      auto after = make_mortal<T>(*static_cast<const T*>(before.get()));
       std::invoke(function, *after);
       T result = *after;
-      if (internal::store_value_if(*layer_.get(), before, std::move(after))) {
+      if (store_value_if(*layer_.get(), before, std::move(after))) {
         return result;
       }
     }
@@ -73,20 +74,18 @@ class CellHandle {
     return load();
   }
 
-  // Tells whether both are handles of one value.
+  // Tells whether both are handles of the same value.
   [[nodiscard]] friend bool operator==(const CellHandle& a, const CellHandle& b) {
     return a.layer_ == b.layer_;
   }
 
  protected:
-  explicit CellHandle(T value) : layer_(new internal::Layer(made(std::move(value)), nullptr)) {}
-  explicit CellHandle(internal::LayerRef layer) noexcept : layer_(std::move(layer)) {}
+  explicit CellHandle(T value) : layer_(new Layer(made(std::move(value)), nullptr)) {}
+  explicit CellHandle(LayerRef layer) noexcept : layer_(std::move(layer)) {}
 
-  static internal::LayerValue made(T value) {
-    return internal::make_mortal<const T>(std::move(value));
-  }
+  static LayerValue made(T value) { return make_mortal<const T>(std::move(value)); }
 
-  internal::LayerRef layer_;
+  LayerRef layer_;
 
  private:
   friend std::size_t layers_from(const CellHandle& handle) noexcept {  // For tests.
@@ -94,32 +93,35 @@ class CellHandle {
   }
 };
 
-// A value that all tasks share that inherit it: what one of them stores, all see. T is copyable.
+}  // namespace internal
+
+// A value that is shared by all tasks that inherit it: what one of them stores, all see. T is
+// copyable.
 template <typename T>
-class Shared : public CellHandle<T> {
+class Shared : public internal::CellHandle<T> {
  public:
   // Makes a value of its own, shared with nobody yet.
   Shared()
     requires std::default_initializable<T>
       : Shared(T()) {}
-  explicit Shared(T value) : CellHandle<T>(std::move(value)) {}
+  explicit Shared(T value) : internal::CellHandle<T>(std::move(value)) {}
 };
 
-// A value over the parent's: a task sees what its parent has, also what that stores later, until it
-// stores something itself; that is seen by it and by its own tasks only. T is copyable.
+// A value over the parent's. A task sees what its parent has, also what the parent stores later,
+// until it stores something itself. Only the task and its own tasks see that. T is copyable.
 //
 // A task gets its layer when it is created (see Policy): O(1). A look-up walks up to the next task
 // that has stored something: O(tasks on the way that are still there). Tasks that have ended leave
 // no more than what others can see: a task that submits itself again, for ever, looks no further
 // and keeps no more than the first one. store() and update() write to the layer of this task.
 template <typename T>
-class Overlay : public CellHandle<T> {
+class Overlay : public internal::CellHandle<T> {
  public:
   // Makes the lowest layer, with a value.
   Overlay()
     requires std::default_initializable<T>
       : Overlay(T()) {}
-  explicit Overlay(T value) : CellHandle<T>(std::move(value)) {}
+  explicit Overlay(T value) : internal::CellHandle<T>(std::move(value)) {}
 
   // Makes an empty layer over this one: what a task gets of its parent's.
   [[nodiscard]] static Overlay inherited(const Overlay& parents) {
@@ -131,12 +133,12 @@ class Overlay : public CellHandle<T> {
     return internal::own_value(*this->layer_.get()) != nullptr;
   }
 
-  // Takes this layer's value away, so that the parent's is seen again. In the lowest layer it does
-  // nothing.
+  // Removes this layer's value, so that the parent's is seen again. Does nothing in the lowest
+  // layer.
   void clear() const { internal::clear_value(*this->layer_.get()); }
 
  private:
-  explicit Overlay(internal::LayerRef layer) noexcept : CellHandle<T>(std::move(layer)) {}
+  explicit Overlay(internal::LayerRef layer) noexcept : internal::CellHandle<T>(std::move(layer)) {}
 };
 
 }  // namespace v1

@@ -21,7 +21,7 @@ inline namespace v1 {
 
 namespace internal {
 
-// Is set where propagation is suppressed.
+// The value that is set where propagation is suppressed.
 struct Suppression {
   static constexpr VariableRules kRules{.propagation = VariableRules::Propagation::none,
                                         .is_hidden = true};
@@ -30,8 +30,8 @@ extern ContextVar<Suppression> suppression;
 
 }  // namespace internal
 
-// Lets tasks that are created in its block start with an empty context, and the leaves of blocking
-// algorithms as well: all that would inherit. Contexts that are handed over explicitly are not
+// A guard. Tasks that are created in its block start with an empty context, and so do the leaves of
+// blocking algorithms: all that would inherit. Contexts that are handed over explicitly are not
 // affected, nor is the block itself, nor what its tasks create. Blocks nest. Costs as much as a
 // Scope.
 class [[nodiscard]] SuppressPropagation {

@@ -13,7 +13,7 @@
 //
 // Threads:  each guard is for the thread that made it, and ends there, in the opposite order.
 // Lifetime: variables outlive the matchers and checks that name them.
-// Errors:   what is wrong is a failure of the test, which goes on; nothing here throws but apply().
+// Errors:   what is wrong is a failure of the test, which goes on. Only apply() throws.
 
 #ifndef TASKCTX_TESTING_H_
 #define TASKCTX_TESTING_H_
@@ -58,11 +58,42 @@ bool explain_value(const ::testing::Matcher<const T&>& matcher, const T& value,
   return matches;
 }
 
+// The matcher that gtest::Binds() returns.
+template <typename T>
+class BindsMatcher : public ::testing::MatcherInterface<const Context&> {
+ public:
+  BindsMatcher(const ContextVar<T>& variable, ::testing::Matcher<const T&> matcher)
+      : variable_(variable), matcher_(std::move(matcher)) {}
+
+  void DescribeTo(std::ostream* out) const override {
+    *out << "binds '" << variable_.name() << "' to a value that ";
+    matcher_.DescribeTo(out);
+  }
+  void DescribeNegationTo(std::ostream* out) const override {
+    *out << "does not bind '" << variable_.name() << "' to a value that ";
+    matcher_.DescribeTo(out);
+  }
+  bool MatchAndExplain(const Context& context,
+                       ::testing::MatchResultListener* listener) const override {
+    const T* value = context.find(variable_);
+    if (value == nullptr) {
+      *listener << "where '" << variable_.name() << "' is not set";
+      return false;
+    }
+    *listener << "where '" << variable_.name() << "' is ";
+    return explain_value(matcher_, *value, listener);
+  }
+
+ private:
+  const ContextVar<T>& variable_;
+  const ::testing::Matcher<const T&> matcher_;
+};
+
 }  // namespace internal
 
 namespace gtest {
 
-// Gives what runs on this thread a context of its own, as long as it lives: what is set there is
+// A context of its own for what runs on this thread while the object lives: what is set there is
 // gone afterwards, and what was current before is current again. As the first member, or a base
 // class, of a fixture it holds for the constructor's rest, SetUp(), the test and TearDown(), which
 // GoogleTest runs on one thread; as a local, for the block. (SetUpTestSuite() runs outside.)
@@ -79,7 +110,7 @@ class [[nodiscard]] IsolatedContext {
   IsolatedContext(const IsolatedContext&) = delete;
   IsolatedContext& operator=(const IsolatedContext&) = delete;
 
-  // Puts back what was current, whatever has been entered and not left meanwhile.
+  // Puts back what was current, also if something was entered since and not left.
   ~IsolatedContext() { installed_.end_inner(); }
 
  private:
@@ -92,7 +123,8 @@ class [[nodiscard]] IsolatedContext {
 // test. O(n). Throws std::bad_alloc; nothing has changed then.
 void apply(const Context& snapshot);
 
-// Fails the test if it leaves something behind between the check's beginning and its end:
+// A check that fails the test if that leaves something behind, between the check's beginning and
+// end:
 //
 //   - a variable that was set, or unset, and not put back: it is named;
 //   - a context that was entered and not left;
@@ -113,7 +145,7 @@ class [[nodiscard]] LeakCheck {
   // Ends the check, and adds a non-fatal failure that lists what was left, unless end() did.
   ~LeakCheck();
 
-  // Ends the check before its time, puts back the context around it, and tells what was left. To be
+  // Ends the check early, puts back the context around it, and tells what was left. To be
   // called once.
   [[nodiscard]] ::testing::AssertionResult end();
 
@@ -157,37 +189,6 @@ MATCHER(IsUnset, negation ? "is set" : "is not set") {
   return value == nullptr;
 }
 
-// Is what Binds() returns.
-template <typename T>
-class BindsMatcher : public ::testing::MatcherInterface<const Context&> {
- public:
-  BindsMatcher(const ContextVar<T>& variable, ::testing::Matcher<const T&> matcher)
-      : variable_(variable), matcher_(std::move(matcher)) {}
-
-  void DescribeTo(std::ostream* out) const override {
-    *out << "binds '" << variable_.name() << "' to a value that ";
-    matcher_.DescribeTo(out);
-  }
-  void DescribeNegationTo(std::ostream* out) const override {
-    *out << "does not bind '" << variable_.name() << "' to a value that ";
-    matcher_.DescribeTo(out);
-  }
-  bool MatchAndExplain(const Context& context,
-                       ::testing::MatchResultListener* listener) const override {
-    const T* value = context.find(variable_);
-    if (value == nullptr) {
-      *listener << "where '" << variable_.name() << "' is not set";
-      return false;
-    }
-    *listener << "where '" << variable_.name() << "' is ";
-    return internal::explain_value(matcher_, *value, listener);
-  }
-
- private:
-  const ContextVar<T>& variable_;
-  const ::testing::Matcher<const T&> matcher_;
-};
-
 // Matches a Context in which `variable` is set, to a value that matches `matcher` if there is one.
 // Declared defaults don't count. (A Context in which nothing is set matches GoogleMock's
 // IsEmpty().)
@@ -197,7 +198,7 @@ class BindsMatcher : public ::testing::MatcherInterface<const Context&> {
 template <typename T, typename M>  // NOLINTNEXTLINE: named as GoogleMock's matchers are
 ::testing::Matcher<const Context&> Binds(const ContextVar<T>& variable, const M& matcher) {
   return ::testing::MakeMatcher(
-      new BindsMatcher<T>(variable, ::testing::SafeMatcherCast<const T&>(matcher)));
+      new internal::BindsMatcher<T>(variable, ::testing::SafeMatcherCast<const T&>(matcher)));
 }
 template <typename T>  // NOLINTNEXTLINE
 ::testing::Matcher<const Context&> Binds(const ContextVar<T>& variable) {

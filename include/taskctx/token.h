@@ -32,7 +32,7 @@ namespace internal {
 template <typename T>
 class ScopedBinding;
 
-// What one set() has replaced, and where.
+// The value that one set() has replaced, and where.
 struct Undo {
   std::uint64_t key;  // The variable's.
   std::uint64_t id;   // Of the activation in which set() was called.
@@ -67,7 +67,7 @@ class Token {
 
   // Borrows the value that was set before, or returns nullptr if there was none or the token is
   // used. Valid until the token is used, moved or destroyed. (Python's token keeps it. Here reset()
-  // moves it back: each would have to count a reference more for it to stay, for nearly nobody.)
+  // moves it back: to keep it, each reset() would have to count one more reference.)
   [[nodiscard]] const T* old_value() const noexcept {
     return used_ || undo_.old.key == 0 ? nullptr : internal::value_of<T>(undo_.old);
   }

@@ -10,7 +10,7 @@
 #if __cplusplus < 202002L
 #error "taskctx needs C++20: compile with -std=c++20 (Bazel: --cxxopt=-std=c++20)"
 #elif !defined(__cpp_exceptions)
-// Compilers would go on to complain of each throw.
+// Compilers would complain of each throw, too.
 #ifdef __clang__
 #pragma clang diagnostic fatal "-W#warnings"
 #warning "taskctx needs exceptions: compile without -fno-exceptions"

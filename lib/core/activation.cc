@@ -33,7 +33,7 @@ extern constinit thread_local Current current asm("taskctx_v1_current");
 constinit thread_local Current current{.now = &empty_node, .activation = &no_activation};
 
 #if !(defined(__x86_64__) && defined(__LP64__) && defined(__ELF__))
-// The empty asm makes the functions impure: else their result might be kept over a suspension.
+// The empty asm makes the functions impure: otherwise their result might be kept over a suspension.
 [[gnu::noinline]] Node* current_node() noexcept {
   asm volatile("");
   return current.now;

@@ -33,7 +33,7 @@ using internal::Entry;
 using internal::NodeRef;
 
 // Returns the record of the variable that `entry` belongs to; nothing if it is the inline value of
-// a variable that is dead, or the library's own business.
+// a dead variable, or a variable of the library's own.
 internal::RecordRef record_of(const Entry& entry) noexcept {
   internal::RecordRef record;
   if ((entry.key & internal::kBoxedBit) != 0) {
@@ -135,7 +135,7 @@ Context::~Context() {
   if (entered_.load(std::memory_order_relaxed)) {
     internal::report_misuse("cannot destroy context: it is still entered", {});
     if (internal::current_activation() != &self_) {
-      std::abort();  // Some thread goes on in a context that no longer exists.
+      std::abort();  // Some thread would run on in a context that no longer exists.
     }
     restore();
   }
@@ -143,7 +143,7 @@ Context::~Context() {
 }
 
 void Context::enter() {
-  // Acquires what the thread that left it last wrote; restore() releases.
+  // Pairs with the releases in leave_run() and restore(): what the last thread in it has written.
   if (entered_.exchange(true, std::memory_order_acquire)) {
     throw ContextError("cannot enter context: it is entered already");
   }
@@ -168,11 +168,13 @@ void Context::leave() {
 
 void Context::leave_run() noexcept {
   internal::leave(self_, "context");
+  // Pairs with the acquire in enter().
   entered_.store(false, std::memory_order_release);
 }
 
 void Context::restore() noexcept {
   internal::switch_to(self_.outer_node, self_.outer);
+  // Pairs with the acquire in enter().
   entered_.store(false, std::memory_order_release);
 }
 
@@ -214,7 +216,7 @@ std::ostream& operator<<(std::ostream& out, const Context& context) {
 }
 
 bool Context::equal(const Context& a, const Context& b) {
-  // Holds on to both nodes: operator== of a value may do what it likes, even to these contexts.
+  // Pins both nodes: operator== of a value may change even these contexts.
   const NodeRef left = NodeRef::share(a.self_.node);
   const NodeRef right = NodeRef::share(b.self_.node);
   return left.get() == right.get() ||
@@ -233,7 +235,7 @@ Context overlaid(const Context& base, const Context& over) {
 }
 
 std::vector<ContextChange> diff(const Context& before, const Context& after) {
-  // Holds on to both nodes: operator== of a value may do what it likes, even to these contexts.
+  // Pins both nodes: operator== of a value may change even these contexts.
   const NodeRef old_node = internal::ContextAccess::node(before);
   const NodeRef new_node = internal::ContextAccess::node(after);
   std::vector<ContextChange> changes;

@@ -44,7 +44,7 @@ void cut_off(Activation* inner, const Activation* outer) noexcept {
 
 // Whether a task has ended on another thread than it began: oneTBB's own suspend leaves a thread
 // with what was current there, and that may have ended elsewhere. From then on nobody follows the
-// chain of activations in a pool; whoever follows one already (`lookers`) is waited for. All
+// chain of activations in a pool; threads that follow one already (`lookers`) are waited for. All
 // accesses to both are seq_cst, that is, in one order: note_moved() sees a looker, or the looker
 // sees `has_moved`.
 constinit std::atomic<bool> has_moved{false};
@@ -135,7 +135,7 @@ void drop_written(Activation& ended) noexcept {
 }
 
 // A thread that waits may have run tasks that were suspended elsewhere, and then has what was
-// current there. But its own root is current only if somebody else has left what is hidden here: a
+// current there. But its own root is current only if other code has left what is hidden here: a
 // misuse. What was cut off does not come back: it may be gone.
 void Hidden::end_elsewhere() noexcept {
   Activation* const now = current_activation();

@@ -31,7 +31,7 @@ constinit thread_local Endings endings{};
 // Relaxed: it is only compared, and publishes nothing.
 constinit std::atomic<std::uint32_t> moves{0};
 
-// Is never inlined: each call asks anew which thread this is.
+// Returns what this thread has. Never inlined: each call asks anew which thread this is.
 [[gnu::noinline]] Endings* here() noexcept {
   asm volatile("");
   return &endings;
@@ -59,7 +59,7 @@ Endings* destroy(Mortal* object, const Endings* before) noexcept {
     object->behind = std::exchange(thread->waiting, object);
     return;
   }
-  // Nobody else will end what is in the list: so that is ended here, too.
+  // No other call will end what is in the list: so that is ended here, too.
   (somebody_empties ? thread->waiting : outer.waiting) = nullptr;
   while (object != nullptr) {
     thread->depth = kEndingDepth;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Families of layers: how they grow, and what is let go.
+// Families of layers: how they grow, and what they release.
 
 #include "taskctx/internal/core/layer.h"
 
@@ -15,22 +15,23 @@ inline namespace v1 {
 namespace internal {
 namespace {
 
-// The locks of all families, which are few so that fork() can take them all: a family has the one
-// that its first layer's address leads to. They are held for a few instructions, so that it hardly
-// matters that others have the same.
-struct alignas(64) Lock {
+// The mutexes of all families. They are few, so that fork() can lock them all: the address of a
+// family's first layer says which one it has. They are locked for a few instructions, so it hardly
+// matters that other families have the same.
+struct alignas(64) FamilyMutex {
   std::mutex mutex;
 };
-constinit std::array<Lock, 16> locks;
+constinit std::array<FamilyMutex, 16> mutexes;
 
-std::mutex& lock_of(const Layer* layer) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(layer);
-  return locks[(address * 0x9e37'79b9'7f4a'7c15) >> 60].mutex;  // Fibonacci hashing
+std::mutex& mutex_for(const Layer* first) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(first);
+  return mutexes[(address * 0x9e37'79b9'7f4a'7c15) >> 60].mutex;  // Fibonacci hashing
 }
 
-// What follows is called with the lock.
+// A function that takes one is called with the family's mutex locked.
+using Lock = std::lock_guard<std::mutex>;
 
-void link(Layer* layer, Layer* below) noexcept {
+void link(Layer* layer, Layer* below, const Lock& /*held*/) noexcept {
   layer->below = below;
   if (below != nullptr) {
     ++below->count;
@@ -39,7 +40,7 @@ void link(Layer* layer, Layer* below) noexcept {
 }
 
 // Returns what the layer lay on.
-Layer* unlink(Layer* layer) noexcept {
+Layer* unlink(Layer* layer, const Lock& /*held*/) noexcept {
   Layer* const below = std::exchange(layer->below, nullptr);
   if (below != nullptr) {
     --below->count;
@@ -48,7 +49,7 @@ Layer* unlink(Layer* layer) noexcept {
   return below;
 }
 
-Layer* only_one_above(const Layer* layer) noexcept {
+Layer* only_one_above(const Layer* layer, const Lock& /*held*/) noexcept {
   return layer->count == 1 ? reinterpret_cast<Layer*>(layer->above) : nullptr;
 }
 
@@ -71,20 +72,21 @@ class Dead {
 };
 
 // Takes a frozen layer out of the family, and puts what lies on it on what it lay on. Returns that.
-Layer* take_out(Layer* layer, Dead& dead) noexcept {
-  Layer* const below = unlink(layer);
-  if (Layer* const above = only_one_above(layer)) {
+Layer* take_out(Layer* layer, Dead& dead, const Lock& held) noexcept {
+  Layer* const below = unlink(layer, held);
+  if (Layer* const above = only_one_above(layer, held)) {
     above->below = nullptr;
-    link(above, below);
+    link(above, below, held);
   }
   dead.add(layer);
   return below;
 }
 
-// Tells whether nobody but the layer can see its value, now and later. (A count of 1 stays: copies
-// are made with the lock. use_count() does not acquire what was done with the copies before they
-// were dropped, but dropping another one does. A fence would, too; ThreadSanitizer knows of none.)
-bool is_only_owner(const Layer* layer) noexcept {
+// Tells whether nobody except the layer can see its value, now and later. A count of 1 stays 1,
+// because copies are made with the lock. use_count() does not acquire what was done with the copies
+// before they were dropped, but dropping one more copy does. (A fence would, too; ThreadSanitizer
+// knows of none.)
+bool is_only_owner(const Layer* layer, const Lock& /*held*/) noexcept {
   if (layer->own.use_count() != 1) {
     return false;
   }
@@ -92,38 +94,38 @@ bool is_only_owner(const Layer* layer) noexcept {
   return true;
 }
 
-// Has a frozen layer take over the values of the frozen ones below it that only it lies on.
-void merge_down(Layer* layer, Dead& dead) noexcept {
+// Moves into a frozen layer the values of the frozen ones below it that only it lies on.
+void merge_down(Layer* layer, Dead& dead, const Lock& held) noexcept {
   while (layer->below != nullptr && layer->below->is_frozen && layer->below->count == 1 &&
-         is_only_owner(layer) && is_only_owner(layer->below)) {
+         is_only_owner(layer, held) && is_only_owner(layer->below, held)) {
     layer->merge(layer->own, layer->below->own);
-    take_out(layer->below, dead);
+    take_out(layer->below, dead, held);
   }
 }
 
 // Applies the rules to a layer, and to those below it that this concerns.
-void settle(Layer* layer, Dead& dead) noexcept {
+void settle(Layer* layer, Dead& dead, const Lock& held) noexcept {
   while (layer != nullptr && layer->is_frozen) {
     if (layer->count == 0) {
-      layer = take_out(layer, dead);
+      layer = take_out(layer, dead, held);
     } else if (layer->merge != nullptr) {
-      merge_down(layer, dead);
-      if (Layer* const above = only_one_above(layer); above != nullptr && above->is_frozen) {
-        merge_down(above, dead);
+      merge_down(layer, dead, held);
+      if (Layer* const above = only_one_above(layer, held); above != nullptr && above->is_frozen) {
+        merge_down(above, dead, held);
       }
       return;
     } else if (layer->own != nullptr) {
-      layer = unlink(layer);
+      layer = unlink(layer, held);
     } else {
       if (layer->count == 1) {
-        take_out(layer, dead);
+        take_out(layer, dead, held);
       }
       return;
     }
   }
 }
 
-const LayerValue& effective(const Layer& layer) noexcept {
+const LayerValue& effective(const Layer& layer, const Lock& /*held*/) noexcept {
   const Layer* at = &layer;
   while (at->own == nullptr && at->below != nullptr) {
     at = at->below;
@@ -134,39 +136,39 @@ const LayerValue& effective(const Layer& layer) noexcept {
 }  // namespace
 
 Layer::Layer(LayerValue initial, MergeLayers merges) noexcept
-    : own(std::move(initial)), merge(merges), mutex(lock_of(this)) {}
+    : own(std::move(initial)), merge(merges), mutex(mutex_for(this)) {}
 
 Layer::Layer(Layer* lower, LayerValue initial) noexcept
     : own(std::move(initial)), merge(lower->merge), mutex(lower->mutex) {
-  const std::lock_guard lock(mutex);
-  link(this, lower);
+  const Lock lock(mutex);
+  link(this, lower, lock);
 }
 
 void freeze(Layer* layer) noexcept {
   Dead dead;
-  const std::lock_guard lock(layer->mutex);
+  const Lock lock(layer->mutex);
   layer->is_frozen = true;
-  settle(layer, dead);
+  settle(layer, dead, lock);
 }
 
 LayerValue find_value(const Layer& layer) noexcept {
-  const std::lock_guard lock(layer.mutex);
-  return effective(layer);
+  const Lock lock(layer.mutex);
+  return effective(layer, lock);
 }
 
 LayerValue own_value(const Layer& layer) noexcept {
-  const std::lock_guard lock(layer.mutex);
+  const Lock lock(layer.mutex);
   return layer.own;
 }
 
 void store_value(Layer& layer, LayerValue fresh) noexcept {
-  const std::lock_guard lock(layer.mutex);
-  layer.own.swap(fresh);  // The old one goes with the argument, after the lock.
+  const Lock lock(layer.mutex);
+  layer.own.swap(fresh);  // The old one is destroyed with the argument, after the lock.
 }
 
 bool store_value_if(Layer& layer, const LayerValue& expected, LayerValue fresh) noexcept {
-  const std::lock_guard lock(layer.mutex);
-  if (effective(layer) != expected) {
+  const Lock lock(layer.mutex);
+  if (effective(layer, lock) != expected) {
     return false;
   }
   layer.own.swap(fresh);
@@ -175,14 +177,14 @@ bool store_value_if(Layer& layer, const LayerValue& expected, LayerValue fresh) 
 
 void clear_value(Layer& layer) noexcept {
   LayerValue removed;
-  const std::lock_guard lock(layer.mutex);
+  const Lock lock(layer.mutex);
   if (layer.below != nullptr) {
     layer.own.swap(removed);
   }
 }
 
 std::size_t layers_from(const Layer& layer) noexcept {
-  const std::lock_guard lock(layer.mutex);
+  const Lock lock(layer.mutex);
   std::size_t count = 0;
   for (const Layer* at = &layer; at != nullptr; at = at->below) {
     ++count;
@@ -191,14 +193,14 @@ std::size_t layers_from(const Layer& layer) noexcept {
 }
 
 void lock_all_layers() noexcept {
-  for (Lock& lock : locks) {
-    lock.mutex.lock();
+  for (FamilyMutex& family : mutexes) {
+    family.mutex.lock();
   }
 }
 
 void unlock_all_layers() noexcept {
-  for (Lock& lock : locks) {
-    lock.mutex.unlock();
+  for (FamilyMutex& family : mutexes) {
+    family.mutex.unlock();
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How values that several tasks have set become one.
+// Merging: how values that several tasks have set become one.
 
 #include "taskctx/internal/core/merged.h"
 
@@ -48,7 +48,7 @@ void merge_into(NodeRef& result, const Node* left, const Node* right, const Node
 }  // namespace
 
 void Merged::add_slowly(const Node* right, const Node* base) {
-  // Merging runs user code, which may do what it likes to the contexts that these come from.
+  // Merging runs user code, which may change the contexts that these come from.
   const NodeRef right_side = NodeRef::share(const_cast<Node*>(right));
   const NodeRef left_side = values_;
   merge_into(values_, left_side.get(), right_side.get(), base);

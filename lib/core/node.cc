@@ -23,7 +23,7 @@ inline namespace v1 {
 namespace internal {
 namespace {
 
-// Stands for every child that is missing: a full leaf, so that look-ups need no test.
+// The leaf that stands for every child that is missing: a full leaf, so that look-ups need no test.
 struct EmptyLeaf {
   Node node;
   std::array<unsigned char, kLeafLimit> entries;
@@ -322,7 +322,7 @@ void move_in(NodeRef& owner, Entry entry) {
 }
 
 void put_in(NodeRef& owner, Entry entry) {
-  add_ref(entry);  // First: operator new may let go of what has it.
+  add_ref(entry);  // First: operator new may release what has it.
   move_in(owner, entry);
 }
 

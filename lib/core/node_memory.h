@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where nodes get their memory: from what the calling thread has given back lately, else from
+// The memory of nodes: it comes from what the calling thread has given back lately, or from
 // operator new.
 //
 // A write after a capture takes one node and gives another back soon, and so does each task that
@@ -28,7 +28,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Tells whether the calling thread's lists have memory for so many nodes with `size` bytes behind
+// Tells whether the calling thread's lists have memory for `number` nodes with `size` bytes after
 // their headers.
 bool has_free_nodes(std::uint32_t size, int number) noexcept;
 
@@ -48,10 +48,10 @@ class NodeSupply {
   // Gives back what was fetched, except what the lists are to keep.
   ~NodeSupply();
 
-  // Gets memory for so many nodes from operator new. Throws std::bad_alloc.
+  // Gets memory for `number` nodes from operator new. Throws std::bad_alloc.
   void fetch(std::uint32_t size, int number);
-  // Puts all that was fetched into the thread's lists, for those who take it before any other code
-  // runs.
+  // Puts all that was fetched into the thread's lists. The caller takes it from there before any
+  // other code runs.
   void hand_over() noexcept;
   // Makes the lists keep all that is freed on this thread from here on, for the next attempt.
   void keep_freed() noexcept;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SwitchObserver: how a function of contexts becomes one of those who watch (watch.h).
+// SwitchObserver: registers a function of contexts as an Observer, which knows nodes (watch.h).
 
 #include "taskctx/observer.h"
 

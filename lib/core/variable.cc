@@ -34,7 +34,7 @@ std::string readable(const char* type) {
   return text;
 }
 
-// Keeps the code that handles a variable's values for as long as any context may hold one.
+// Keeps the code for a variable's values loaded, because contexts may hold values to the end.
 void keep_code(const Variable& variable, const TypeOps& ops, const VariableRules& rules) noexcept {
   keep_loaded(&variable);
   keep_loaded(&ops);
@@ -69,7 +69,8 @@ VariableRecord* find_record(std::uint64_t key) noexcept {
 }
 
 void Variable::copy_name() {
-  if (is_static(this)) {  // It owns nothing then: it may go with its library, without a word.
+  if (is_static(
+          this)) {  // It owns nothing then: its library may be unloaded without its destructor.
     name_ = SlotRegistry::get().keep_name(name_);
     return;
   }

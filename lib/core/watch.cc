@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The list of observers, and how all who watch are told.
+// The list of observers, and how watchers are called.
 
 #include "taskctx/internal/core/watch.h"
 
@@ -95,7 +95,8 @@ void notify_observers(Node* from, Node* to) {
     return;
   }
   for (const auto& observer : *observers) {
-    // Pairs with the release in ~SwitchObserver(): who sees `false` sees what came before it.
+    // Pairs with the release in ~SwitchObserver(): a thread that sees `false` sees what came
+    // before.
     if (observer->is_registered.load(std::memory_order_acquire)) {
       try {
         observer->notify(from, to);

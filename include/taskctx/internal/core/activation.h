@@ -3,11 +3,11 @@
 // The thread's current context: two thread-local words, and the only code that touches them.
 //
 //   now         the node that look-ups read; never null
-//   activation  who runs here: owns what is written, and is what tokens are matched by
+//   activation  who runs here: owns what is written; its id is what tokens are matched by
 //
 // A guard (current.h) puts a captured node in place with a fresh activation. The activation owns
 // nothing at first, so the first write copies the node; from then on it owns the copy and writes in
-// place while nobody else holds it. The guard's end puts both words back and drops what the
+// place while nothing else holds it. The guard's end puts both words back and drops what the
 // activation owns: references belong to guards, never to threads. A Context brings its own
 // activation, which owns its node all the time, so that what is written in Context::run stays
 // there.
@@ -106,7 +106,7 @@ constexpr Activation outermost_activation(Node* node = nullptr) noexcept {
 // The activation of a thread that no guard has touched and that has written nothing yet.
 extern Activation no_activation;
 
-// The activation of a thread that waits, and runs whatever comes along meanwhile. Immortal, as
+// The activation of a thread that waits, and meanwhile runs any task that it gets. Immortal, as
 // no_activation is: where tasks suspend, a thread may leave the stack that waits, and what it runs
 // next must not find a pointer into that stack.
 extern Activation hidden_activation;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Copies: what several copies of this library in one process have in common, so that none takes
-// what another has made for something else.
+// Copies: what several copies of this library in one process have in common, so that each knows
+// what another one has made.
 //
 //   process_wide().next_slot         no two variables have one slot, whichever copy gave it
 //   variable.home_->assign_key(...)  a variable belongs to the copy it was made with
 //
 // A plugin that was linked with a library of its own, with hidden symbols, brings a second copy of
 // all code and all data, also of the current context of each thread: what is set through one copy
-// is not set to the other. That is reported. But objects may reach the other copy's code: so slots
-// and ids are drawn from one place, keys of other copies are known to be such, and no node is told
+// is not set for the other. That is reported. But objects may reach the other copy's code: so slots
+// and ids are drawn from one place, keys of other copies are recognised, and no node is recognised
 // by its address. Pools, jobs and their handles may reach it as well: so what all of them share is
 // the first copy's, too.
 
@@ -31,12 +31,12 @@ struct VariableRecord;
 struct VariableRules;
 struct Copy;
 
-// Where all copies draw what must differ. Lies in the first copy.
+// The numbers that must differ between copies: all draw them here. Lies in the first copy.
 struct ProcessWide {
   std::atomic<std::uint32_t> next_slot{0};
   std::atomic<std::uint64_t> next_id_block{1};
   std::atomic<const Copy*> copies{nullptr};  // All that have joined, the last one first.
-  // What the pools of all copies share, once somebody needs it: see first_of_copies().
+  // What the pools of all copies share, once one needs it: see first_of_copies().
   std::atomic<void*> pools{nullptr};
   std::atomic<void*> timer{nullptr};
   std::atomic<void*> parking{nullptr};
@@ -70,7 +70,7 @@ inline ProcessWide& process_wide() noexcept {
 // Returns what all copies use in place of an object that each has: the one that came here first.
 template <typename T>
 T& first_of_copies(std::atomic<void*>& place, T& own) noexcept {
-  // The release publishes `own`, if it is the first; else the acquire gets the one that is.
+  // The release publishes `own`, if it is the first; otherwise the acquire gets the first one.
   void* first = nullptr;
   return place.compare_exchange_strong(first, &own, std::memory_order_acq_rel)
              ? own

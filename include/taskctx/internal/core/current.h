@@ -23,7 +23,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Makes the words current, and tells who wants to know.
+// Makes the words current, and notifies watchers.
 [[gnu::always_inline]] inline void switch_to(Node* node, Activation* activation) noexcept {
   if (switch_watchers.load(std::memory_order_relaxed) == 0) [[likely]] {
     set_current(node, activation);
@@ -38,12 +38,12 @@ namespace internal {
 // has switched to another stack in between (a fiber, a coroutine that knows nothing of contexts)
 // two of them may cross: the one that ends is not the current one. That is reported as a misuse,
 // and nothing that has ended becomes current again: the guards inside the one that ends are cut off
-// from it, and leave what is current alone when they end.
+// from it, and don't change what is current when they end.
 
 // Puts back what was current before `ending`, which is not current. `what` says what it is, for
 // "cannot leave <what>".
 void leave_crossed(Activation& ending, std::string_view what) noexcept;
-// Puts back what was current before `ending`, and tells who wants to know.
+// Puts back what was current before `ending`, and notifies watchers.
 [[gnu::always_inline]] inline void leave(Activation& ending, std::string_view what) noexcept {
   if (is_current(&ending)) [[likely]] {
     switch_to(ending.outer_node, ending.outer);
@@ -53,21 +53,21 @@ void leave_crossed(Activation& ending, std::string_view what) noexcept;
 }
 // Tells whether `inner` is `outer`, or has begun inside it and not ended.
 bool is_within(const Activation* inner, const Activation* outer) noexcept;
-// Tells whether what is current there is at work for this job, or on a stack with what is, which
-// can't go on before. The stack must stay as it is meanwhile.
+// Tells whether `inner`, or anything that it has begun in, is at work for this job: that code can't
+// continue before `inner` has ended. The stack must not change meanwhile.
 bool is_at_work_for(const Workplace* job, const Activation* inner) noexcept;
 // Cuts off what has begun inside `outer`, and not ended: `outer` is current then.
 void end_inner(Activation& outer) noexcept;
 
-// Destroys what a guard's activation has written, once that was left: the values' destructors are
-// at work where it was, and see what is current.
+// Destroys what a guard's activation has written, after it was left: the values' destructors run
+// where it was, in its pool and job, and see what is current.
 void drop_written(Activation& ended) noexcept;
 
-// Runs the enclosing block in `node`, which must outlive it: the caller owns or pins it. What the
-// block writes dies with it.
+// A guard that runs its block in `node`, which must outlive it: the caller owns or pins it. What
+// the block writes ends with it.
 class Installed {
  public:
-  // Goes on where the enclosing code runs.
+  // Begins where the enclosing code runs: in the same pool and job.
   explicit Installed(Node* node) noexcept : Installed(node, Origin(current_activation())) {}
   Installed(Node* node, Origin origin) noexcept {
     mine_.origin = origin;
@@ -84,13 +84,13 @@ class Installed {
     }
   }
 
-  // Has the block's end make these current, not what was current before.
+  // Makes the block's end put these in place, not what was current before.
   void end_in(Node* node, Activation* activation) noexcept {
     mine_.outer_node = node;
     mine_.outer = activation;
   }
 
-  // Ends, without a word, what has begun inside and not ended.
+  // Ends what has begun inside and not ended; reports nothing.
   void end_inner() noexcept { internal::end_inner(mine_); }
 
   // Begins anew in `node`, as another Installed would after this one's end. Costs a load and a test
@@ -111,8 +111,8 @@ class Installed {
   Activation mine_;
 };
 
-// Has the enclosing block count as at work in a pool, which it holds, in no job and in no context:
-// the ends of jobs, where user's code runs, too.
+// A guard for a block that is at work in a pool, in no job and in no context: the ends of jobs,
+// where user's code runs, too. It holds the pool.
 class AtWork {
  public:
   explicit AtWork(Executor* executor) noexcept
@@ -123,9 +123,9 @@ class AtWork {
   const Installed installed_;
 };
 
-// Hides the current context for the enclosing block, which waits: tasks that are not ours see an
-// empty one. The block's end puts the context back, on whichever thread that is. The context must
-// outlive the block.
+// A guard that hides the current context for a block that waits: foreign tasks, which taskctx did
+// not create, see an empty one. The block's end puts the context back, on any thread. The context
+// must outlive the block.
 class Hidden {
  public:
   Hidden() noexcept
@@ -147,17 +147,18 @@ class Hidden {
     }
   }
 
-  // Says that tasks are at work where the block is, for the same pool and job, on any thread.
+  // Returns the origin of tasks that work for the block, on any thread: they are in its pool and
+  // job.
   [[nodiscard]] Origin origin() const noexcept { return Origin(&caller_); }
   // Returns the pool that the block is at work in, or nullptr.
   [[nodiscard]] Executor* executor() const noexcept { return caller_.origin.executor(); }
 
  private:
-  // Where something else is current: what code of no task of ours has written meanwhile, or what
-  // there is on the thread that the block has come to.
+  // Ends where something else is current: what foreign code has written meanwhile, or what is
+  // current on the thread on which the block ends.
   void end_elsewhere() noexcept;
 
-  Activation caller_;  // Stands for the caller's, which other threads can't look at.
+  Activation caller_;  // Stands for the caller's: other threads can't read that one.
   const void* const thread_;
 };
 

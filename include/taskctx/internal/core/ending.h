@@ -6,13 +6,13 @@
 //   end(thing);                                      // instead of `delete thing`
 //
 // A value may hold a context, that a value, that another context, a million levels deep. If the
-// destructor of each called that of the next one, the stack would not do. So what dies while
+// destructor of each called that of the next one, the stack would overflow. So what dies while
 // kEndingDepth others are being destroyed around it on this stack is put into a list of the thread,
 // linked through the dead object itself, and the one at that depth empties the list: this needs no
 // memory and never fails. Above that depth everything is destroyed at once, in the order that a
 // reader of the code expects. Everything has ended when the outermost end() returns.
 //
-// All chains lead through one of these, so nothing else needs to take part: the box of a value that
+// All chains lead through one of these, so nothing more needs to take part: the box of a value that
 // is set in a context, a job, and what a std::shared_ptr of ours refers to (make_mortal()).
 
 #ifndef TASKCTX_INTERNAL_CORE_ENDING_H_
@@ -34,12 +34,12 @@ namespace internal {
 
 struct Mortal;
 
-// Destroys objects of one kind, and frees them. A base of what lives longer than they.
+// A function that destroys objects of one kind, and frees them. A base of what outlives them.
 struct EndRule {
   void (*destroy)(Mortal* object) noexcept;
 };
 
-// The part of an object that its end needs. Nobody uses the count any more when that comes.
+// The part of an object that its end needs. The count is not used any more when the object ends.
 struct Mortal {
   // The rule may be set as late as at the end.
   explicit Mortal(std::uint32_t references) noexcept : refs(references) {}
@@ -56,8 +56,8 @@ struct Mortal {
 
 inline constexpr std::uint32_t kEndingDepth = 32;
 
-// Calls `object->rule->destroy(object)`: now, or before an end() returns that is under way on this
-// thread.
+// Calls `object->rule->destroy(object)`: now, or before the end() returns that is running on this
+// thread already.
 void end(Mortal* object) noexcept;
 
 // Tells whether the destructor of a T may end other objects, directly or indirectly.
@@ -85,7 +85,7 @@ struct MortalValue : Mortal, std::enable_shared_from_this<MortalValue<T>> {
   T value;
 };
 
-// Has std::shared_ptr leave it to end() when the object is destroyed.
+// Makes std::shared_ptr leave it to end() when the object is destroyed.
 template <typename T>
 struct MortalAllocator : std::allocator<T> {
   template <typename U>

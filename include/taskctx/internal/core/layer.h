@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layer: what Shared, Overlay and dict keep their values in: a value that may be missing, over
-// another layer that shows through.
+// Layer: a value that may be missing, over another layer that shows through. Shared, Overlay and
+// dict keep their values in layers.
 //
 //   LayerRef parents(make_layer(value));
 //   LayerRef childs(make_layer_over(parents.get()));  // sees the parent's value until it has one
 //
 // Layers that lie on each other are a family, a tree with the lowest one as its root, and have one
-// lock, so that a look through all of them is one moment. A layer without handles (LayerRef) is
-// frozen: nobody writes to it any more, and nobody will. The family keeps only what can be seen:
+// lock, so that a look through all of them takes place at one moment. A layer without handles
+// (LayerRef) is frozen: nobody will write to it again. The family keeps only what can be seen:
 //
-//   a frozen layer under nothing                  goes
-//   a frozen layer without a value, under one     goes: that one lies on what was below it
-//   what lies under a frozen layer with a value   is let go by it, unless values are merged (below)
+//   a frozen layer under nothing                  is removed
+//   a frozen layer without a value, under one     is removed: the other lies on what was below it
+//   what lies under a frozen layer with a value   is released, unless values are merged (below)
 //
 // So a family has at most twice as many layers as there are handles, and a task that submits itself
-// again for ever has three at most. Each rule is O(1) and applied when the last handle goes.
+// again for ever has three at most. Each rule is O(1) and applied when the last handle is gone.
 //
-// Threads: all functions are thread-safe. No code of the user's runs under a lock, nor anything
-// that allocates: values are made before and destroyed after it.
+// Threads: all functions are thread-safe. No user's code runs under a lock, and nothing allocates
+// there: values are made before and destroyed after it.
 
 #ifndef TASKCTX_INTERNAL_CORE_LAYER_H_
 #define TASKCTX_INTERNAL_CORE_LAYER_H_
@@ -39,23 +39,24 @@ namespace internal {
 // A value of a type that the owner of the layer knows. It never changes while it can be seen.
 using LayerValue = std::shared_ptr<const void>;
 
-// Moves what `lower` has and `upper` has not into one value, `upper`, and leaves in `lower` what is
-// to be destroyed. Both are nobody else's. Is called with the lock: neither allocates nor destroys
-// values.
+// A function that moves what `lower` has and `upper` has not into one value, `upper`, and leaves in
+// `lower` what is to be destroyed. Nobody else has either. It is called with the lock: so it
+// neither allocates nor destroys values.
 using MergeLayers = void (*)(LayerValue& upper, LayerValue& lower) noexcept;
 
 struct Layer {
-  // Has a family of its own. Values are merged if `merges` is not null, and such layers always have
-  // one; otherwise a value hides what is below.
+  // Makes the first layer of a family. Values are merged if `merges` is not null, and such layers
+  // always have one; otherwise a value hides what is below.
   Layer(LayerValue initial, MergeLayers merges) noexcept;
-  // Lies on `lower`.
+  // Makes a layer that lies on `lower`.
   Layer(Layer* lower, LayerValue initial) noexcept;
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;
 
   std::atomic<std::uint32_t> handles{1};
-  std::uint32_t count = 0;  // From here on guarded by the mutex. How many lie directly on this one.
-  std::uintptr_t above = 0;  // Their addresses, added up: if there is one, it is that one's.
+  // Guarded by the mutex:
+  std::uint32_t count = 0;   // How many lie directly on this one.
+  std::uintptr_t above = 0;  // The sum of their addresses: if there is one, it is its address.
   Layer* below = nullptr;
   bool is_frozen = false;
   LayerValue own;
@@ -63,10 +64,10 @@ struct Layer {
   std::mutex& mutex;  // The family's.
 };
 
-// Says that the last handle is gone. The layer may be gone afterwards.
+// Freezes a layer whose last handle is gone. The layer may be gone afterwards.
 void freeze(Layer* layer) noexcept;
 
-// Owns a handle.
+// The owner of one handle.
 class LayerRef {
  public:
   // Takes over a handle that the caller has.
@@ -82,6 +83,7 @@ class LayerRef {
     return *this;
   }
   ~LayerRef() {
+    // The release publishes what was done through this handle; the last one acquires it here.
     if (layer_ != nullptr && layer_->handles.fetch_sub(1, std::memory_order_acq_rel) == 1) {
       freeze(layer_);
     }
@@ -107,8 +109,8 @@ void store_value(Layer& layer, LayerValue fresh) noexcept;
 // Removes the layer's own value, unless nothing would show through.
 void clear_value(Layer& layer) noexcept;
 
-// Calls `function(value)` for each value from the layer down, until it returns true; under the
-// lock: it is the library's own, and does as MergeLayers.
+// Calls `function(value)` for each value from the layer down, until it returns true. It is called
+// with the lock: so it neither allocates nor destroys values.
 template <typename F>
 void for_each_value(const Layer& layer, F function) {
   const std::lock_guard lock(layer.mutex);
@@ -122,7 +124,7 @@ void for_each_value(const Layer& layer, F function) {
 // Counts the layers that a look through all of them passes.
 [[nodiscard]] std::size_t layers_from(const Layer& layer) noexcept;
 
-// Takes and gives back all locks of all families, in one order: around fork().
+// Take and give back all locks of all families, in one order, around a fork.
 void lock_all_layers() noexcept;
 void unlock_all_layers() noexcept;
 

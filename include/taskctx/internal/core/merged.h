@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Merged: what tasks have set of the variables that have a merge function, on its way to whoever
-// waits for them.
+// Merged: what tasks have set of the variables that have a merge function, on its way to the code
+// that waits for them.
 //
 //   merged.add_written(base);  // in the task, at its end: what it has set since it began in base
 //   left.add(right);           // associative, and in the order of the tasks
-//   merged.apply();            // in the context of the one who waited
+//   merged.apply();            // in the context of the code that waited
 
 #ifndef TASKCTX_INTERNAL_CORE_MERGED_H_
 #define TASKCTX_INTERNAL_CORE_MERGED_H_
@@ -18,7 +18,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Costs what tells that there is nothing, where there is nothing: a load and a test or two. Each
+// The values, merged. A call costs a load and a test or two where there is nothing to merge. Each
 // call may throw what a merge function throws, and std::bad_alloc.
 class Merged {
  public:

@@ -3,7 +3,7 @@
 // Modules: the program and its shared libraries, as the loader sees them.
 //
 //   if (is_static(this)) { ... }    // lies in a module's data: neither on the heap nor on a stack
-//   keep_loaded(&a_function_of_it);  // from here on, dlclose() does not take it away
+//   keep_loaded(&a_function_of_it);  // from here on, dlclose() does not unload it
 //
 // On ELF platforms. Elsewhere nothing counts as static, and nothing is kept.
 
@@ -16,8 +16,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Tells whether the object has static storage duration, or lies within one that has. With glibc
-// 2.35 a few nanoseconds, without a lock; else as long as the list of modules.
+// Tells whether the object has static storage duration, or lies within one that has. Takes a
+// few nanoseconds, and no lock, with glibc 2.35; otherwise O(modules).
 bool is_static(const void* object) noexcept;
 
 // Keeps the module in which this lies, code or data, until the program's end. Takes the loader's

@@ -82,10 +82,10 @@ inline void release(const Entry& entry) noexcept {
 struct Node {
   std::atomic<std::uint32_t> refs;
   std::uint32_t limit;                    // Size of the entries in bytes; 0 if it has children.
-  Node** children;                        // Where a look-up beyond the limit goes on; never null.
+  Node** children;                        // Where a look-up beyond the limit continues; never null.
   std::atomic<std::uint64_t> version{0};  // Of the content, of a root; 0 until it is asked for.
   std::uint32_t boxes = 0;                // How many entries are boxed.
-  std::uint16_t count = 0;   // How many children there are; those behind are empty leaves.
+  std::uint16_t count = 0;   // How many children there are; all after them are empty leaves.
   std::uint16_t height = 0;  // Of an inner node: how many levels there are below it. Or one of:
 
   static constexpr std::uint16_t kLeaf = 0xffff;
@@ -113,9 +113,9 @@ void destroy(Node* node) noexcept;
 
 // Drops one reference. Returns whether it was the last, so that the caller is to destroy the node.
 inline bool drop_ref(Node* node) noexcept {
-  // The release publishes what this owner read or wrote to whoever destroys the node or writes in
-  // it: it pairs with the acquire here, of the last owner, and in locate_writable() and exchange()
-  // (write.h).
+  // The release publishes what this owner read or wrote to the owner that destroys the node or
+  // writes in it: it pairs with the acquire here, of the last owner, and in locate_writable() and
+  // exchange() (write.h).
   return node != &empty_node && node->refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
 }
 inline void release(Node* node) noexcept {
@@ -128,7 +128,7 @@ inline void release(Node* node) noexcept {
 // number have the same content. Thread-safe as reading the node is. O(1).
 std::uint64_t version_of(Node* node) noexcept;
 
-// Returns what is `position` bytes behind the beginning of the node.
+// Returns what is `position` bytes after the beginning of the node.
 template <typename T>
 inline T* at_position(const Node* node, std::uint32_t position) noexcept {
   auto* bytes = reinterpret_cast<unsigned char*>(const_cast<Node*>(node));
@@ -194,7 +194,7 @@ inline const Entry* lookup(const Node* node,
   return is_deep(key) ? kFindDeep(node, variable, key) : nullptr;
 }
 
-// Owns one reference to a node. A copy takes a reference of its own.
+// The owner of one reference to a node. A copy takes another one.
 class NodeRef {
  public:
   NodeRef() = default;

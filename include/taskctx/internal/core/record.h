@@ -94,7 +94,7 @@ inline void add_ref(VariableRecord* record) noexcept {
 // Drops one reference. Destroys the record with the last one.
 void release(VariableRecord* record) noexcept;
 
-// Owns a reference to a record, or nothing.
+// The owner of a reference to a record, or of nothing.
 using RecordRef =
     std::unique_ptr<VariableRecord,
                     decltype([](VariableRecord* record) noexcept { release(record); })>;

@@ -108,7 +108,7 @@ void notify_of_change(const VariableRecord* record, const Entry& before, const E
   notify({.before = find_value<T>(before), .after = find_value<T>(after), .by_switch = by_switch});
 }
 
-// Names the type, in a way that only compilers need to understand.
+// Returns a name of the type, which is the same in all modules.
 template <typename T>
 const char* type_name() noexcept {
 #ifdef __GXX_RTTI

@@ -25,8 +25,8 @@ inline constexpr bool kInline =
     sizeof(T) <= 8 && 8 % alignof(T) == 0 &&
     std::conjunction_v<std::is_trivially_copyable<T>, std::is_copy_constructible<T>>;
 
-// Makes a T of a value that can be given for one, as an argument of that type is made. (Not by a
-// cast: that would make a number of a pointer's bits.) Numbers may be narrowed without a warning.
+// Makes a T of a value that converts to one implicitly, as an argument is made. (Not by a cast:
+// that would make a number of a pointer's bits.) Numbers may be narrowed without a warning.
 template <typename T, std::convertible_to<T> V>
 [[gnu::always_inline]] constexpr T converted(V&& value) {
   if constexpr (std::is_arithmetic_v<T>) {
@@ -56,8 +56,8 @@ inline const T* value_of(const Entry& entry) noexcept {
   }
 }
 
-// Makes the word for a value of the variable with this record. The caller owns the box behind it,
-// if there is one.
+// Makes the word for a value of the variable with this record. The caller owns the box that it
+// leads to, if there is one.
 template <typename T>
 inline std::uint64_t make_word([[maybe_unused]] VariableRecord* record, T&& value) {
   if constexpr (kInline<T>) {

@@ -47,10 +47,12 @@ class Variable {
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
 
   // Returns the key, or kUnassigned.
-  [[nodiscard]] std::uint64_t key() const noexcept { return key_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t key() const noexcept {
+    return key_.load(std::memory_order_acquire);  // Pairs with publish().
+  }
 
   // Where a wide node has the variable's entry: the number of its leaf, and the byte offset in
-  // that. Both are 0, somebody else's place, while there is no key, and for slots beyond those
+  // that. Both stand for another variable's entry while there is no key, and for slots beyond those
   // leaves.
   [[nodiscard]] std::uint32_t leaf_number() const noexcept {
     return leaf_number_.load(std::memory_order_relaxed);
@@ -59,22 +61,22 @@ class Variable {
     return leaf_position_.load(std::memory_order_relaxed);
   }
 
-  // Returns the key where a write needs nothing but the key; kUnassigned where assign_key() has to
-  // be called first, or writes are watched.
+  // Returns the key if a write needs only that; kUnassigned if assign_key() has to be called first,
+  // or writes are watched.
   [[nodiscard]] std::uint64_t write_key() const noexcept {
-    return write_key_.load(std::memory_order_acquire);
+    return write_key_.load(std::memory_order_acquire);  // Pairs with publish().
   }
 
-  // Returns the key, and draws it at the first call, from which on `rules` hold. Thread-safe.
+  // Returns the key. The first call draws it, and makes `rules` those of the variable. Thread-safe.
   // Throws std::bad_alloc, and as check_usable() does.
   std::uint64_t assign_key(const VariableRules& rules) const {
     return home_->assign_key(*this, rules);
   }
   static std::uint64_t assign_key_here(const Variable& variable, const VariableRules& rules);
 
-  // Takes the record, and with it the key, of all variables that share this one's name; is the
-  // first of them, or is refused, if their type is another. Before other threads see the variable.
-  // Throws std::bad_alloc.
+  // Takes the record, and with it the key, of all variables that share this one's name. The first
+  // one makes both. If their type is another, the variable is refused. To be called before other
+  // threads see the variable. Throws std::bad_alloc.
   void share(const VariableRules& rules);
 
   // Throws std::invalid_argument if the variable was refused.
@@ -84,13 +86,14 @@ class Variable {
     }
   }
 
-  // Gives the slot back, where it is not shared. Not for variables with static storage duration:
-  // those are used until the process has ended, by whatever is destroyed after them and by threads
-  // that still run.
+  // Gives the slot back, if no other variable shares it. Not for variables with static storage
+  // duration: those are used until the process has ended, by objects that are destroyed after them
+  // and by threads that still run.
   void retire() noexcept;
 
   // Returns the record of a variable that has its key.
   [[nodiscard]] VariableRecord* record() const noexcept {
+    // Pairs with the release in assign_key_here().
     return record_.load(std::memory_order_acquire);
   }
 
@@ -106,7 +109,7 @@ class Variable {
   mutable std::atomic<std::uint32_t> leaf_position_{kNodeHeader};
   std::string_view name_;
   const TypeOps* ops_;
-  const Copy* home_ = &own_copy;  // Where its slot comes from, and its rules are known.
+  const Copy* home_ = &own_copy;  // The copy that gives the slot, and knows the rules.
   mutable std::atomic<VariableRecord*> record_{nullptr};
 };
 

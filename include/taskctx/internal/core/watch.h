@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Those who watch: observers of switches, and on_change of variables. They are told on the thread
-// that switches, or writes, and without a lock.
+// Watchers: observers of switches, and on_change of variables. They are called on the thread that
+// switches, or writes, and without a lock.
 //
 //   if (switch_watchers.load(std::memory_order_relaxed) != 0) {  // key_list.h
 //     notify_switch(from, to);
@@ -34,12 +34,12 @@ struct Observer {
   std::atomic<bool> is_registered{true};
 };
 
-// Let the observer be told of switches, and no longer. Throw std::bad_alloc; nothing has changed
+// Register the observer, and remove it. Throw std::bad_alloc; nothing has changed
 // then.
 void add_observer(const std::shared_ptr<const Observer>& observer);
 void remove_observer(const std::shared_ptr<const Observer>& observer);
 
-// Tells all who watch that `from` was current here and `to` is now. Both are alive.
+// Tells all watchers that `from` was current here and `to` is now. Both are alive.
 void notify_switch(Node* from, Node* to) noexcept;
 
 // Tells only the variables with on_change that are bound differently.

@@ -16,12 +16,12 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// How many times something that is due waits for a thread which has nothing else to do than leaves
-// of loops; 0 most of the time. A hint: whoever reads it need not see the newest value.
+// How many due jobs wait for a thread that is busy with leaves of loops; 0 most of the time. A
+// hint: a reader need not see the newest value.
 using Calls = std::atomic<std::uint32_t>;
 
 // What a pool is to the code that runs in it: the base of the job pool's core. It is counted, so it
-// may be there for longer than the pool itself.
+// may outlive the pool itself.
 class Executor {
  public:
   Executor(const Executor&) = delete;
@@ -30,6 +30,7 @@ class Executor {
   // Returns how many references there were.
   std::uint32_t add_ref() noexcept { return refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
+    // The release publishes what this owner did with it; the last owner acquires it here.
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
       destroy();
     }
@@ -51,11 +52,11 @@ class Executor {
   std::atomic<std::uint32_t> refs_{1};
 };
 
-// Owns a reference to an executor, or nothing.
+// The owner of a reference to an executor, or of nothing.
 class ExecutorRef {
  public:
   ExecutorRef() = default;
-  // Takes a reference of its own; nullptr stands for none.
+  // Takes a reference; nullptr stands for none.
   explicit ExecutorRef(Executor* executor) noexcept : executor_(executor) {
     if (executor != nullptr) {
       executor->add_ref();
@@ -76,7 +77,7 @@ class ExecutorRef {
 };
 
 // What a job is to the code that runs in it: the base of the job pool's jobs. It takes over a
-// reference to the pool, and drops it when nothing else is left of the job.
+// reference to the pool, and drops it when no other part of the job is left.
 struct Workplace {
   explicit Workplace(Executor* pool) noexcept : executor(pool) {}
   Workplace(const Workplace&) = delete;
