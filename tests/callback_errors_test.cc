@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "lib/core/node_memory.h"
-#include "taskctx/internal/core/node.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "tests/sanitizers.h"

@@ -13,9 +13,9 @@
 #include <optional>
 #include <utility>
 
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
-#include "taskctx/internal/core/origin.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
-#include "taskctx/internal/core/origin.h"
 #include "taskctx/internal/pool/job_state.h"
 
 namespace taskctx {
