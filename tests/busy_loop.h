@@ -21,6 +21,7 @@
 
 #include "absl/time/time.h"
 #include "taskctx/context_var.h"
+#include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/tbb.h"
 

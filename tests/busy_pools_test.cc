@@ -15,6 +15,7 @@
 
 #include "absl/time/time.h"
 #include "taskctx/coro.h"
+#include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/tbb.h"
 #include "tests/busy_loop.h"

@@ -17,6 +17,7 @@
 
 #include "taskctx/context.h"
 #include "taskctx/scope.h"
+#include "taskctx/token.h"
 #include "tests/support.h"
 
 namespace {

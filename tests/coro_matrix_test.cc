@@ -12,8 +12,10 @@
 #include "absl/time/time.h"
 #include "taskctx/coro.h"
 #include "taskctx/generator.h"
+#include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
+#include "taskctx/when_all.h"
 #include "tests/coro_places.h"
 #include "tests/support.h"
 

@@ -6,11 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <exception>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "taskctx/job.h"
+#include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "tests/pools.h"

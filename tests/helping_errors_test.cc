@@ -10,6 +10,7 @@
 #include <oneapi/tbb/task_group.h>
 
 #include <atomic>
+#include <exception>
 #include <stdexcept>
 #include <thread>
 

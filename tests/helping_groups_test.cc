@@ -19,6 +19,7 @@
 
 #include "taskctx/coro.h"
 #include "taskctx/job.h"
+#include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
 #include "taskctx/tbb.h"

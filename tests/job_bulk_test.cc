@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <ranges>
 #include <stdexcept>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "taskctx/job.h"
+#include "taskctx/job_errors.h"
 #include "taskctx/scope.h"
 #include "tests/pools.h"
 #include "tests/stealing.h"

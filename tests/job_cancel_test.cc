@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "taskctx/job.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
 #include "taskctx/scope.h"
 #include "taskctx/this_job.h"
 #include "tests/pools.h"

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "taskctx/job.h"
+#include "taskctx/job_options.h"
 #include "taskctx/scope.h"
 #include "tests/pools.h"
 #include "tests/stealing.h"

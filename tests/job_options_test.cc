@@ -13,6 +13,7 @@
 
 #include "taskctx/context.h"
 #include "taskctx/job.h"
+#include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "tests/pools.h"

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,6 +17,8 @@
 #include "absl/time/time.h"
 #include "taskctx/context.h"
 #include "taskctx/job.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
 #include "taskctx/scope.h"
 #include "tests/pools.h"
 #include "tests/stealing.h"

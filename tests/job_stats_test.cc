@@ -6,11 +6,13 @@
 #include <oneapi/tbb/global_control.h>
 
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <stdexcept>
 
 #include "absl/time/time.h"
 #include "taskctx/job.h"
+#include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "tests/pools.h"
 

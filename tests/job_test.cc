@@ -18,6 +18,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "taskctx/context_var.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "tests/pools.h"

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "absl/time/time.h"
 #include "taskctx/coro.h"
 #include "taskctx/internal/pool/parking.h"
+#include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
 #include "tests/elsewhere.h"

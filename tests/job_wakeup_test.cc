@@ -16,6 +16,8 @@
 #include "absl/time/time.h"
 #include "lib/pool/parking.h"
 #include "taskctx/coro.h"
+#include "taskctx/job.h"
+#include "taskctx/job_errors.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
 #include "taskctx/this_job.h"

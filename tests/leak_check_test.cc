@@ -22,13 +22,7 @@ namespace {
 using namespace taskctx;
 
 using namespace taskctx::gtest;
-using testing::AllOf;
-using testing::Gt;
-using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
-using testing::Pointee;
-using testing::SizeIs;
 
 const ContextVar<std::string> user("user");
 const ContextVar<int> retries("retries", 3);
@@ -150,7 +144,7 @@ TEST(LeakCheckTest, ReportsThePlaceWhereItBegan) {
     user.set("ann");
   }
   ASSERT_EQ(failures.size(), 1);
-  EXPECT_THAT(failures.GetTestPartResult(0).file_name(), testing::EndsWith("testing_test.cc"));
+  EXPECT_THAT(failures.GetTestPartResult(0).file_name(), testing::EndsWith("leak_check_test.cc"));
   EXPECT_EQ(failures.GetTestPartResult(0).line_number(), line);
 }
 

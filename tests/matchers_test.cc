@@ -25,10 +25,8 @@ using namespace taskctx::gtest;
 using testing::AllOf;
 using testing::Gt;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::Not;
 using testing::Pointee;
-using testing::SizeIs;
 
 const ContextVar<std::string> user("user");
 const ContextVar<int> retries("retries", 3);

@@ -16,6 +16,7 @@
 #include "taskctx/context_var.h"
 #include "taskctx/context_var_options.h"
 #include "taskctx/coro.h"
+#include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "taskctx/task.h"

@@ -26,6 +26,7 @@
 #include "taskctx/suppress_propagation.h"
 #include "taskctx/tbb/parallel_for.h"
 #include "taskctx/tbb/parallel_reduce.h"
+#include "taskctx/token.h"
 #include "tests/meddling_new.h"
 
 namespace {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -17,6 +18,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "taskctx/job.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/tbb.h"
 #include "taskctx/this_job.h"

@@ -16,6 +16,8 @@
 #include "absl/time/time.h"
 #include "taskctx/context.h"
 #include "taskctx/job.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "tests/pools.h"

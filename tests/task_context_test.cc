@@ -16,10 +16,12 @@
 #include "absl/time/time.h"
 #include "taskctx/context_var.h"
 #include "taskctx/coro.h"
+#include "taskctx/job.h"
 #include "taskctx/job_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "taskctx/token.h"
+#include "taskctx/when_all.h"
 #include "tests/foreign.h"
 #include "tests/support.h"
 

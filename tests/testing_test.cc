@@ -18,6 +18,7 @@
 #include "taskctx/context_var.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/scope.h"
+#include "taskctx/token.h"
 #include "tests/support.h"
 
 namespace {
@@ -27,11 +28,8 @@ using namespace taskctx_test;
 
 using namespace taskctx::gtest;
 using testing::AllOf;
-using testing::Gt;
-using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-using testing::Pointee;
 using testing::SizeIs;
 
 const ContextVar<std::string> user("user");

@@ -7,9 +7,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 
 #include "taskctx/job.h"
+#include "taskctx/job_errors.h"
+#include "taskctx/job_options.h"
 #include "taskctx/tbb.h"
 #include "tests/pools.h"
 

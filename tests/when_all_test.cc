@@ -8,15 +8,18 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "taskctx/job.h"
+#include "taskctx/job_errors.h"
 #include "taskctx/scope.h"
 #include "tests/pools.h"
 #include "tests/stealing.h"
