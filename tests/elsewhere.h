@@ -8,7 +8,7 @@
 #include <coroutine>
 #include <thread>
 
-#include "taskctx/internal/pool/parking.h"
+#include "lib/pool/parking.h"
 #include "tests/stealing.h"
 
 namespace taskctx_test {

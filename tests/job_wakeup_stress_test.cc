@@ -15,7 +15,6 @@
 
 #include "absl/time/time.h"
 #include "taskctx/coro.h"
-#include "taskctx/internal/pool/parking.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
