@@ -22,6 +22,7 @@
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
 #include "taskctx/task.h"
+#include "tests/foreign.h"
 #include "tests/manual.h"
 #include "tests/support.h"
 
@@ -48,27 +49,6 @@ void on_small_stack(std::function<void()> function) {
   pthread_join(thread, nullptr);
   pthread_attr_destroy(&attributes);
 }
-
-// A coroutine type that knows nothing of contexts; it begins at once.
-class Plain {
- public:
-  struct promise_type {
-    Plain get_return_object() {
-      return Plain(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_always final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-  Plain(const Plain&) = delete;
-  Plain& operator=(const Plain&) = delete;
-  ~Plain() { handle_.destroy(); }
-
- private:
-  explicit Plain(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-  std::coroutine_handle<promise_type> handle_;
-};
 
 enum class Bottom { suspends, returns, throws, yields };
 

@@ -16,6 +16,7 @@
 #include "taskctx/scope.h"
 #include "taskctx/when_all.h"
 #include "tests/coro_gate.h"
+#include "tests/foreign.h"
 #include "tests/manual.h"
 #include "tests/support.h"
 
@@ -118,27 +119,6 @@ TEST(EndingOfOwnType, DestroyedWithinItsAwaitersContextLeavesThatAsItWas) {
   EXPECT_TRUE(recorder.messages().empty());
 }
 
-// A coroutine type that knows nothing of contexts.
-class Plain {
- public:
-  struct promise_type {
-    Plain get_return_object() {
-      return Plain(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_always final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-
-  Plain(const Plain&) = delete;
-  Plain& operator=(const Plain&) = delete;
-  ~Plain() { handle_.destroy(); }
-
- private:
-  explicit Plain(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-  std::coroutine_handle<promise_type> handle_;
-};
 Plain awaits_a_task(std::string& text) { co_await suspends<Task<>>(text, "task's"); }
 
 // F-G2, P23

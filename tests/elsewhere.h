@@ -8,7 +8,6 @@
 #include <coroutine>
 #include <thread>
 
-#include "lib/pool/parking.h"
 #include "tests/stealing.h"
 
 namespace taskctx_test {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Foreign: another library's coroutine, which begins at once and knows nothing of contexts.
+// Coroutines of other libraries, which begin at once and know nothing of contexts: Foreign destroys
+// itself at its end; Plain is destroyed by who has it.
 //
 //   Foreign wait_for(Job<int> job) { co_await std::move(job); }
 
@@ -20,6 +21,26 @@ struct Foreign {
     void return_void() {}
     void unhandled_exception() { std::terminate(); }
   };
+};
+
+class Plain {
+ public:
+  struct promise_type {
+    Plain get_return_object() {
+      return Plain(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_always final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { std::terminate(); }
+  };
+  Plain(const Plain&) = delete;
+  Plain& operator=(const Plain&) = delete;
+  ~Plain() { handle_.destroy(); }
+
+ private:
+  explicit Plain(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
+  std::coroutine_handle<promise_type> handle_;
 };
 
 }  // namespace taskctx_test

@@ -21,6 +21,7 @@
 #include "taskctx/tbb.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
+#include "tests/thread_request.h"
 
 namespace {
 
@@ -29,11 +30,6 @@ using namespace taskctx_test;
 
 namespace ctbb = taskctx::tbb;
 namespace onetbb = oneapi::tbb;
-
-ContextVar<int> request("request");
-
-// What people use instead: 0 is "none".
-thread_local int thread_request = 0;
 
 // Sets both for a block, as a careful engineer does it with a thread_local.
 class BothRequests {

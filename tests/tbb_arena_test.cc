@@ -10,12 +10,12 @@
 #include <memory>
 #include <thread>
 
-#include "taskctx/context_var.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "taskctx/token.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
+#include "tests/thread_request.h"
 
 namespace {
 
@@ -24,11 +24,6 @@ using namespace taskctx_test;
 
 namespace ctbb = taskctx::tbb;
 namespace onetbb = oneapi::tbb;
-
-ContextVar<int> request("request");
-
-// What people use instead: 0 is "none".
-thread_local int thread_request = 0;
 
 // T4: an arena whose slots are taken has one of its own threads run the function.
 TEST(Arena, AFullArenaRunsTheFunctionOnAnotherThreadInTheCallersContext) {

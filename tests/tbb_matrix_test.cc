@@ -15,12 +15,12 @@
 #include <tuple>
 #include <vector>
 
-#include "taskctx/context_var.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
 #include "tests/tbb_doors.h"
+#include "tests/thread_request.h"
 
 namespace {
 
@@ -28,11 +28,6 @@ using namespace taskctx;
 using namespace taskctx_test;
 
 namespace ctbb = taskctx::tbb;
-
-ContextVar<int> request("request");
-
-// What people use instead: 0 is "none".
-thread_local int thread_request = 0;
 
 class EveryDoor : public testing::TestWithParam<std::tuple<Door, int>> {
  protected:

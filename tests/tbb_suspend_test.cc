@@ -13,13 +13,13 @@
 #include <utility>
 #include <vector>
 
-#include "taskctx/context_var.h"
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "taskctx/token.h"
 #include "tests/sanitizers.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
+#include "tests/thread_request.h"
 
 namespace {
 
@@ -27,12 +27,6 @@ using namespace taskctx;
 using namespace taskctx_test;
 
 namespace ctbb = taskctx::tbb;
-namespace onetbb = oneapi::tbb;
-
-ContextVar<int> request("request");
-
-// What people use instead: 0 is "none".
-thread_local int thread_request = 0;
 
 // Read what belongs to the thread that runs now: a compiler may keep an address, or the thread's
 // id, from before a suspension.

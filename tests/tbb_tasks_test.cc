@@ -20,6 +20,7 @@
 #include "taskctx/token.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
+#include "tests/thread_request.h"
 
 namespace {
 
@@ -28,11 +29,6 @@ using namespace taskctx_test;
 
 namespace ctbb = taskctx::tbb;
 namespace onetbb = oneapi::tbb;
-
-ContextVar<int> request("request");
-
-// What people use instead: 0 is "none".
-thread_local int thread_request = 0;
 
 class Tasks : public testing::TestWithParam<int> {
  protected:

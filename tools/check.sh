@@ -6,7 +6,7 @@ set -euo pipefail
 
 readonly USAGE="Usage: tools/check.sh CHECK...
 
-  claims  every claim of tests/claims.md names a test that exists and carries its id
+  claims  every claim of tests/claims.md has a test, and every id above a test is listed there
   style   the tree keeps its own rules: file headers, sizes, one owner for each dangerous thing
   format  clang-format
   lint    clang-tidy and shellcheck
