@@ -21,7 +21,6 @@ CAPS = {
     "tests/BUILD.bazel": 400,
     "tests/compile_errors": 450,
     "tests/everywhere.cc": 450,
-    "tests/job_soak_test.cc": 450,
     "tests/model_test.cc": 550,
     "tests/search_cli_test.py": 400,
     "tests/tbb_doors.h": 400,
