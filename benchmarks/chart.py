@@ -34,6 +34,17 @@ def _label(ns):
     return f"{ns:.1f} ns" if ns < 10 else f"{ns:.0f} ns"
 
 
+def _style(axes, label):
+    """Leaves only the grid of the axis of times, whose ticks `label` names."""
+    axes.tick_params(axis="y", length=0, labelsize=10.5, labelcolor=INK)
+    axes.tick_params(axis="x", which="both", labelsize=9, colors=PALE)
+    axes.xaxis.set_major_formatter(lambda ns, _: label(ns))
+    axes.grid(axis="x", which="major", color="#d0d7de", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
 def _finish(figure, axes, note, context, path):
     """Writes the note, and what was measured where and when, below the axes; saves the picture."""
     axes.annotate(
@@ -100,13 +111,7 @@ def draw(data, samples, context, path):
             )
     axes.set_yticks(range(len(operations)), [operation["label"] for operation in operations])
     axes.set_ylim(len(operations) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0, labelsize=10.5, labelcolor=INK)
-    axes.tick_params(axis="x", which="both", labelsize=9, colors=PALE)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} ns")
-    axes.grid(axis="x", which="major", color="#d0d7de", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    _style(axes, lambda ns: f"{ns:g} ns")
     handles = [
         axes.plot([], [], color=colour, marker=marker, markersize=size, linestyle="", label=label)[0]
         for label, _, colour, marker, size in SERIES
@@ -201,14 +206,8 @@ def draw_queue_waits(samples, context, path):
         row += 0.9
     axes.set_yticks(ticks, labels)
     axes.set_ylim(row - 1.2, -0.7)
-    axes.tick_params(axis="y", length=0, labelsize=10.5, labelcolor=INK)
-    axes.tick_params(axis="x", which="both", labelsize=9, colors=PALE)
-    axes.xaxis.set_major_formatter(lambda value, _: _time(value))
+    _style(axes, _time)
     axes.xaxis.set_minor_formatter(lambda *_: "")
-    axes.grid(axis="x", which="major", color="#d0d7de", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
-        side.set_visible(False)
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.13, 1.03),
