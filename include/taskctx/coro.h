@@ -58,6 +58,7 @@
 #include "taskctx/internal/coro/suspension.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/launch.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/job.h"
@@ -102,26 +103,29 @@ template <typename T>
 Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T> task) {
   TaskAccess::check(task, "spawn");
   PoolCore::Admission admission(*pool, options);
-  auto extras = pool->extras(options);
-  auto* const job = new CoroutineJob<T>(pool, pool->context(options), task);
-  JobRef<JobResult<T>> handle(job);
-  job->describe(std::move(extras));
-  pool->enter(job, admission);
-  return JobAccess::make<T>(std::move(handle));
+  return JobAccess::make<T>(launch<CoroutineJob<T>>(admission, options, task));
 }
-
-template <typename T>
-struct Spawner<T, void> {  // The body of JobPool::spawn().
-  static Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T>&& task) {
-    return internal::spawn(pool, options, std::move(task));
-  }
-};
 
 // Keeps a function and its arguments alive for as long as the coroutine that it makes from them.
 template <typename F, typename... Args>
 auto keep(F function, Args... args) -> TaskOf<F, Args...> {
   co_return co_await std::invoke(function, std::move(args)...);
 }
+
+template <typename T>
+struct Spawner<T, void> {  // The body of JobPool::spawn() and schedule().
+  static Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T>&& task) {
+    return internal::spawn(pool, options, std::move(task));
+  }
+  template <typename F, typename... Args>
+  static Job<T> spawn_call(PoolCore* pool, const JobOptions* options, F&& function,
+                           Args&&... args) {
+    return spawn(pool, options,
+                 keep<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(function),
+                                                              std::forward<Args>(args)...));
+  }
+  static Schedule schedule(PoolCore* pool) noexcept { return Schedule(pool); }
+};
 
 // The job of a task that has not entered its pool yet. Several are made first, and enter when
 // nothing can fail any more.
@@ -130,9 +134,7 @@ class MadeJob {
  public:
   explicit MadeJob(Task<T> task) : pool_(pool_here()) {
     TaskAccess::check(task, "spawn");
-    auto extras = pool_->extras(nullptr);
-    job_ = new CoroutineJob<T>(pool_, pool_->context(nullptr), task);
-    job_->describe(std::move(extras));
+    job_ = new_job<CoroutineJob<T>>(pool_, nullptr, task);
     handle_ = JobAccess::make<T>(JobRef<JobResult<T>>(job_));
   }
   MadeJob(MadeJob&& other) noexcept
@@ -290,23 +292,6 @@ auto when_any(Tasks&& tasks) {
   return internal::combine_tasks(std::forward<Tasks>(tasks),
                                  [](auto jobs) { return when_any(std::move(jobs)); });
 }
-
-template <typename F, typename... Args>
-  requires internal::CoroutineFunction<F, Args...>
-internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> JobPool::spawn(F&& function,
-                                                                                 Args&&... args) {
-  return spawn(internal::keep<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(function),
-                                                                      std::forward<Args>(args)...));
-}
-template <typename F, typename... Args>
-  requires internal::CoroutineFunction<F, Args...>
-internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> JobPool::spawn(
-    const JobOptions& options, F&& function, Args&&... args) {
-  return spawn(options, internal::keep<std::decay_t<F>, std::decay_t<Args>...>(
-                            std::forward<F>(function), std::forward<Args>(args)...));
-}
-
-inline internal::Schedule JobPool::schedule() noexcept { return internal::Schedule(core_); }
 
 template <typename T>
 T sync_wait(Task<T> task) {

@@ -35,6 +35,7 @@
 #include "taskctx/internal/pool/job_refusals.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/launch.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/internal/pool/waiting_jobs.h"
@@ -92,18 +93,12 @@ template <typename Handle, typename R, typename Result, typename... Options, typ
 auto then(Parent& parent, const JobOptions* options, F&& function) {
   using Call = Continue<Handle, R, Result>;
   using Next = std::invoke_result_t<Call, std::decay_t<F>, Parent>;
-  using Task = ThenJob<Next, Parent, std::decay_t<F>, Call>;
   PoolCore* const core = state_of(parent)->pool();
   core->check_not_forked("continue job", state_of(parent)->name());
-  core->check_open("submit job",
-                   options != nullptr ? std::string_view(options->name) : std::string_view());
-  NodeRef context = core->context(options);
-  auto extras = core->extras(options);
-  auto* const task = new Task(core, std::move(context), std::forward<F>(function));
-  JobRef<JobResult<Next>> handle(task);
-  task->describe(std::move(extras));
-  task->start(parent);
-  return Started<Job<Next>, F, Options...>(JobAccess::make<Next>(std::move(handle)));
+  WaitingEntry entry(core, "submit job", options, [&parent](auto* job) { job->start(parent); });
+  return Started<Job<Next>, F, Options...>(
+      JobAccess::make<Next>(launch<ThenJob<Next, Parent, std::decay_t<F>, Call>>(
+          entry, options, std::forward<F>(function))));
 }
 
 }  // namespace internal

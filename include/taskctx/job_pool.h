@@ -45,10 +45,11 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/executor.h"
+#include "taskctx/internal/core/refused.h"
 #include "taskctx/internal/pool/bulk_job.h"
 #include "taskctx/internal/pool/function_job.h"
 #include "taskctx/internal/pool/job_refusals.h"
-#include "taskctx/internal/pool/job_result.h"
+#include "taskctx/internal/pool/launch.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/internal/pool/waiting_jobs.h"
@@ -64,8 +65,6 @@ class Task;
 
 namespace internal {
 
-class Schedule;
-
 template <typename F, typename... Args>
 using JobResultOf = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
 template <typename F, typename... Args>
@@ -75,31 +74,28 @@ template <typename F, typename... Args>
 using JobWithOptionsOf = Started<Job<JobResultOf<F, Args...>>, F, Args..., JobOptions>;
 
 template <typename F, typename... Args>
-using SpawnedJobOf = Job<typename TaskOf<F, Args...>::Result>;
-
-// Makes one callable of a function and its arguments.
-template <typename F>
-F&& with_arguments(F&& function) noexcept {
-  return std::forward<F>(function);
-}
+using SpawnedResultOf = typename TaskOf<F, Args...>::Result;
 template <typename F, typename... Args>
-  requires(sizeof...(Args) > 0)
-auto with_arguments(F&& function, Args&&... args) {
-  return [function = std::decay_t<F>(std::forward<F>(function)),
-          ... args = std::decay_t<Args>(std::forward<Args>(args))]() mutable -> decltype(auto) {
-    return std::invoke(std::move(function), std::move(args)...);
-  };
-}
+using SpawnedJobOf = Job<SpawnedResultOf<F, Args...>>;
 
-template <typename F, typename... Args>
-using CallOf = std::decay_t<decltype(with_arguments(std::declval<F>(), std::declval<Args>()...))>;
-
-// Starts coroutines: coro.h has what does, and where that is not included it is asked for.
+// Starts coroutines. coro.h has the specialization that does; where it is not included, calls get
+// this one, which says so. T: what the task returns; void for schedule().
 template <typename T, typename = void>
 struct Spawner {
+  static constexpr bool kHasCoro = !std::is_same_v<T, T>;
   static Job<T> spawn(PoolCore* /*pool*/, const JobOptions* /*options*/, Task<T>&& /*task*/) {
-    static_assert(!std::is_same_v<T, T>, "include taskctx/coro.h, to spawn coroutines");
+    static_assert(kHasCoro, "include taskctx/coro.h, to spawn coroutines");
     return {};
+  }
+  template <typename F, typename... Args>
+  static Job<T> spawn_call(PoolCore* /*pool*/, const JobOptions* /*options*/, F&& /*function*/,
+                           Args&&... /*args*/) {
+    static_assert(kHasCoro, "include taskctx/coro.h, to spawn coroutines");
+    return {};
+  }
+  static auto schedule(PoolCore* /*pool*/) {
+    static_assert(kHasCoro, "include taskctx/coro.h, to await pool.schedule()");
+    return Refused();
   }
 };
 
@@ -214,17 +210,26 @@ class JobPool : private internal::JobRefusals {
   template <typename F, typename... Args>
     requires internal::CoroutineFunction<F, Args...>
   internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> spawn(F&& function,
-                                                                          Args&&... args);
+                                                                          Args&&... args) {
+    return internal::Spawner<internal::SpawnedResultOf<F, Args...>>::spawn_call(
+        core_, nullptr, std::forward<F>(function), std::forward<Args>(args)...);
+  }
   template <typename F, typename... Args>
     requires internal::CoroutineFunction<F, Args...>
   internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> spawn(
-      const JobOptions& options, F&& function, Args&&... args);
+      const JobOptions& options, F&& function, Args&&... args) {
+    return internal::Spawner<internal::SpawnedResultOf<F, Args...>>::spawn_call(
+        core_, &options, std::forward<F>(function), std::forward<Args>(args)...);
+  }
 
   // Makes what a coroutine awaits to go on on a thread of this pool: any coroutine, also one that
   // was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().
   //
   //   co_await pool.schedule();
-  [[nodiscard]] internal::Schedule schedule() noexcept;
+  template <typename T = void>
+  [[nodiscard]] auto schedule() noexcept {
+    return internal::Spawner<T>::schedule(core_);
+  }
 
   // Calls `function(element)` for each element of `range`, in parallel, each in a copy of one
   // snapshot, and returns one handle for all: of a vector of the results in order, or of nothing if
@@ -325,64 +330,42 @@ class JobPool : private internal::JobRefusals {
  private:
   friend struct internal::JobPoolAccess;
 
-  // Arguments are touched when nothing else can refuse the job.
   template <typename F, typename... Args>
   auto start(const JobOptions* options, F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
-    using Call = internal::CallOf<F, Args...>;
     internal::PoolCore::Admission admission(*core_, options);
-    auto extras = core_->extras(options);
-    auto* const task = new internal::FunctionJob<R, Call>(
-        core_, core_->context(options), /*references=*/2,
-        internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
-    internal::JobRef<internal::JobResult<R>> handle(task);
-    task->describe(std::move(extras));
-    core_->enter(task, admission);
-    return internal::JobAccess::make<R>(std::move(handle));
+    return internal::JobAccess::make<R>(
+        internal::launch<internal::FunctionJob<R, internal::CallOf<F, Args...>>>(
+            admission, options, /*references=*/2, std::forward<F>(function),
+            std::forward<Args>(args)...));
   }
 
   template <typename F, typename... Args>
   void start_posted(const JobOptions* options, F&& function, Args&&... args) {
-    using Call = internal::CallOf<F, Args...>;
     internal::PoolCore::Admission admission(*core_, options);
-    auto extras = core_->extras(options);
-    auto* const task = new internal::FunctionJob<void, Call>(
-        core_, core_->context(options), /*references=*/1,
-        internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
-    task->describe(std::move(extras));
-    core_->enter(task, admission);
+    admission.enter(internal::new_job<internal::FunctionJob<void, internal::CallOf<F, Args...>>>(
+        core_, options, /*references=*/1, std::forward<F>(function), std::forward<Args>(args)...));
   }
 
   template <typename F, typename Range, typename... Options>
   auto start_bulk(const JobOptions* options, Range&& range, F&& function) {
-    using Task = internal::BulkJob<std::decay_t<Range>, std::decay_t<F>>;
-    using R = typename Task::Result;
+    using BulkJob = internal::BulkJob<std::decay_t<Range>, std::decay_t<F>>;
+    using R = typename BulkJob::Result;
     using Started = internal::Started<Job<R>, F, Range, Options...>;
-    static_assert(!std::is_reference_v<typename Task::Element>, "a vector can't hold references");
+    static_assert(!std::is_reference_v<typename BulkJob::Element>,
+                  "a vector can't hold references");
     internal::PoolCore::Admission admission(*core_, options);
-    auto extras = core_->extras(options);
-    auto* const task = new Task(core_, core_->context(options), std::forward<Range>(range),
-                                std::forward<F>(function));
-    internal::JobRef<internal::JobResult<R>> handle(task);
-    task->describe(std::move(extras));
-    core_->enter(task, admission);
-    return Started(internal::JobAccess::make<R>(std::move(handle)));
+    return Started(internal::JobAccess::make<R>(internal::launch<BulkJob>(
+        admission, options, std::forward<Range>(range), std::forward<F>(function))));
   }
 
   template <typename F, typename... Args>
   auto start_delayed(Deadline due, const JobOptions* options, F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
-    using Task = internal::DelayedJob<R, internal::CallOf<F, Args...>>;
-    core_->check_open("submit job",
-                      options != nullptr ? std::string_view(options->name) : std::string_view());
-    auto extras = core_->extras(options);
-    auto* const task =
-        new Task(core_, core_->context(options), due,
-                 internal::with_arguments(std::forward<F>(function), std::forward<Args>(args)...));
-    internal::JobRef<internal::JobResult<R>> handle(task);
-    task->describe(std::move(extras));
-    task->start();
-    return internal::JobAccess::make<R>(std::move(handle));
+    internal::WaitingEntry entry(core_, "submit job", options, [](auto* job) { job->start(); });
+    return internal::JobAccess::make<R>(
+        internal::launch<internal::DelayedJob<R, internal::CallOf<F, Args...>>>(
+            entry, options, due, std::forward<F>(function), std::forward<Args>(args)...));
   }
 
   internal::PoolCore* core_;

@@ -29,8 +29,8 @@
 #include <vector>
 
 #include "taskctx/internal/core/refused.h"
-#include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
+#include "taskctx/internal/pool/launch.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/internal/pool/waiting_jobs.h"
@@ -98,15 +98,10 @@ struct JobVector {
 template <typename R, typename Children, typename F>
 Job<R> start_gather(PoolCore* core, Children& children, std::size_t count, bool needs_all,
                     F function) {
-  using Task = GatherJob<R, Children, F>;
-  core->check_open("wait for jobs", "");
-  NodeRef context = core->context(nullptr);
-  auto extras = core->extras(nullptr);
-  auto* const task = new Task(core, std::move(context), count, needs_all, std::move(function));
-  JobRef<JobResult<R>> handle(task);
-  task->describe(std::move(extras));
-  task->start(children);
-  return JobAccess::make<R>(std::move(handle));
+  WaitingEntry entry(core, "wait for jobs", nullptr,
+                     [&children](auto* job) { job->start(children); });
+  return JobAccess::make<R>(
+      launch<GatherJob<R, Children, F>>(entry, nullptr, count, needs_all, std::move(function)));
 }
 
 template <typename Handle>

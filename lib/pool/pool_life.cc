@@ -170,8 +170,7 @@ void PoolCore::refuse(const char* verb, std::string_view name) const {
 
 void PoolCore::admit(Admission& admission, const JobOptions* options) {
   const std::uint32_t flags = flags_.load(std::memory_order_relaxed);
-  const std::string_view name =
-      options != nullptr ? std::string_view(options->name) : std::string_view();
+  const std::string_view name = name_in(options);
   if ((flags & (kClosed | kForked)) != 0) {
     refuse("submit job", name);
   }

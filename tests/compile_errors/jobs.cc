@@ -366,6 +366,14 @@ TEST(SubmitErrors, HandlesAreMovedIntoWhenAny) {
 // error: include taskctx/coro.h, to spawn coroutines
 TEST(SubmitErrors, SpawnNeedsItsHeader) { auto job = pool().spawn(compute(1)); }
 
+// J95
+// error: include taskctx/coro.h, to spawn coroutines
+TEST(SubmitErrors, SpawnOfACallNeedsItsHeader) { auto job = pool().spawn(compute, 1); }
+
+// J95
+// error: include taskctx/coro.h, to await pool.schedule()
+TEST(SubmitErrors, ScheduleNeedsItsHeader) { auto schedule = pool().schedule(); }
+
 // J94, J95
 // silent:
 TEST(SubmitErrors, WhatIsRightIsNotRefused) {

@@ -6,7 +6,9 @@
 #define TASKCTX_INTERNAL_POOL_FUNCTION_JOB_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "taskctx/internal/core/ending.h"
@@ -17,13 +19,31 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+// Makes one callable of a function and its arguments.
+template <typename F>
+F&& with_arguments(F&& function) noexcept {
+  return std::forward<F>(function);
+}
+template <typename F, typename... Args>
+  requires(sizeof...(Args) > 0)
+auto with_arguments(F&& function, Args&&... args) {
+  return [function = std::decay_t<F>(std::forward<F>(function)),
+          ... args = std::decay_t<Args>(std::forward<Args>(args))]() mutable -> decltype(auto) {
+    return std::invoke(std::move(function), std::move(args)...);
+  };
+}
+
+template <typename F, typename... Args>
+using CallOf = std::decay_t<decltype(with_arguments(std::declval<F>(), std::declval<Args>()...))>;
+
 template <typename R, typename F>
 class FunctionJob final : public JobResult<R> {
  public:
-  template <typename G>
-  FunctionJob(PoolCore* pool, NodeRef context, std::uint32_t references, G&& function)
+  // `references`: the queue's, and the handle's, if there is one.
+  template <typename... Args>
+  FunctionJob(PoolCore* pool, NodeRef context, std::uint32_t references, Args&&... call)
       : JobResult<R>(pool, std::move(context), references),
-        function_(std::in_place, std::forward<G>(function)) {
+        function_(std::in_place, with_arguments(std::forward<Args>(call)...)) {
     if constexpr (!kMayHold<R>) {  // The callable is gone before the job.
       this->holds_nothing();
     }

@@ -28,6 +28,7 @@ using PeekOf = std::conditional_t<std::is_void_v<R>, void, std::add_lvalue_refer
 template <typename R>
 class JobResult : public JobState {
  public:
+  using Result = R;
   using JobState::JobState;
 
   R take() {

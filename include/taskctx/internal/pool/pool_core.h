@@ -90,6 +90,11 @@ void report_loss(const std::string& message) noexcept;
 // for threads that enter it, and what is enqueued gets none of those.
 int workers_of(const oneapi::tbb::task_arena& arena) noexcept;
 
+// Returns the name in options, which may be nullptr.
+inline std::string_view name_in(const JobOptions* options) noexcept {
+  return options != nullptr ? std::string_view(options->name) : std::string_view();
+}
+
 class PoolCore final
     : public Executor {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
  public:
@@ -109,6 +114,9 @@ class PoolCore final
         core_.limit_.give();
       }
     }
+
+    [[nodiscard]] PoolCore* core() const noexcept { return &core_; }
+    void enter(JobState* job) { core_.enter(job, *this); }
 
    private:
     friend class PoolCore;

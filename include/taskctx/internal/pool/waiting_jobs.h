@@ -19,6 +19,7 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/function_job.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
@@ -237,11 +238,11 @@ class GatherJob final : public JobResult<R> {
 template <typename R, typename F>
 class DelayedJob final : public JobResult<R>, private TimerEntry {
  public:
-  template <typename G>
-  DelayedJob(PoolCore* pool, NodeRef context, Deadline due, G&& function)
+  template <typename... Args>
+  DelayedJob(PoolCore* pool, NodeRef context, Deadline due, Args&&... call)
       : JobResult<R>(pool, std::move(context), /*references=*/2),  // Handle, list.
         TimerEntry(due, &fire_it),
-        function_(std::in_place, std::forward<G>(function)) {}
+        function_(std::in_place, with_arguments(std::forward<Args>(call)...)) {}
 
   void start() {
     try {
