@@ -17,6 +17,7 @@
 #include "taskctx/internal/coro/flow.h"
 #include "taskctx/internal/coro/suspension.h"
 #include "taskctx/internal/pool/accountant.h"
+#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/timer.h"
@@ -36,7 +37,7 @@ class ResumeJob final : public JobState {
 
   // For a coroutine that is being destroyed: this must not resume it.
   void give_up() noexcept {
-    pool()->locked(this, [this] { is_given_up_ = true; });
+    pool()->locked(this, [this](const LaneLock& /*lock*/) { is_given_up_ = true; });
     (void)cancel();
   }
 
@@ -44,8 +45,10 @@ class ResumeJob final : public JobState {
   void call() override { handle_.resume(); }
   void drop() noexcept override {}
   // Not to be cancelled: the coroutine would never be resumed.
-  [[nodiscard]] bool has_begun() const noexcept override { return !is_given_up_; }
-  bool can_begin(Missing& /*missing*/) noexcept override { return false; }
+  [[nodiscard]] bool has_begun(const LaneLock& /*lock*/) const noexcept override {
+    return !is_given_up_;
+  }
+  bool can_begin(const LaneLock& /*lock*/, Missing& /*missing*/) noexcept override { return false; }
 
   const std::coroutine_handle<> handle_;
   bool is_given_up_ = false;  // Guarded by the lane's lock.
@@ -140,7 +143,7 @@ void Suspension::throw_interrupted() {
 // It must be a ResumeJob: a coroutine that is a job is destroyed by its job, never suspended.
 void Suspension::give_up_slowly() noexcept {
   // With the lock, as in cancel(): fork() relies on it.
-  to_wake_->pool()->locked(to_wake_, [this] { (void)withdraw(); });
+  to_wake_->pool()->locked(to_wake_, [this](const LaneLock& lock) { (void)withdraw(lock); });
   static_cast<ResumeJob*>(std::exchange(to_wake_, nullptr))->give_up();
 }
 

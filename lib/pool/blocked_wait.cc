@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The list of all waits that block a thread of a job, and the search for a circle among them.
 
 #include "lib/pool/blocked_wait.h"
 
@@ -38,7 +40,7 @@ BlockedWait::BlockedWait(JobState& target) : target_(target), waiter_(current_ac
   {
     Waits& waits = all_waits();
     const std::lock_guard lock(waits.mutex);
-    is_circle = closes_circle();
+    is_circle = closes_circle(lock);
     if (!is_circle) {
       next_ = std::exchange(waits.first, this);
       if (next_ != nullptr) {
@@ -63,9 +65,8 @@ BlockedWait::~BlockedWait() {
   }
 }
 
-// With the lock.
-bool BlockedWait::closes_circle() noexcept {
-  add(&target_, /*is_choice=*/false);
+bool BlockedWait::closes_circle(const std::lock_guard<std::mutex>& /*lock*/) noexcept {
+  look_at(&target_);
   for (std::size_t i = 0; i < count_; ++i) {
     JobState* const job = found_[i];
     if (job->is_done()) {
@@ -76,7 +77,7 @@ bool BlockedWait::closes_circle() noexcept {
     }
     for (const BlockedWait* wait = all_waits().first; wait != nullptr; wait = wait->next_) {
       if (is_at_work_for(job, wait->waiter_)) {
-        add(&wait->target_, /*is_choice=*/false);
+        look_at(&wait->target_);
       }
     }
     (void)PoolCore::begin_or_look(job, /*here=*/nullptr, *this);  // Begins nothing.
@@ -84,9 +85,15 @@ bool BlockedWait::closes_circle() noexcept {
   return false;
 }
 
-void BlockedWait::add(JobState* job, bool is_choice) noexcept {
+void BlockedWait::add(const LaneLock& /*lock*/, JobState* job, bool is_choice) noexcept {
+  if (!is_choice) {
+    look_at(job);
+  }
+}
+
+void BlockedWait::look_at(JobState* job) noexcept {
   const auto end = found_.begin() + static_cast<std::ptrdiff_t>(count_);
-  if (!is_choice && end != found_.end() && std::find(found_.begin(), end, job) == end) {
+  if (end != found_.end() && std::find(found_.begin(), end, job) == end) {
     job->add_ref();
     found_[count_++] = job;
   }

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstddef>
+#include <mutex>
 
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/pool/job_state.h"
@@ -30,8 +31,9 @@ class BlockedWait final : private Missing {
   ~BlockedWait();
 
  private:
-  bool closes_circle() noexcept;
-  void add(JobState* job, bool is_choice) noexcept override;
+  bool closes_circle(const std::lock_guard<std::mutex>& lock) noexcept;
+  void add(const LaneLock& lock, JobState* job, bool is_choice) noexcept override;
+  void look_at(JobState* job) noexcept;
 
   JobState& target_;
   const Activation* const waiter_;

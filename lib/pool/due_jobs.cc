@@ -17,7 +17,6 @@
 // by a thread of the arena, and its end waits for one, when the pool may have none any more. So
 // this uses what the graph uses, submit().
 
-#include <oneapi/tbb/spin_mutex.h>
 #include <oneapi/tbb/task.h>
 #include <oneapi/tbb/task_arena.h>
 
@@ -29,6 +28,7 @@
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/unguarded.h"
+#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 
@@ -36,8 +36,6 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 namespace {
-
-using Lock = oneapi::tbb::spin_mutex::scoped_lock;
 
 // Returns which arena this is; no two that are there have the same.
 const void* identity_of(const oneapi::tbb::task_arena& arena) noexcept {
@@ -89,8 +87,7 @@ class PoolCore::Call final : public oneapi::tbb::detail::d1::task {
   std::atomic<int> owners_{2};
 };
 
-// With the lane's lock, as reserve_shell().
-void PoolCore::reserve_call() noexcept {
+void PoolCore::reserve_call(const LaneLock& /*lock*/) noexcept {
   enqueuing_.fetch_add(1, std::memory_order_seq_cst);
   (void)add_ref();
 }
@@ -135,9 +132,9 @@ JobState* PoolCore::pop_due() noexcept {
   }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[i];
-    const Lock lock(lane.mutex);
+    const LaneLock lock(lane);
     if (JobState* const job = lane.due.front(); job != nullptr) {
-      begin_queued(lane, job);
+      begin_queued(lock, job);
       return job;
     }
   }

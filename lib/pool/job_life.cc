@@ -39,7 +39,7 @@ JobState::JobState(PoolCore* pool, NodeRef context, std::uint32_t references, bo
 
 NodeRef JobState::context() {
   std::optional<NodeRef> context;
-  pool()->locked(this, [&] {
+  pool()->locked(this, [&](const LaneLock& /*lock*/) {
     if (has_context_) {
       context.emplace(context_);
     }
@@ -55,7 +55,7 @@ NodeRef JobState::context() {
 void JobState::let_go_of_context() noexcept {
   if (!keeps_context(0)) {
     NodeRef gone;  // Values may end with it: not while we have the lock.
-    pool()->locked(this, [&] {
+    pool()->locked(this, [&](const LaneLock& /*lock*/) {
       has_context_ = false;
       std::swap(gone, context_);
     });
@@ -98,15 +98,7 @@ bool JobState::cancel() noexcept {
   }
   const AtWork at_work(pool());  // Whatever thread this is: the job's end waits for what runs here.
   end_without_result(kCancelled, nullptr);
-  retire();
   return true;
-}
-
-void JobState::retire() noexcept {
-  PoolCore* const core = pool();
-  const std::uint16_t lane = lane_;
-  release();
-  core->count_ended(lane);
 }
 
 void JobState::end_without_result(std::uint32_t how, std::exception_ptr error,
@@ -130,7 +122,7 @@ void JobState::end_as(JobState& other) noexcept {
   const std::uint32_t how = other.bits() & (kFailed | kCancelled);
   std::optional<NodeRef> left;
   if (keeps_context(how)) {
-    other.pool()->locked(&other, [&] {
+    other.pool()->locked(&other, [&](const LaneLock& /*lock*/) {
       if (other.has_context_) {
         left.emplace(other.context_);
       }
@@ -152,7 +144,8 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
     const Installed context(&empty_node, Origin::job(this));
     core->apart([last] { internal::destroy(last); });
   }
-  // Releases the result to those who acquire it in is_done() and wait().
+  // Releases the result to those who acquire it, in is_done() and block(); acquires what they have
+  // registered before they set their bit.
   const std::uint32_t before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
   if ((before & kAbandoned) != 0) {
     hand_over_error();
@@ -166,6 +159,10 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   if ((before & kAwaited) != 0) {
     unpark(this);
   }
+  // In this order, so that the pool waits for the end of a result that nobody took.
+  const std::uint16_t lane = lane_;
+  release();
+  core->count_ended(lane);
 }
 
 // Gives the exception handler what nobody has seen, in the context that the job has left. There is
@@ -180,6 +177,7 @@ void JobState::hand_over_error() noexcept {
 }
 
 void JobState::abandon() noexcept {
+  // Pairs with finish(): either that sees kAbandoned, or we see kDone, and the error.
   if ((bits_.fetch_or(kAbandoned, std::memory_order_acq_rel) & kDone) != 0) {
     hand_over_error();
   }

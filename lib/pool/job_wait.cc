@@ -227,7 +227,7 @@ class Helper final : private Missing {
       missing_.reserve(missing_.size() + left_out_);  // Not with the lock.
     }
   }
-  void add(JobState* job, bool is_choice) noexcept override {
+  void add(const LaneLock& /*lock*/, JobState* job, bool is_choice) noexcept override {
     is_needed_ = is_needed_ && !is_choice;
     is_circle_ = is_circle_ || (is_needed_ && job == waiter_);
     if (missing_.size() < missing_.capacity()) {

@@ -5,8 +5,6 @@
 
 #include "taskctx/internal/pool/pool_core.h"
 
-#include <oneapi/tbb/spin_mutex.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -23,13 +21,9 @@
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
-namespace {
 
-using Lock = oneapi::tbb::spin_mutex::scoped_lock;
-
-}  // namespace
-
-void PoolCore::push_queued(Lane& lane, JobState* job) noexcept {
+void PoolCore::push_queued(const LaneLock& lock, JobState* job) noexcept {
+  Lane& lane = lock.lane();
   job->stage_ = Stage::queued;
   if (job->is_due_) [[unlikely]] {
     lane.due.push_back(job);
@@ -40,7 +34,8 @@ void PoolCore::push_queued(Lane& lane, JobState* job) noexcept {
   lane.has_queued.store(true, std::memory_order_relaxed);
 }
 
-void PoolCore::erase_queued(Lane& lane, JobState* job) noexcept {
+void PoolCore::erase_queued(const LaneLock& lock, JobState* job) noexcept {
+  Lane& lane = lock.lane();
   if (std::exchange(job->is_due_, false)) [[unlikely]] {
     lane.due.erase(job);
     due_.fetch_sub(1, std::memory_order_relaxed);
@@ -50,25 +45,26 @@ void PoolCore::erase_queued(Lane& lane, JobState* job) noexcept {
   lane.has_queued.store(lane.queued.size() != 0, std::memory_order_relaxed);
 }
 
-void PoolCore::push_running(Lane& lane, JobState* job) noexcept {
+void PoolCore::push_running(const LaneLock& lock, JobState* job) noexcept {
   job->stage_ = Stage::running;
-  lane.running.push_back(job);
+  lock.lane().running.push_back(job);
 }
 
-void PoolCore::begin_queued(Lane& lane, JobState* job) noexcept {
-  if (job->is_bulk_ && job->join()) [[unlikely]] {
+void PoolCore::begin_queued(const LaneLock& lock, JobState* job) noexcept {
+  if (job->is_bulk_ && job->join(lock)) [[unlikely]] {
     return;  // There is work for more threads.
   }
-  erase_queued(lane, job);
-  push_running(lane, job);
+  erase_queued(lock, job);
+  push_running(lock, job);
 }
 
-bool PoolCore::count_submitted(Lane& lane) noexcept {
+bool PoolCore::count_submitted(const LaneLock& lock) noexcept {
   if ((flags_.load(std::memory_order_relaxed) & kClosed) != 0) [[unlikely]] {
     return false;
   }
-  lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
-                       std::memory_order_release);
+  // Pairs with is_quiet(), which reads without the lock.
+  std::atomic<std::uint64_t>& submitted = lock.lane().submitted;
+  submitted.store(submitted.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   return true;
 }
 
@@ -77,17 +73,17 @@ void PoolCore::enter(JobState* job, Admission& admission) {
   Lane& lane = lane_of(job);
   bool needs_shell = false;
   {
-    const Lock lock(lane.mutex);
-    if (!count_submitted(lane)) {
+    const LaneLock lock(lane);
+    if (!count_submitted(lock)) {
       admission.is_refused_ = true;
     } else if (admission.runs_here_ && !job->is_bulk_) [[unlikely]] {
-      push_running(lane, job);
+      push_running(lock, job);
     } else {
       if (admission.is_counted_) [[unlikely]] {
         job->bits_.fetch_or(JobState::kCounted, std::memory_order_relaxed);
         admission.is_counted_ = false;
       }
-      push_queued(lane, job);
+      push_queued(lock, job);
       needs_shell = shells_.load(std::memory_order_acquire) < concurrency_;
     }
   }
@@ -118,8 +114,8 @@ void PoolCore::refuse_entered(JobState* job) {
 void PoolCore::enter_waiting(JobState* job) {
   Lane& lane = lane_of(job);
   {
-    const Lock lock(lane.mutex);
-    if (count_submitted(lane)) {
+    const LaneLock lock(lane);
+    if (count_submitted(lock)) {
       job->stage_ = Stage::waiting;
       lane.waiting.push_back(job);
       return;
@@ -131,10 +127,10 @@ void PoolCore::enter_waiting(JobState* job) {
 void PoolCore::enter_running(JobState* job) {
   Lane& lane = lane_of(job);
   {
-    const Lock lock(lane.mutex);
-    if (count_submitted(lane)) {
+    const LaneLock lock(lane);
+    if (count_submitted(lock)) {
       job->bits_.fetch_or(JobState::kCall, std::memory_order_relaxed);
-      push_running(lane, job);
+      push_running(lock, job);
       return;
     }
   }
@@ -154,14 +150,13 @@ void PoolCore::enter_or_end(JobState* job) noexcept {
     }
     Lane& lane = lane_of(job);
     {
-      const Lock lock(lane.mutex);
+      const LaneLock lock(lane);
       lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
                            std::memory_order_release);
-      push_running(lane, job);
+      push_running(lock, job);
     }
     job->mark_seen();  // Its handle tells of it, and nobody else.
     job->end_without_result(JobState::kFailed, std::current_exception());
-    job->retire();
   }
 }
 
@@ -169,16 +164,16 @@ void PoolCore::suspend(JobState* job) noexcept {
   Lane& lane = lane_of(job);
   std::optional<std::uint32_t> shell;
   {
-    const Lock lock(lane.mutex);
+    const LaneLock lock(lane);
     lane.running.erase(job);
     if (job->is_woken_) {
       job->is_woken_ = false;
-    } else if (!job->is_interrupted() || !job->interrupt() || !job->take_interrupt()) {
+    } else if (!job->is_interrupted() || !job->interrupt(lock) || !job->take_interrupt()) {
       job->stage_ = Stage::waiting;
       lane.waiting.push_back(job);
       return;
     }
-    push_queued(lane, job);
+    push_queued(lock, job);
     shell = reserve_shell();
   }
   start_shell(shell);
@@ -189,17 +184,17 @@ void PoolCore::make_ready(JobState* job, bool is_due) noexcept {
   Lane& lane = lane_of(job);
   std::optional<std::uint32_t> shell;
   {
-    const Lock lock(lane.mutex);
+    const LaneLock lock(lane);
     if (job->stage_ != Stage::waiting) {
       job->is_woken_ = true;  // For suspend().
       return;
     }
     lane.waiting.erase(job);
     job->is_due_ = is_due;
-    push_queued(lane, job);
+    push_queued(lock, job);
     shell = reserve_shell();
     if (is_due) {
-      reserve_call();
+      reserve_call(lock);
     }
   }
   if (is_due) {
@@ -216,9 +211,9 @@ PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& 
   PoolCore* const core = job->pool();
   Lane& lane = core->lane_of(job);
   {
-    const Lock lock(lane.mutex);
-    const bool can_begin =
-        job->stage_ == Stage::queued || (job->stage_ == Stage::waiting && job->can_begin(missing));
+    const LaneLock lock(lane);
+    const bool can_begin = job->stage_ == Stage::queued ||
+                           (job->stage_ == Stage::waiting && job->can_begin(lock, missing));
     if (!can_begin || core != here) {
       // A coroutine may yet wait, wherever it is now, for what only we can run.
       return job->stage_ == Stage::waiting && !can_begin         ? Found::missing
@@ -226,10 +221,10 @@ PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& 
                                                                  : Found::nothing;
     }
     if (job->stage_ == Stage::queued) {
-      core->begin_queued(lane, job);
+      core->begin_queued(lock, job);
     } else {
       lane.waiting.erase(job);
-      core->push_running(lane, job);
+      core->push_running(lock, job);
     }
   }
   core->give_room_of(job);
@@ -240,10 +235,10 @@ bool PoolCore::begin_to_cancel(JobState* job) noexcept {
   Lane& lane = lane_of(job);
   bool is_taken = true;
   {
-    const Lock lock(lane.mutex);
+    const LaneLock lock(lane);
     const bool is_waiting = job->stage_ == Stage::waiting;
-    if ((!is_waiting && job->stage_ != Stage::queued) || job->has_begun()) {
-      if (!is_waiting || !job->interrupt()) {
+    if ((!is_waiting && job->stage_ != Stage::queued) || job->has_begun(lock)) {
+      if (!is_waiting || !job->interrupt(lock)) {
         job->bits_.fetch_or(JobState::kInterrupted, std::memory_order_relaxed);
         return false;
       }
@@ -252,12 +247,12 @@ bool PoolCore::begin_to_cancel(JobState* job) noexcept {
     if (is_waiting) {
       lane.waiting.erase(job);
     } else {
-      erase_queued(lane, job);
+      erase_queued(lock, job);
     }
     if (is_taken) {
-      push_running(lane, job);
+      push_running(lock, job);
     } else {
-      push_queued(lane, job);
+      push_queued(lock, job);
     }
   }
   if (is_taken) {
@@ -272,28 +267,25 @@ bool PoolCore::begin_to_cancel(JobState* job) noexcept {
 NodeRef PoolCore::leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef> left,
                         bool keeps_context) noexcept {
   Lane& lane = lane_of(job);
-  const Lock lock(lane.mutex);
+  const LaneLock lock(lane);
   lane.running.erase(job);
   job->stage_ = Stage::ended;
   ++(lane.*outcome);
-  if (!keeps_context) [[likely]] {
-    job->has_context_ = false;
-    return std::exchange(job->context_, NodeRef());
-  }
-  return left ? std::exchange(job->context_, *std::move(left)) : NodeRef();
+  return job->settle_context(lock, std::move(left), keeps_context);
 }
 
-void PoolCore::requeue_bulk(JobState* job, void (*give)(void*), void* argument) noexcept {
+void PoolCore::requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, void*),
+                            void* argument) noexcept {
   Lane& lane = lane_of(job);
   std::optional<std::uint32_t> shell;
   {
-    const Lock lock(lane.mutex);
-    give(argument);
+    const LaneLock lock(lane);
+    give(lock, argument);
     if (job->stage_ == Stage::queued) {
       return;
     }
     lane.running.erase(job);
-    push_queued(lane, job);
+    push_queued(lock, job);
     shell = reserve_shell();
   }
   start_shell(shell);
@@ -321,12 +313,12 @@ JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
     JobState* job = nullptr;
     bool is_shared = false;
     {
-      const Lock lock(lane.mutex);
+      const LaneLock lock(lane);
       job = lane.queued.front();
       if (job == nullptr) {
         continue;
       }
-      begin_queued(lane, job);
+      begin_queued(lock, job);
       is_shared = job->stage_ == Stage::queued;
     }
     give_room_of(job);
@@ -340,7 +332,7 @@ JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
 
 bool PoolCore::has_queued() noexcept {
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-    const Lock lock(lanes_[i].mutex);
+    const LaneLock lock(lanes_[i]);
     if (lanes_[i].due.size() + lanes_[i].queued.size() != 0) {
       return true;
     }

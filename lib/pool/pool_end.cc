@@ -16,6 +16,7 @@
 #include "lib/pool/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"
+#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/job_stats.h"
@@ -60,8 +61,8 @@ void report_loss(const std::string& message) noexcept {
 bool PoolCore::has_only_calls() noexcept {
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[i];
-    const std::lock_guard lock(lane.mutex);
-    for (const JobList* list : lane.lists()) {
+    const LaneLock lock(lane);
+    for (const JobList* list : lock.lists()) {
       for (const JobState* job = list->front(); job != nullptr; job = JobList::after(job)) {
         if ((job->bits() & JobState::kCall) == 0) {
           return false;

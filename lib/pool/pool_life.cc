@@ -32,6 +32,7 @@
 #include "taskctx/errors.h"
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/pool/accountant.h"
+#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/queue_limit.h"
@@ -206,7 +207,7 @@ JobPoolStats PoolCore::stats() const {
   }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[i];
-    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
+    const LaneLock lock(lane);
     stats.queued += lane.due.size() + lane.queued.size();
     stats.waiting += lane.waiting.size();
     stats.running += lane.running.size();
@@ -321,13 +322,13 @@ std::vector<HeldJob> PoolCore::unended_jobs() {
       const std::size_t begin = jobs.size();
       std::size_t size = 0;
       {
-        const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-        for (const JobList* list : lane.lists()) {
+        const LaneLock lock(lane);
+        for (const JobList* list : lock.lists()) {
           size += list->size();
         }
         is_complete = jobs.capacity() >= begin + size;
         if (is_complete) {  // No allocation with the lock.
-          for (const JobList* list : lane.lists()) {
+          for (const JobList* list : lock.lists()) {
             for (JobState* job = list->front(); job != nullptr; job = JobList::after(job)) {
               jobs.emplace_back(job);
             }

@@ -103,7 +103,7 @@ void PoolRegistry::for_each_account(F visit) noexcept {
 }
 
 void PoolRegistry::add(PoolCore* core, int threads) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   if (is_forked_) {
     throw JobError(
         "cannot create pool: this process was forked from one that had pools, and oneTBB has no "
@@ -114,7 +114,7 @@ void PoolRegistry::add(PoolCore* core, int threads) {
     if (!has_had_pools_) {
       reserve();
     }
-    change_limit(threads, 0);
+    change_limit(lock, threads, 0);
   } catch (...) {
     cores_.pop_back();
     throw;
@@ -124,15 +124,15 @@ void PoolRegistry::add(PoolCore* core, int threads) {
 }
 
 void PoolRegistry::remove(PoolCore* core, int threads) noexcept {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   cores_.erase(std::find(cores_.begin(), cores_.end(), core));
-  change_limit_if_possible(-threads, 0);
+  change_limit_if_possible(lock, -threads, 0);
 }
 
 // oneTBB has one limit of threads for the whole process, by default the number of cores, and takes
 // the smallest value that anybody sets. So all pools share one setting, for the sum of what they
 // want and of the threads that block, and never set less than the default.
-void PoolRegistry::change_limit(int threads, int blocked) {
+void PoolRegistry::change_limit(const Lock& /*lock*/, int threads, int blocked) {
   if (threads == 0 && blocked == 0) {
     return;
   }
@@ -149,9 +149,9 @@ void PoolRegistry::change_limit(int threads, int blocked) {
   blocked_ += blocked;
 }
 
-void PoolRegistry::change_limit_if_possible(int threads, int blocked) noexcept {
+void PoolRegistry::change_limit_if_possible(const Lock& lock, int threads, int blocked) noexcept {
   try {
-    change_limit(threads, blocked);
+    change_limit(lock, threads, blocked);
   } catch (...) {  // No memory: the limit stays as it is.
     threads_ += threads;
     blocked_ += blocked;
@@ -228,7 +228,7 @@ void PoolRegistry::report_what_is_lost() noexcept {
   for (std::size_t i = 0;; ++i) {
     PoolCore* core = nullptr;
     {
-      const std::lock_guard lock(mutex_);
+      const Lock lock(mutex_);
       if (i >= cores_.size()) {
         return;
       }

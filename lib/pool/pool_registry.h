@@ -36,14 +36,15 @@ class PoolRegistry : private TimerEntry {
 
   PoolRegistry() noexcept : TimerEntry(Deadline(), &look) {}
   static PoolRegistry& make() noexcept;
-  // With the mutex. Throws std::bad_alloc, changing nothing.
-  void change_limit(int threads, int blocked);
-  void change_limit_if_possible(int threads, int blocked) noexcept;
+  // Holds mutex_. A function that needs that has a parameter of this type.
+  using Lock = std::lock_guard<std::mutex>;
+  // Throws std::bad_alloc, changing nothing.
+  void change_limit(const Lock& lock, int threads, int blocked);
+  void change_limit_if_possible(const Lock& lock, int threads, int blocked) noexcept;
   void count_blocked(int threads) noexcept;
   // Looks after the pools, on the timer's thread, and again while threads block.
   static void look(TimerEntry& self) noexcept;
-  // With the mutex.
-  void look_later() noexcept;
+  void look_later(const Lock& lock) noexcept;
   void end_program(int status, bool is_last) noexcept;
   void report_what_is_lost() noexcept;
   void lock_all() noexcept;

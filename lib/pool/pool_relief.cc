@@ -58,8 +58,8 @@ BlockedThread::~BlockedThread() {
 }
 
 void PoolRegistry::count_blocked(int threads) noexcept {
-  const std::lock_guard lock(mutex_);
-  change_limit_if_possible(0, threads);
+  const Lock lock(mutex_);
+  change_limit_if_possible(lock, 0, threads);
   if (threads < 0 || is_watching_ || is_forked_) {
     return;
   }
@@ -70,17 +70,17 @@ void PoolRegistry::count_blocked(int threads) noexcept {
   }
   is_watching_ = true;
   until_look_ = kFirst;
-  look_later();
+  look_later(lock);
 }
 
-void PoolRegistry::look_later() noexcept {
+void PoolRegistry::look_later(const Lock& /*lock*/) noexcept {
   set_due(Deadline::after(until_look_));
   Timer::get().add(*this);
 }
 
 void PoolRegistry::look(TimerEntry& self) noexcept {
   auto& registry = static_cast<PoolRegistry&>(self);
-  const std::lock_guard lock(registry.mutex_);
+  const Lock lock(registry.mutex_);
   if (registry.blocked_ == 0 || registry.is_forked_) {
     registry.is_watching_ = false;
     return;
@@ -92,7 +92,7 @@ void PoolRegistry::look(TimerEntry& self) noexcept {
       registry.until_look_ = kLeast;
     }
   }
-  registry.look_later();
+  registry.look_later(lock);
 }
 
 bool PoolCore::is_stuck() noexcept {

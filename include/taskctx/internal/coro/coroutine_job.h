@@ -73,7 +73,6 @@ class CoroutineJob final : public JobResult<T>, public Flow {
     const AtWork at_work(this->pool());  // Whichever thread resumed the coroutine.
     forget();
     this->finish(how, std::move(left));
-    this->retire();
   }
 
  private:
@@ -87,15 +86,17 @@ class CoroutineJob final : public JobResult<T>, public Flow {
 
   void call() override {}
   void drop() noexcept override { coroutine_.reset(); }
-  [[nodiscard]] bool has_begun() const noexcept override { return has_begun_; }
-  [[nodiscard]] bool may_suspend() const noexcept override { return true; }
-  bool interrupt() noexcept override {
-    return suspension() != nullptr && suspension()->interrupt();
+  [[nodiscard]] bool has_begun(const LaneLock& /*lock*/) const noexcept override {
+    return has_begun_;
   }
-  bool can_begin(Missing& missing) noexcept override {
+  [[nodiscard]] bool may_suspend() const noexcept override { return true; }
+  bool interrupt(const LaneLock& lock) noexcept override {
+    return suspension() != nullptr && suspension()->interrupt(lock);
+  }
+  bool can_begin(const LaneLock& lock, Missing& missing) noexcept override {
     JobState* const awaited = suspension() != nullptr ? suspension()->awaited() : nullptr;
     if (awaited != nullptr && !awaited->is_done()) {
-      missing.add(awaited, /*is_choice=*/false);
+      missing.add(lock, awaited, /*is_choice=*/false);
     }
     return false;  // If nothing is missing, its wake-up is on the way.
   }

@@ -19,6 +19,7 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/timer.h"
@@ -47,7 +48,7 @@ class Suspension {
 
   // Resumes the coroutine early, with an error. Returns false if its wake-up is on the way already.
   // Needs the lock of the job's lane.
-  bool interrupt() noexcept { return is_interrupted_ = withdraw(); }
+  bool interrupt(const LaneLock& lock) noexcept { return is_interrupted_ = withdraw(lock); }
   // Returns the job that the coroutine waits for, if any.
   [[nodiscard]] virtual JobState* awaited() const noexcept { return nullptr; }
 
@@ -78,7 +79,7 @@ class Suspension {
  private:
   // Arranges that wake() is called, once, unless withdraw() returns true.
   virtual void start() = 0;
-  virtual bool withdraw() noexcept { return false; }
+  virtual bool withdraw(const LaneLock& /*lock*/) noexcept { return false; }
 
   [[noreturn]] void throw_interrupted();
   void give_up_slowly() noexcept;
@@ -106,7 +107,7 @@ class Sleep final : private TimerEntry, private Suspension {
     sleep.wake(/*is_due=*/!sleep.is_late_);
   }
   void start() override;
-  bool withdraw() noexcept override { return Timer::get().remove(*this); }
+  bool withdraw(const LaneLock& /*lock*/) noexcept override { return Timer::get().remove(*this); }
 
   bool is_late_ = false;  // The time had passed: this is a yield().
 };
@@ -158,7 +159,9 @@ class JobAwaiter final : private Continuation, private Suspension {
     const HeldJob held(awaited_);  // The coroutine may drop it before this returns.
     held->add_continuation(this);
   }
-  bool withdraw() noexcept override { return awaited_->remove_continuation(this); }
+  bool withdraw(const LaneLock& /*lock*/) noexcept override {
+    return awaited_->remove_continuation(this);
+  }
   [[nodiscard]] JobState* awaited() const noexcept override { return awaited_; }
 
   Handle job_;

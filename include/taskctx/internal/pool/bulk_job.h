@@ -30,6 +30,7 @@
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/merged.h"
 #include "taskctx/internal/pool/accountant.h"
+#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
@@ -77,14 +78,15 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
  private:
   using Difference = std::ranges::range_difference_t<Range>;
 
-  // With the lane's lock.
-  bool join() noexcept override {
+  bool join(const LaneLock& lock) noexcept override {
     ++threads_;
     has_begun_ = true;
-    return has_more();
+    return has_more(lock);
   }
-  [[nodiscard]] bool has_begun() const noexcept override { return has_begun_; }
-  [[nodiscard]] bool has_more() const noexcept {
+  [[nodiscard]] bool has_begun(const LaneLock& /*lock*/) const noexcept override {
+    return has_begun_;
+  }
+  [[nodiscard]] bool has_more(const LaneLock& /*lock*/) const noexcept {
     return (next_.load(std::memory_order_relaxed) < size_ || !given_back_.empty()) &&
            !this->is_cancel_requested();
   }
@@ -93,13 +95,12 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
 
   void perform() noexcept override {
     visit();
-    const bool is_last = this->pool()->leave_bulk(this, [this] {
-      const bool more = has_more();  // Asked once: a cancellation may come at any time.
+    const bool is_last = this->pool()->leave_bulk(this, [this](const LaneLock& lock) {
+      const bool more = has_more(lock);  // Asked once: a cancellation may come at any time.
       return std::pair(more, --threads_ == 0 && !more);
     });
     if (is_last) {
       end();
-      this->retire();
     }
   }
 
@@ -143,7 +144,7 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
   Span take() noexcept {
     if (has_given_back_.load(std::memory_order_relaxed)) [[unlikely]] {
       std::forward_list<Span> taken;
-      this->pool()->locked(this, [&] {
+      this->pool()->locked(this, [&](const LaneLock& /*lock*/) {
         if (!given_back_.empty()) {
           taken.splice_after(taken.before_begin(), given_back_, given_back_.before_begin());
           has_given_back_.store(!given_back_.empty(), std::memory_order_relaxed);
@@ -160,7 +161,7 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
   [[gnu::noinline]] bool give_back(Span span) noexcept {
     try {
       std::forward_list<Span> one{span};
-      this->pool()->requeue_bulk(this, [&] {
+      this->pool()->requeue_bulk(this, [&](const LaneLock& /*lock*/) {
         given_back_.splice_after(given_back_.before_begin(), one);
         has_given_back_.store(true, std::memory_order_relaxed);
       });
@@ -187,7 +188,7 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
 
   // Keeps the error of the first element that has one.
   void keep_error(std::size_t i, Failure failure) noexcept {
-    this->pool()->locked(this, [&] {
+    this->pool()->locked(this, [&](const LaneLock& /*lock*/) {
       if (i < failed_at_) {
         failed_at_ = i;
         std::swap(failure_, failure);
@@ -212,7 +213,8 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
     try {
       std::forward_list<Part> one;
       one.push_front({begin, std::move(merged)});
-      this->pool()->locked(this, [&] { parts_.splice_after(parts_.before_begin(), one); });
+      this->pool()->locked(
+          this, [&](const LaneLock& /*lock*/) { parts_.splice_after(parts_.before_begin(), one); });
     } catch (...) {  // No memory.
       keep_error(begin, {std::current_exception(), JobState::kind_of_handled_error(), {}});
     }

@@ -43,12 +43,13 @@ class JobList {
   std::size_t size_ = 0;
 };
 
-// A part of the pool's jobs: several locks are less in the way than one.
+// A part of the pool's jobs: with several locks, threads rarely meet at one. The lists and numbers
+// are read and written with the lock, see LaneLock; the atomics as they say.
 struct alignas(64) Lane {
   oneapi::tbb::spin_mutex mutex;
-  std::atomic<bool> has_queued{false};  // A hint for who has not the lock.
+  std::atomic<bool> has_queued{false};  // A hint for threads without the lock. Written with it.
   JobList waiting;
-  JobList due;  // Queued, and before the others: those whose time has come.
+  JobList due;  // Queued, and taken before the others: those whose time has come.
   JobList queued;
   JobList running;
   std::uint64_t succeeded = 0;
@@ -56,11 +57,26 @@ struct alignas(64) Lane {
   std::uint64_t cancelled = 0;
   std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
   std::atomic<std::uint64_t> ended{0};
+};
 
-  // Those of all jobs that have not ended. With the lock, as what they hold.
+// Holds the lock of a lane until the end of the block. A function that needs the lock has a
+// parameter of this type: nobody can call it without.
+class LaneLock {
+ public:
+  explicit LaneLock(Lane& lane) noexcept : lane_(lane), lock_(lane.mutex) {}
+  LaneLock(const LaneLock&) = delete;
+  LaneLock& operator=(const LaneLock&) = delete;
+  ~LaneLock() = default;
+
+  [[nodiscard]] Lane& lane() const noexcept { return lane_; }
+  // Returns the lists of all jobs of the lane that have not ended.
   [[nodiscard]] std::array<const JobList*, 4> lists() const noexcept {
-    return {&due, &queued, &waiting, &running};
+    return {&lane_.due, &lane_.queued, &lane_.waiting, &lane_.running};
   }
+
+ private:
+  Lane& lane_;
+  const oneapi::tbb::spin_mutex::scoped_lock lock_;
 };
 
 }  // namespace internal

@@ -33,6 +33,7 @@ inline namespace v1 {
 namespace internal {
 
 class JobState;
+class LaneLock;  // See job_list.h: what takes one needs the lock of the job's lane.
 class PoolCore;
 
 // What is to happen when a job has ended. It is linked into the job, so adding it allocates
@@ -50,6 +51,16 @@ struct JobExtras {
   bool keeps_context = false;  // JobOptions::keep_context
 };
 
+// The stages of a job's life. They change with the lock of the job's lane, in these functions of
+// PoolCore only (finish() is JobState's):
+//
+//   made     the beginning
+//   waiting  enter_waiting(); suspend()
+//   queued   enter(); make_ready(); suspend(), if woken already; requeue_bulk();
+//            begin_to_cancel(), of a suspended coroutine
+//   running  enter(), enter_running(), enter_or_end(): the caller runs or ends it; begin_queued();
+//            begin_or_look(); begin_to_cancel(), to end it; leave_bulk(), of a bulk's last thread
+//   ended    leave(), called by finish()
 enum class Stage : std::uint8_t {
   made,     // Not yet in the pool.
   waiting,  // For other jobs, or for its time: in its lane's list of those.
@@ -59,11 +70,11 @@ enum class Stage : std::uint8_t {
 };
 class HeldJob;  // Keeps a job's memory, not its result: not a handle.
 
-// Is told what a waiting job waits for, with the lock of the job's lane.
+// Is told what a waiting job waits for.
 class Missing {
  public:
   // `job` has not ended. `is_choice`: another one's end would do as well.
-  virtual void add(JobState* job, bool is_choice) noexcept = 0;
+  virtual void add(const LaneLock& lock, JobState* job, bool is_choice) noexcept = 0;
 
  protected:
   ~Missing() = default;
@@ -148,6 +159,7 @@ class JobState : public Workplace, private Mortal {
 
   void add_ref() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
+    // Pairs with itself: the last one to release sees all that others did with the job.
     if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
       if (may_hold_ || error_ != nullptr) {
         rule = &kEnd;
@@ -200,32 +212,52 @@ class JobState : public Workplace, private Mortal {
   }
   // Tells, while an exception is handled, how a job ends that has thrown it.
   static std::uint32_t kind_of_handled_error() noexcept;
-  // Stores the job's end, and tells everybody. `left`: how it has left its context, if that is
-  // another one than before, and is kept.
+  // Ends the job: takes it out of its list, stores how it has ended, tells everybody, and drops the
+  // queue's reference. `left`: how it has left its context, if that is another one than before, and
+  // is kept. The caller's thread holds the pool. The job may be gone when this returns.
   void finish(std::uint32_t how, std::optional<NodeRef> left) noexcept;
-  // Gives the queue's reference of a job that has ended, and counts it as over: in this order, so
-  // that the pool waits for the end of what nobody took. The caller's thread holds the pool.
-  void retire() noexcept;
-
-  static constexpr std::uint32_t kDone = 1;       // Result or error are there.
-  static constexpr std::uint32_t kAbandoned = 2;  // No handle is left.
-  static constexpr std::uint32_t kSeen = 4;       // Somebody got the error.
-  static constexpr std::uint32_t kContinued = 8;  // There are, or were, continuations.
-  static constexpr std::uint32_t kAwaited = 16;   // Somebody waits in the parking place.
-  static constexpr std::uint32_t kCancelRequested = 32;
-  static constexpr std::uint32_t kCancelled = 64;
-  static constexpr std::uint32_t kFailed = 128;
-  static constexpr std::uint32_t kCounted = 256;       // Takes room in a bounded queue.
-  static constexpr std::uint32_t kBlocked = 512;       // Somebody waits on bits_.
-  static constexpr std::uint32_t kRemoving = 1024;     // Somebody has the continuations.
-  static constexpr std::uint32_t kInterrupted = 2048;  // Is to end where it next waits.
-  static constexpr std::uint32_t kCall = 4096;         // Its caller waits for it: sync_wait().
+  // The bits of bits_. finish() sets kDone, with how the job has ended, by one fetch_or, and acts
+  // on what it finds set; whoever sets a bit for it looks for kDone, likewise. So one of the two
+  // acts.
+  //
+  //   bit               set by                    cleared by            read by
+  //   kDone             finish()                  -                     is_done(), block(), abandon(),
+  //                                                                     add_continuation()
+  //   kAbandoned        JobState() if posted,     -                     finish()
+  //                     abandon()
+  //   kSeen             mark_seen()               -                     hand_over_error()
+  //   kContinued        add_continuation()        -                     finish()
+  //   kAwaited          block() with a deadline,  -                     finish()
+  //                     Helper
+  //   kCancelRequested  cancel()                  -                     is_cancel_requested()
+  //   kCancelled        finish()                  -                     has_no_result(), rethrow() ...
+  //   kFailed           finish()                  -                     likewise
+  //   kCounted          PoolCore::enter()         stop_counting()       PoolCore::give_room_of()
+  //   kBlocked          block() without deadline  -                     finish()
+  //   kRemoving         remove_continuation()     the same              fire_continuations()
+  //   kInterrupted      begin_to_cancel(),        take_interrupt()      both functions suspend()
+  //                     PoolCore::unlock()
+  //   kCall             enter_running()           -                     has_only_calls()
+  static constexpr std::uint32_t kDone = 1;  // Result or error are there.
+  static constexpr std::uint32_t kAbandoned =
+      2;                                     // No handle is left: an error goes to the handler.
+  static constexpr std::uint32_t kSeen = 4;  // Somebody got the error.
+  static constexpr std::uint32_t kContinued = 8;         // There are, or were, continuations.
+  static constexpr std::uint32_t kAwaited = 16;          // Somebody is parked (parking.h).
+  static constexpr std::uint32_t kCancelRequested = 32;  // Somebody wants the job to end.
+  static constexpr std::uint32_t kCancelled = 64;        // It has ended so, without a result.
+  static constexpr std::uint32_t kFailed = 128;          // It has ended so, with an error.
+  static constexpr std::uint32_t kCounted = 256;         // It takes room in a bounded queue.
+  static constexpr std::uint32_t kBlocked = 512;         // Somebody waits on bits_.
+  static constexpr std::uint32_t kRemoving = 1024;       // A lock: the continuations are taken out.
+  static constexpr std::uint32_t kInterrupted = 2048;    // The coroutine ends where it next waits.
+  static constexpr std::uint32_t kCall = 4096;           // Its caller waits for it: sync_wait().
 
   // Says that the end of this job ends no other one, unless it has an error.
   void holds_nothing() noexcept { may_hold_ = false; }
 
   [[nodiscard]] std::uint32_t bits() const noexcept {
-    return bits_.load(std::memory_order_acquire);
+    return bits_.load(std::memory_order_acquire);  // Pairs with finish(), which sets kDone.
   }
   [[nodiscard]] Node* context_node() const noexcept { return context_.get(); }
   [[nodiscard]] bool is_counted() const noexcept {
@@ -251,27 +283,32 @@ class JobState : public Workplace, private Mortal {
   // Destroys the callable, uncalled.
   virtual void drop() noexcept = 0;
   // Does what there is to do for a thread that has begun the job, or joined in.
-  virtual void perform() noexcept {
-    run();
-    retire();
-  }
+  virtual void perform() noexcept { run(); }
   // Of what many threads do: counts one more in, and tells whether there is work for yet another.
-  // Called with the lane's lock.
-  virtual bool join() noexcept { return false; }
-  // Tells whether the job can't be taken back even if it waits or is queued. Called likewise.
-  [[nodiscard]] virtual bool has_begun() const noexcept { return false; }
+  virtual bool join(const LaneLock& /*lock*/) noexcept { return false; }
+  // Tells whether the job can't be taken back even if it waits or is queued.
+  [[nodiscard]] virtual bool has_begun(const LaneLock& /*lock*/) const noexcept { return false; }
   // Tells whether the job may go from running to waiting, or to queued.
   [[nodiscard]] virtual bool may_suspend() const noexcept { return false; }
-  // Has a suspended job go on early, if it can. Called with the lane's lock.
-  virtual bool interrupt() noexcept { return false; }
-  // Tells whether a waiting job could begin now; else adds what it waits for to `missing`. Called
-  // with the lane's lock.
-  virtual bool can_begin(Missing& /*missing*/) noexcept { return true; }
+  // Lets a suspended job resume early. Returns false if it can't.
+  virtual bool interrupt(const LaneLock& /*lock*/) noexcept { return false; }
+  // Tells whether a waiting job could begin now; else adds what it waits for to `missing`.
+  virtual bool can_begin(const LaneLock& /*lock*/, Missing& /*missing*/) noexcept { return true; }
   // Waits for the job's end, and wakes all those who do. Virtual, so that both happen in the copy
   // of the library that has made the job: libstdc++ keeps a list of who waits, for each module.
   virtual bool block(Deadline deadline);
   virtual void unblock() noexcept;
 
+  // Of a job that ends: gives up the context, or keeps it, or else `left`. Returns what it does not
+  // keep: that is destroyed without the lock.
+  NodeRef settle_context(const LaneLock& /*lock*/, std::optional<NodeRef> left,
+                         bool keeps) noexcept {
+    if (!keeps) [[likely]] {
+      has_context_ = false;
+      return std::exchange(context_, NodeRef());
+    }
+    return left ? std::exchange(context_, *std::move(left)) : NodeRef();
+  }
   bool wait_slowly(Deadline deadline);
   void fire_continuations() noexcept;
   void hand_over_error() noexcept;
@@ -281,7 +318,8 @@ class JobState : public Workplace, private Mortal {
   NodeRef context_;
   Merged merged_;
   std::exception_ptr error_;
-  JobState* previous_ = nullptr;  // These are guarded by the lane's lock.
+  // These are guarded by the lane's lock, and so is context_ while others may ask for it.
+  JobState* previous_ = nullptr;
   JobState* next_ = nullptr;
   Stage stage_ = Stage::made;
   bool is_woken_ = false;  // What the job is about to wait for has come already.

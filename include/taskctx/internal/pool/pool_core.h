@@ -196,27 +196,26 @@ class PoolCore final
   // elements were begun. Returns whether the caller was the last one.
   template <typename Leave>
   bool leave_bulk(JobState* job, Leave leave) noexcept {
-    Lane& lane = lane_of(job);
-    const oneapi::tbb::spin_mutex::scoped_lock lock(lane.mutex);
-    const auto [has_more, is_last] = leave();
+    const LaneLock lock(lane_of(job));
+    const auto [has_more, is_last] = leave(lock);
     if (!has_more && job->stage_ == Stage::queued) {
-      erase_queued(lane, job);
-      push_running(lane, job);
+      erase_queued(lock, job);
+      push_running(lock, job);
     }
     return is_last;
   }
-  // Puts a bulk back into the queue, if it is not there: a thread gives elements back with `give`,
-  // which is called with the lane's lock.
+  // Puts a bulk back into the queue, if it is not there: a thread gives elements back with `give`.
   template <typename Give>
   void requeue_bulk(JobState* job, Give give) noexcept {
     requeue_bulk(
-        job, [](void* f) { (*static_cast<Give*>(f))(); }, std::addressof(give));
+        job, [](const LaneLock& lock, void* f) { (*static_cast<Give*>(f))(lock); },
+        std::addressof(give));
   }
   // Calls `change` with the lock that guards the job's stage and context.
   template <typename F>
   auto locked(const JobState* job, F change) {
-    const oneapi::tbb::spin_mutex::scoped_lock lock(lane_of(job).mutex);
-    return change();
+    const LaneLock lock(lane_of(job));
+    return change(lock);
   }
 
   // Takes a job that ends out of the lists. It keeps its context, or else `left`, if it is to keep
@@ -284,29 +283,33 @@ class PoolCore final
       refuse(what, name);
     }
   }
-  void requeue_bulk(JobState* job, void (*give)(void*), void* argument) noexcept;
+  void requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, void*),
+                    void* argument) noexcept;
   Lane& lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
   void give_room_of(JobState* job) noexcept {
     if (job->is_counted() && job->stop_counting()) [[unlikely]] {
       limit_.give();
     }
   }
-  bool count_submitted(Lane& lane) noexcept;  // With the lane's lock. False: we are closed.
+  // Counts a job that enters. Returns false if the pool is closed.
+  [[nodiscard]] bool count_submitted(const LaneLock& lock) noexcept;
   [[noreturn]] void refuse_entered(JobState* job);
-  // With the lock of the job's lane.
-  void begin_queued(Lane& lane, JobState* job) noexcept;
-  void erase_queued(Lane& lane, JobState* job) noexcept;
-  void push_queued(Lane& lane, JobState* job) noexcept;
-  void push_running(Lane& lane, JobState* job) noexcept;
+  // Of a lane's lists. begin_queued() leaves a bulk in the queue as long as it has work for more.
+  void begin_queued(const LaneLock& lock, JobState* job) noexcept;
+  void erase_queued(const LaneLock& lock, JobState* job) noexcept;
+  void push_queued(const LaneLock& lock, JobState* job) noexcept;
+  static void push_running(const LaneLock& lock, JobState* job) noexcept;
 
   [[nodiscard]] oneapi::tbb::task_arena& arena() noexcept {
     return users_arena_ != nullptr ? *users_arena_ : own_arena_;
   }
   bool count_shell() noexcept;
   void add_shell() noexcept { start_shell(reserve_shell()); }
-  // In two steps, the first of them with the lane's lock: for who is nobody's job, so that the job
-  // that it has just queued could end, and the pool with it. Returns the shell's first turn, if
-  // there is a thread for one; close() waits for the second step then.
+  // Start a shell, if a thread is left for one, in two steps: for callers that are no job of this
+  // pool (a timer, another pool's thread). Once the lane is unlocked, the job that they have queued
+  // may end, and the pool with it. reserve_shell(), called with the lock then, takes a reference to
+  // the pool, and makes close() wait for start_shell(), which enqueues the shell. What the first
+  // returns is the shell's first turn.
   std::optional<std::uint32_t> reserve_shell() noexcept;
   void start_shell(std::optional<std::uint32_t> turn) noexcept;
   struct Shell;
@@ -334,7 +337,7 @@ class PoolCore final
   JobState* pop_due() noexcept;
   class Call;
   // In two steps, as a shell is started. The second consumes a reference, and what is counted.
-  void reserve_call() noexcept;
+  void reserve_call(const LaneLock& lock) noexcept;
   void start_call() noexcept;
   void answer_call() noexcept;
   [[nodiscard]] bool has_queued() noexcept;

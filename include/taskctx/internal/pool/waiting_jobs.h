@@ -82,12 +82,10 @@ class ThenJob final : public JobResult<R> {
     if constexpr (Call::template kNeedsResult<F>) {
       if (JobState& parent = *state_of(*parent_); parent.has_no_result()) [[unlikely]] {
         this->end_as(parent);
-        this->retire();
         return;
       }
     }
     this->run();
-    this->retire();
   }
 
  private:
@@ -100,12 +98,12 @@ class ThenJob final : public JobResult<R> {
     function_.reset();
     parent_.reset();
   }
-  bool can_begin(Missing& missing) noexcept override {
+  bool can_begin(const LaneLock& lock, Missing& missing) noexcept override {
     JobState* const parent = state_of(*parent_);
     if (parent->is_done()) {
       return true;
     }
-    missing.add(parent, /*is_choice=*/false);
+    missing.add(lock, parent, /*is_choice=*/false);
     return false;
   }
 
@@ -168,7 +166,6 @@ class GatherJob final : public JobResult<R> {
     } else {
       this->run();
     }
-    this->retire();
   }
 
  private:
@@ -210,7 +207,7 @@ class GatherJob final : public JobResult<R> {
     function_.reset();
     children_.reset();
   }
-  bool can_begin(Missing& missing) noexcept override {
+  bool can_begin(const LaneLock& lock, Missing& missing) noexcept override {
     bool has_done = false;
     bool has_missing = false;
     for_each([&](JobState* child) {
@@ -218,7 +215,7 @@ class GatherJob final : public JobResult<R> {
         has_done = true;
       } else {
         has_missing = true;
-        missing.add(child, /*is_choice=*/!needs_all_);
+        missing.add(lock, child, /*is_choice=*/!needs_all_);
       }
     });
     return needs_all_ ? !has_missing : has_done;
@@ -271,7 +268,9 @@ class DelayedJob final : public JobResult<R>, private TimerEntry {
     Timer::get().settle(*this);
     function_.reset();
   }
-  bool can_begin(Missing& /*missing*/) noexcept override { return due().has_passed(); }
+  bool can_begin(const LaneLock& /*lock*/, Missing& /*missing*/) noexcept override {
+    return due().has_passed();
+  }
 
   std::optional<F> function_;
 };
