@@ -101,9 +101,7 @@ auto then(Parent& parent, const JobOptions* options, F&& function) {
           entry, options, std::forward<F>(function))));
 }
 
-}  // namespace internal
-
-// What Job and SharedJob have in common.
+// What Job and SharedJob have in common. `Ref`: what the handle holds the job by.
 template <typename R, typename Ref>
 class JobHandle {
  public:
@@ -173,25 +171,23 @@ class JobHandle {
   //   auto job = pool.submit({.keep_context = true}, f);
   //   job.wait();
   //   log("ended with status ", *job.context().find(status));
-  [[nodiscard]] Context context() const {
-    return internal::ContextAccess::make(state("ask").context());
-  }
+  [[nodiscard]] Context context() const { return ContextAccess::make(state("ask").context()); }
 
  protected:
   JobHandle() = default;
   explicit JobHandle(Ref state) noexcept : state_(std::move(state)) {}
 
-  [[nodiscard]] internal::JobResult<R>* state_of() const noexcept {
-    if constexpr (std::is_same_v<Ref, internal::JobRef<internal::JobResult<R>>>) {
+  [[nodiscard]] JobResult<R>* state_of() const noexcept {
+    if constexpr (std::is_same_v<Ref, JobRef<JobResult<R>>>) {
       return state_.get();
     } else {
       return state_ != nullptr ? state_->get() : nullptr;
     }
   }
-  internal::JobResult<R>& state(const char* verb) const {
-    internal::JobResult<R>* const state = state_of();
+  JobResult<R>& state(const char* verb) const {
+    JobResult<R>* const state = state_of();
     if (state == nullptr) [[unlikely]] {
-      internal::throw_no_job(verb);
+      throw_no_job(verb);
     }
     return *state;
   }
@@ -199,12 +195,14 @@ class JobHandle {
   Ref state_;
 
  private:
-  friend struct internal::JobAccess;
+  friend struct JobAccess;
 };
+
+}  // namespace internal
 
 // R is what the job returns: void, an object type (which may be move-only), or a reference.
 template <typename R>
-class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResult<R>>>,
+class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<internal::JobResult<R>>>,
                           private internal::ThenRefusals<Job<R>, R> {
  public:
   // Makes a handle without a job.
@@ -258,7 +256,7 @@ class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResu
  private:
   friend struct internal::JobAccess;
   using Ref = internal::JobRef<internal::JobResult<R>>;
-  using JobHandle<R, Ref>::JobHandle;
+  using internal::JobHandle<R, Ref>::JobHandle;
 
   template <typename... Options, typename F>
   auto continue_with(const JobOptions* options, F&& function) {
@@ -272,7 +270,7 @@ class [[nodiscard]] Job : public JobHandle<R, internal::JobRef<internal::JobResu
 // when the last copy is dropped. Each copy may be used by a thread of its own.
 template <typename R>
 class [[nodiscard]] SharedJob
-    : public JobHandle<R, std::shared_ptr<internal::JobRef<internal::JobResult<R>>>>,
+    : public internal::JobHandle<R, std::shared_ptr<internal::JobRef<internal::JobResult<R>>>>,
       private internal::ThenRefusals<SharedJob<R>, internal::PeekOf<R>> {
  public:
   // Makes a handle without a job.
@@ -305,7 +303,7 @@ class [[nodiscard]] SharedJob
   friend class Job<R>;
   friend struct internal::JobAccess;
   using Ref = std::shared_ptr<internal::JobRef<internal::JobResult<R>>>;
-  using JobHandle<R, Ref>::JobHandle;
+  using internal::JobHandle<R, Ref>::JobHandle;
 
   template <typename... Options, typename F>
   auto continue_with(const JobOptions* options, F&& function) const {

@@ -19,7 +19,7 @@ namespace taskctx {
 inline namespace v1 {
 
 // Reports a call that can't work: on a handle without a job, on a pool that was shut down, in a
-// forked process, or waiting for oneself, also by way of other jobs (JobHandle::wait()).
+// forked process, or waiting for oneself, also by way of other jobs (Job::wait()).
 class JobError : public std::logic_error {
  public:
   using std::logic_error::logic_error;

@@ -88,13 +88,13 @@ class PoolCore::Call final : public oneapi::tbb::detail::d1::task {
 };
 
 void PoolCore::reserve_call(const LaneLock& /*lock*/) noexcept {
-  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
+  begin_enqueuing();
   (void)add_ref();
 }
 
 void PoolCore::start_call() noexcept {
   bool is_started = false;
-  if ((flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) == 0) {
+  if (has_arena()) {
     if (auto* const call = new (std::nothrow) Call(this); call != nullptr) {
       is_started = true;
       try {
@@ -108,7 +108,7 @@ void PoolCore::start_call() noexcept {
   if (!is_started) {
     release();
   }
-  enqueuing_.fetch_sub(1, std::memory_order_release);
+  end_enqueuing();
 }
 
 // Where this thread has anything of ours below, that waits, and the job might wait for it, or for a
@@ -142,7 +142,7 @@ JobState* PoolCore::pop_due() noexcept {
 }
 
 bool PoolCore::is_in_arena() noexcept {
-  if ((flags_.load(std::memory_order_acquire) & (kFinal | kForked)) != 0) {
+  if (!has_arena()) {
     return false;
   }
   try {

@@ -78,7 +78,7 @@ std::atomic<JobPool*> the_default_pool{nullptr};
 namespace internal {
 
 JobPool* existing_default_pool() noexcept {
-  return the_default_pool.load(std::memory_order_acquire);
+  return the_default_pool.load(std::memory_order_acquire);  // Pairs with default_pool().
 }
 
 }  // namespace internal
@@ -90,6 +90,7 @@ JobPool& default_pool() {
   JobPool* pool = the_default_pool.load(std::memory_order_acquire);
   if (pool == nullptr) {
     auto made = std::make_unique<JobPool>(JobPoolOptions{.name = "default"});
+    // Releases the pool to those who load the pointer, or fail to exchange it.
     if (the_default_pool.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel)) {
       pool = made.release();
     }

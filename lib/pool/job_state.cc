@@ -59,21 +59,24 @@ JobCancelled JobState::cancellation() const {
 
 void JobState::add_continuation(Continuation* continuation) noexcept {
   continuation->next = continuations_.load(std::memory_order_relaxed);
+  // Releases the continuation to whoever takes the list out.
   while (!continuations_.compare_exchange_weak(continuation->next, continuation,
                                                std::memory_order_acq_rel)) {
   }
-  // Either the job's end sees kContinued, or we see kDone: so somebody fires.
+  // Pairs with finish(): either that sees kContinued, or we see kDone. So somebody fires.
   if ((bits_.fetch_or(kContinued, std::memory_order_acq_rel) & kDone) != 0) {
     fire_continuations();
   }
 }
 
 bool JobState::remove_continuation(Continuation* continuation) noexcept {
+  // A lock: acquires what the last holder has released at the end of this function.
   while ((bits_.fetch_or(kRemoving, std::memory_order_acq_rel) & kRemoving) != 0) {
     std::this_thread::yield();
   }
   bool is_removed = false;
   if ((bits() & kDone) == 0) {  // Whoever fires now, waits for us.
+    // Acquires the continuations; pairs with add_continuation().
     Continuation* list = continuations_.exchange(nullptr, std::memory_order_acq_rel);
     Continuation** link = &list;
     while (*link != nullptr) {
@@ -86,10 +89,12 @@ bool JobState::remove_continuation(Continuation* continuation) noexcept {
     }
     if (list != nullptr) {
       *link = continuations_.load(std::memory_order_relaxed);
+      // Releases those that are left, as add_continuation() does.
       while (!continuations_.compare_exchange_weak(*link, list, std::memory_order_acq_rel)) {
       }
     }
   }
+  // Pairs with fire_continuations() and the next one who removes: they see the list as it is now.
   bits_.fetch_and(~kRemoving, std::memory_order_release);
   return is_removed;
 }
@@ -98,6 +103,7 @@ void JobState::fire_continuations() noexcept {
   while ((bits() & kRemoving) != 0) {
     std::this_thread::yield();
   }
+  // Acquires the continuations; pairs with add_continuation().
   Continuation* last = continuations_.exchange(nullptr, std::memory_order_acq_rel);
   Continuation* first = nullptr;
   while (last != nullptr) {  // The list has the last one first.

@@ -32,14 +32,16 @@ namespace internal {
 bool JobState::block(Deadline deadline) {
   const BlockedThread blocked;
   if (!deadline.is_never()) {
+    // Pairs with finish(): either that sees kAwaited, and unparks us, or we see kDone.
     if ((bits_.fetch_or(kAwaited, std::memory_order_acq_rel) & kDone) != 0) {
       return true;
     }
     return park(this, deadline);
   }
+  // Likewise; acquires the result. Each turn waits for a change of the bits that it has seen.
   std::uint32_t state = bits_.fetch_or(kBlocked, std::memory_order_acq_rel) | kBlocked;
   while ((state & kDone) == 0) {
-    bits_.wait(state, std::memory_order_acquire);
+    bits_.wait(state, std::memory_order_acquire);  // Pairs with finish(), and unblock().
     state = bits();
   }
   return true;

@@ -58,13 +58,17 @@ void PoolCore::begin_queued(const LaneLock& lock, JobState* job) noexcept {
   push_running(lock, job);
 }
 
+void PoolCore::add_submitted(const LaneLock& lock) noexcept {
+  std::atomic<std::uint64_t>& submitted = lock.lane().submitted;
+  // Pairs with is_quiet(), which reads without the lock. Only holders of the lock write.
+  submitted.store(submitted.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
 bool PoolCore::count_submitted(const LaneLock& lock) noexcept {
   if ((flags_.load(std::memory_order_relaxed) & kClosed) != 0) [[unlikely]] {
     return false;
   }
-  // Pairs with is_quiet(), which reads without the lock.
-  std::atomic<std::uint64_t>& submitted = lock.lane().submitted;
-  submitted.store(submitted.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  add_submitted(lock);
   return true;
 }
 
@@ -84,6 +88,8 @@ void PoolCore::enter(JobState* job, Admission& admission) {
         admission.is_counted_ = false;
       }
       push_queued(lock, job);
+      // With the lock: pairs with run_jobs(). A shell that goes subtracts itself, and then looks
+      // here with the lock: if we still count it, it will find this job.
       needs_shell = shells_.load(std::memory_order_acquire) < concurrency_;
     }
   }
@@ -151,8 +157,7 @@ void PoolCore::enter_or_end(JobState* job) noexcept {
     Lane& lane = lane_of(job);
     {
       const LaneLock lock(lane);
-      lane.submitted.store(lane.submitted.load(std::memory_order_relaxed) + 1,
-                           std::memory_order_release);
+      add_submitted(lock);
       push_running(lock, job);
     }
     job->mark_seen();  // Its handle tells of it, and nobody else.
@@ -293,6 +298,7 @@ void PoolCore::requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, vo
 }
 
 void PoolCore::count_ended(std::uint16_t lane) noexcept {
+  // Both seq_cst, as in wait_until_quiet(): either we see who waits, or it sees the job ended.
   lanes_[lane].ended.fetch_add(1, std::memory_order_seq_cst);
   if (quiet_waiters_.load(std::memory_order_seq_cst) != 0) [[unlikely]] {
     tell_quiet_waiters();

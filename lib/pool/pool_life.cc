@@ -225,9 +225,10 @@ bool PoolCore::is_quiet() const noexcept {
   std::uint64_t ended = 0;
   std::uint64_t submitted = 0;
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-    ended += lanes_[i].ended.load(std::memory_order_seq_cst);
+    ended += lanes_[i].ended.load(std::memory_order_seq_cst);  // Pairs with count_ended().
   }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    // Pairs with add_submitted(): what a job has submitted came before its own end, seen above.
     submitted += lanes_[i].submitted.load(std::memory_order_seq_cst);
   }
   return ended == submitted;
@@ -260,6 +261,7 @@ bool PoolCore::end_if_quiet() noexcept {
 }
 
 bool PoolCore::wait_until_quiet(Deadline deadline) {
+  // Before we look: count_ended() sees that we wait, or we see what it has counted.
   quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
   bool is_over = true;
   if (!is_quiet()) {
@@ -290,6 +292,8 @@ std::vector<UnfinishedJob> PoolCore::shutdown(Deadline deadline) {
     throw JobError("cannot shut down pool '" + name_ +
                    "': one of its own jobs would wait for itself");
   }
+  // Who waits for room reads it with mutex_, and sees it once we have had that. Other threads may
+  // see it a little later: it is as if they had submitted before.
   flags_.fetch_or(kClosed, std::memory_order_seq_cst);
   { const std::lock_guard lock(mutex_); }
   changed_.notify_all();  // Who waits for room gets an error.
@@ -364,6 +368,7 @@ void PoolCore::close() noexcept {
 }
 
 void PoolCore::leave_to_last_job() noexcept {
+  // As wait_until_quiet() does: pairs with count_ended().
   quiet_waiters_.fetch_add(1, std::memory_order_seq_cst);
   {
     const std::lock_guard lock(mutex_);
@@ -376,6 +381,7 @@ void PoolCore::finalize() noexcept {
   if (is_forked()) {
     return;  // As close() says.
   }
+  // After kFinal was set: pairs with begin_enqueuing() and end_enqueuing().
   while (enqueuing_.load(std::memory_order_seq_cst) != 0) {
     std::this_thread::yield();
   }

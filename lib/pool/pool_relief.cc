@@ -106,8 +106,8 @@ bool PoolCore::is_stuck() noexcept {
 
 // Counted in enqueuing_ until the thread is in the arena, as who enqueues a shell.
 void PoolCore::start_relief(const sigset_t& blocked_signals) noexcept {
-  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
-  if ((flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) == 0) {
+  begin_enqueuing();
+  if (has_arena()) {
     is_relief_coming_.store(true, std::memory_order_relaxed);
     (void)add_ref();
     if (start_thread(
@@ -121,14 +121,14 @@ void PoolCore::start_relief(const sigset_t& blocked_signals) noexcept {
     release();  // Not the last one: who destroys the pool waits for the registry.
     is_relief_coming_.store(false, std::memory_order_relaxed);
   }
-  enqueuing_.fetch_sub(1, std::memory_order_release);
+  end_enqueuing();
 }
 
 void PoolCore::relieve() noexcept {
   std::optional<oneapi::tbb::task_arena> held;  // We leave the arena after the pool may have gone.
   const auto come = [this] {
     is_relief_coming_.store(false, std::memory_order_relaxed);
-    enqueuing_.fetch_sub(1, std::memory_order_release);
+    end_enqueuing();
   };
   try {
     arena().execute([&] {

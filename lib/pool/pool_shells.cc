@@ -41,6 +41,7 @@ std::int64_t ticks() noexcept {
 bool PoolCore::count_shell() noexcept {
   int shells = shells_.load(std::memory_order_relaxed);
   while (shells < concurrency_) {
+    // Pairs with run_jobs(), which subtracts: shells_ counts those that will look at the lanes.
     if (shells_.compare_exchange_weak(shells, shells + 1, std::memory_order_acq_rel)) {
       return true;
     }
@@ -52,7 +53,7 @@ std::optional<std::uint32_t> PoolCore::reserve_shell() noexcept {
   if (!count_shell()) {
     return std::nullopt;
   }
-  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
+  begin_enqueuing();
   return add_ref();
 }
 
@@ -75,7 +76,7 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
       release();
     }
   }
-  enqueuing_.fetch_sub(1, std::memory_order_release);
+  end_enqueuing();
   if (runs_here) {
     apart([this, turn] { run_shell(*turn); });
   }
@@ -100,10 +101,9 @@ struct PoolCore::Shell {
   bool* is_copied;  // Of the call that enqueues: not to be used behind that.
 };
 
-// The arena may be gone as soon as the pool is closed, so finalize() waits for those who are
-// counted in enqueuing_: either it sees us there, or we see that the pool is closed.
+// The caller is counted in enqueuing_: so the arena is there, if has_arena() says so.
 PoolCore::Enqueued PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
-  if ((flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) != 0) {
+  if (!has_arena()) {
     return Enqueued::no;
   }
   bool is_copied = false;
@@ -116,8 +116,9 @@ PoolCore::Enqueued PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
 }
 
 bool PoolCore::take_ticket() noexcept {
-  std::uint64_t tickets = tickets_.load(std::memory_order_acquire);
+  std::uint64_t tickets = tickets_.load(std::memory_order_acquire);  // Pairs with give_ticket().
   while (static_cast<std::uint32_t>(tickets) != 0) {
+    // Acquires what give_ticket() has released, here and in the next round.
     if (tickets_.compare_exchange_weak(tickets, tickets - 1 + kTaken, std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
       return true;
@@ -157,7 +158,7 @@ void PoolCore::run_apart(void (*function)(void*), void* argument) noexcept {
 }
 
 bool PoolCore::requeue_shell(std::uint32_t turn) noexcept {
-  enqueuing_.fetch_add(1, std::memory_order_seq_cst);
+  begin_enqueuing();
   give_ticket();
   bool is_shell = false;
   if (enqueue_shell(turn) == Enqueued::no) {  // If none may come: this thread will look for it.
@@ -166,7 +167,7 @@ bool PoolCore::requeue_shell(std::uint32_t turn) noexcept {
       release();  // Not the last one, as start_shell() says.
     }
   }
-  enqueuing_.fetch_sub(1, std::memory_order_release);
+  end_enqueuing();
   return !is_shell;
 }
 
@@ -187,6 +188,7 @@ bool PoolCore::run_jobs(std::uint32_t turn) noexcept {
       if (is_forked()) [[unlikely]] {
         leave_child();
       }
+      // Before we look, with the locks: pairs with PoolCore::enter(), which counts shells with one.
       shells_.fetch_sub(1, std::memory_order_acq_rel);
       if (!has_queued() || !count_shell()) {
         return true;

@@ -45,7 +45,7 @@
 //
 // A call is a second way to a thread, for what is due (due_jobs.cc); nothing depends on it.
 //
-// Pools don't run each other's jobs, though: see JobHandle::wait().
+// Pools don't run each other's jobs, though: see Job::wait().
 
 #ifndef TASKCTX_INTERNAL_POOL_POOL_CORE_H_
 #define TASKCTX_INTERNAL_POOL_POOL_CORE_H_
@@ -254,6 +254,7 @@ class PoolCore final
 
   // Tells whether no job will ever come any more: the JobPool is gone, or about to go.
   [[nodiscard]] bool is_over() const noexcept {
+    // Pairs with end_if_quiet(), which sets it.
     return (flags_.load(std::memory_order_acquire) & kFinal) != 0;
   }
 
@@ -291,7 +292,8 @@ class PoolCore final
       limit_.give();
     }
   }
-  // Counts a job that enters. Returns false if the pool is closed.
+  // Counts a job that enters. The second returns false, and counts nothing, if the pool is closed.
+  static void add_submitted(const LaneLock& lock) noexcept;
   [[nodiscard]] bool count_submitted(const LaneLock& lock) noexcept;
   [[noreturn]] void refuse_entered(JobState* job);
   // Of a lane's lists. begin_queued() leaves a bulk in the queue as long as it has work for more.
@@ -303,6 +305,15 @@ class PoolCore final
   [[nodiscard]] oneapi::tbb::task_arena& arena() noexcept {
     return users_arena_ != nullptr ? *users_arena_ : own_arena_;
   }
+  // Who uses the arena does so between the first and the last of these, and asks the second in
+  // between. finalize() comes after kFinal was set, and waits until nobody is counted. All are
+  // seq_cst: either finalize() sees that we are counted, or we see kFinal.
+  void begin_enqueuing() noexcept { enqueuing_.fetch_add(1, std::memory_order_seq_cst); }
+  [[nodiscard]] bool has_arena() const noexcept {
+    return (flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) == 0;
+  }
+  // Releases what we did with the arena to finalize(), which ends it.
+  void end_enqueuing() noexcept { enqueuing_.fetch_sub(1, std::memory_order_release); }
   bool count_shell() noexcept;
   void add_shell() noexcept { start_shell(reserve_shell()); }
   // Start a shell, if a thread is left for one, in two steps: for callers that are no job of this
@@ -321,6 +332,7 @@ class PoolCore final
   // A ticket is a counted shell that nobody has begun: who takes it, is that shell. The arena has
   // at least one enqueued shell for each ticket; which one takes it does not matter.
   static constexpr std::uint64_t kTaken = std::uint64_t{1} << 32;
+  // Pairs with take_ticket(): who takes it sees what came before the shell was enqueued.
   void give_ticket() noexcept { tickets_.fetch_add(1, std::memory_order_release); }
   bool take_ticket() noexcept;
   // For PoolRegistry::look(), with the registry's mutex. The first tells whether nobody has taken a

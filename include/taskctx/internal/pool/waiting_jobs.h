@@ -174,6 +174,7 @@ class GatherJob final : public JobResult<R> {
 
     static void fire_it(Continuation* self) noexcept {
       GatherJob* const task = static_cast<Counted*>(self)->owner;
+      // Pairs with itself: the last one sees how all the others' jobs have ended.
       if (task->missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         task->pool()->make_ready(task);
       }
