@@ -20,6 +20,7 @@
 #include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/pool_lanes.h"
 #include "taskctx/internal/pool/timer.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_pool.h"

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <new>
 
+#include "lib/pool/pool_arena.h"
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
@@ -98,7 +99,7 @@ void PoolCore::start_call() noexcept {
     if (auto* const call = new (std::nothrow) Call(this); call != nullptr) {
       is_started = true;
       try {
-        submit(*call, arena(), answers_group_, /*as_critical=*/true);
+        submit(*call, arena_->get(), arena_->answers(), /*as_critical=*/true);
       } catch (...) {  // No memory, or no thread: oneTBB may have the task, and may not.
         call->stop_counting();
       }
@@ -147,7 +148,7 @@ bool PoolCore::is_in_arena() noexcept {
   }
   try {
     const oneapi::tbb::task_arena here(oneapi::tbb::task_arena::attach{});
-    return here.is_active() && identity_of(here) == identity_of(arena());
+    return here.is_active() && identity_of(here) == identity_of(arena_->get());
   } catch (...) {  // No memory.
     return false;
   }

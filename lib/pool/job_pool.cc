@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/pool/pool_arena.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/job_options.h"
 
@@ -44,7 +45,8 @@ JobPool::JobPool(JobPoolOptions options) {
                                  : ", and oneTBB has at most " + std::to_string(kMostThreads)));
   }
   check(options);
-  core_ = new internal::PoolCore(std::move(options), nullptr);
+  auto arena = std::make_unique<internal::PoolArena>(options.concurrency, options.priority);
+  core_ = new internal::PoolCore(std::move(options), std::move(arena));
 }
 
 JobPool::JobPool(oneapi::tbb::task_arena& arena, JobPoolOptions options) {
@@ -62,7 +64,7 @@ JobPool::JobPool(oneapi::tbb::task_arena& arena, JobPoolOptions options) {
                                 std::to_string(arena.max_concurrency()) +
                                 " slots of the arena are reserved for threads that enter it");
   }
-  core_ = new internal::PoolCore(std::move(options), &arena);
+  core_ = new internal::PoolCore(std::move(options), std::make_unique<internal::PoolArena>(arena));
 }
 
 JobPool::~JobPool() { core_->close(); }

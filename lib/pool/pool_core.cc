@@ -22,6 +22,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+Lane& PoolCore::lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
+
 void PoolCore::push_queued(const LaneLock& lock, JobState* job) noexcept {
   Lane& lane = lock.lane();
   job->stage_ = Stage::queued;
@@ -269,13 +271,13 @@ bool PoolCore::begin_to_cancel(JobState* job) noexcept {
   return is_taken;
 }
 
-NodeRef PoolCore::leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef> left,
+NodeRef PoolCore::leave(JobState* job, std::uint32_t how, std::optional<NodeRef> left,
                         bool keeps_context) noexcept {
   Lane& lane = lane_of(job);
   const LaneLock lock(lane);
   lane.running.erase(job);
   job->stage_ = Stage::ended;
-  ++(lane.*outcome);
+  ++(how == 0 ? lane.succeeded : how == JobState::kFailed ? lane.failed : lane.cancelled);
   return job->settle_context(lock, std::move(left), keeps_context);
 }
 

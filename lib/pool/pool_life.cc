@@ -4,9 +4,6 @@
 // numbers, and its end, by drain(), shutdown() and the destructor.
 
 #include <oneapi/tbb/global_control.h>
-#include <oneapi/tbb/info.h>
-#include <oneapi/tbb/task_arena.h>
-#include <oneapi/tbb/task_group.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/pool/pool_arena.h"
 #include "lib/pool/pool_registry.h"
 #include "lib/pool/timed_wait.h"
 #include "taskctx/context.h"
@@ -60,57 +58,24 @@ void terminate_on(const std::exception_ptr& error) noexcept {
   std::terminate();
 }
 
-oneapi::tbb::task_arena::priority priority_of(JobPriority priority) {
-  switch (priority) {
-    case JobPriority::low:
-      return oneapi::tbb::task_arena::priority::low;
-    case JobPriority::high:
-      return oneapi::tbb::task_arena::priority::high;
-    case JobPriority::normal:
-      break;
-  }
-  return oneapi::tbb::task_arena::priority::normal;
-}
-
-int threads_of(const JobPoolOptions& options, oneapi::tbb::task_arena* arena) {
-  if (arena != nullptr) {
-    return workers_of(*arena);
-  }
-  return options.concurrency != 0 ? options.concurrency : oneapi::tbb::info::default_concurrency();
-}
-
 }  // namespace
 
-int workers_of(const oneapi::tbb::task_arena& arena) noexcept {
-  struct Arena : oneapi::tbb::task_arena {
-    static int reserved(const oneapi::tbb::task_arena& arena) noexcept {
-      return static_cast<int>(arena.*(&Arena::my_num_reserved_slots));
-    }
-  };
-  const int slots = arena.max_concurrency();
-  return slots == 1 ? 1 : slots - Arena::reserved(arena);  // Of one slot oneTBB makes two.
-}
-
-PoolCore::PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena)
+PoolCore::PoolCore(JobPoolOptions options, std::unique_ptr<PoolArena> arena)
     : flags_(options.queue_capacity != 0 ? kBounded : 0),
-      lane_mask_(
-          std::bit_floor(std::min(static_cast<unsigned>(threads_of(options, arena)), kMostLanes)) -
-          1),
-      concurrency_(threads_of(options, arena)),
+      lane_mask_(std::bit_floor(std::min(static_cast<unsigned>(arena->threads()), kMostLanes)) - 1),
+      concurrency_(arena->threads()),
       lanes_(std::make_unique<Lane[]>(lane_mask_ + 1)),
       context_factory_(std::move(options.context_factory)),
       accountant_(std::move(options.attribution)),
-      own_arena_(concurrency_, /*reserved_for_masters=*/0, priority_of(options.priority)),
-      users_arena_(arena),
+      arena_(std::move(arena)),
       handler_(options.exception_handler ? std::move(options.exception_handler)
                                          : ExceptionHandler(&terminate_on)),
       name_(std::move(options.name)),
-      answers_group_(oneapi::tbb::task_group_context::isolated),
       limit_(options.queue_capacity, options.when_full, mutex_, changed_) {
-  const int threads = users_arena_ == nullptr ? concurrency_ : 0;
+  const int threads = arena_->is_own() ? concurrency_ : 0;
   PoolRegistry::get().add(this, threads);
   try {
-    PoolCore::arena().initialize();
+    arena_->get().initialize();
   } catch (...) {
     PoolRegistry::get().remove(this, threads);
     throw;
@@ -385,8 +350,8 @@ void PoolCore::finalize() noexcept {
   while (enqueuing_.load(std::memory_order_seq_cst) != 0) {
     std::this_thread::yield();
   }
-  own_arena_.terminate();  // Not with the last handle: that may be dropped in a forked process.
-  PoolRegistry::get().remove(this, users_arena_ == nullptr ? concurrency_ : 0);
+  arena_->terminate();  // Not with the last handle: that may be dropped in a forked process.
+  PoolRegistry::get().remove(this, arena_->is_own() ? concurrency_ : 0);
   release();
 }
 

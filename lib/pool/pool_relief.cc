@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "lib/pool/pool_arena.h"
 #include "lib/pool/pool_registry.h"
 #include "lib/pool/start_thread.h"
 #include "taskctx/deadline.h"
@@ -131,7 +132,7 @@ void PoolCore::relieve() noexcept {
     end_enqueuing();
   };
   try {
-    arena().execute([&] {
+    arena_->get().execute([&] {
       held.emplace(oneapi::tbb::task_arena::attach{});
       come();
       if (take_ticket()) {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "lib/pool/pool_arena.h"
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
@@ -108,7 +109,7 @@ PoolCore::Enqueued PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
   }
   bool is_copied = false;
   try {
-    arena().enqueue(Shell(this, turn, &is_copied));
+    arena_->get().enqueue(Shell(this, turn, &is_copied));
     return Enqueued::yes;
   } catch (...) {  // No memory, or no thread. oneTBB starts a thread after it has queued the task.
     return is_copied ? Enqueued::but_none_may_come : Enqueued::no;
@@ -144,7 +145,7 @@ void PoolCore::perform_apart(JobState* job) noexcept {
 bool PoolCore::is_apart() const noexcept {
   const void* const group = oneapi::tbb::task::current_context();
   return group == nullptr || group == shells_group_.load(std::memory_order_relaxed) ||
-         group == &answers_group_;
+         group == &arena_->answers();
 }
 
 // Allocates nothing. Waits for nothing: oneTBB runs the one task at once, and isolated, so that no

@@ -19,7 +19,6 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/coro/flow.h"
-#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/timer.h"

@@ -34,6 +34,7 @@
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/pool_lanes.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {

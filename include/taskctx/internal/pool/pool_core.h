@@ -50,10 +50,6 @@
 #ifndef TASKCTX_INTERNAL_POOL_POOL_CORE_H_
 #define TASKCTX_INTERNAL_POOL_POOL_CORE_H_
 
-#include <oneapi/tbb/spin_mutex.h>
-#include <oneapi/tbb/task_arena.h>
-#include <oneapi/tbb/task_group.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
@@ -73,7 +69,6 @@
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
-#include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/queue_limit.h"
 #include "taskctx/job_options.h"
@@ -86,14 +81,13 @@ namespace internal {
 // Tells the misuse handler of something that could not be helped, and shall not abort.
 void report_loss(const std::string& message) noexcept;
 
-// Returns how many threads of oneTBB's an arena that is initialised can have: what is reserved is
-// for threads that enter it, and what is enqueued gets none of those.
-int workers_of(const oneapi::tbb::task_arena& arena) noexcept;
-
 // Returns the name in options, which may be nullptr.
 inline std::string_view name_in(const JobOptions* options) noexcept {
   return options != nullptr ? std::string_view(options->name) : std::string_view();
 }
+
+struct Lane;  // See job_list.h.
+class PoolArena;
 
 class PoolCore final
     : public Executor {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
@@ -126,8 +120,7 @@ class PoolCore final
     bool is_refused_ = false;
   };
 
-  // `arena`: the user's, or nullptr for one of our own.
-  PoolCore(JobPoolOptions options, oneapi::tbb::task_arena* arena);
+  PoolCore(JobPoolOptions options, std::unique_ptr<PoolArena> arena);
   PoolCore(const PoolCore&) = delete;
   PoolCore& operator=(const PoolCore&) = delete;
 
@@ -195,15 +188,7 @@ class PoolCore final
   // Counts one of a bulk's threads out, and moves the bulk from the queue to what runs if all its
   // elements were begun. Returns whether the caller was the last one.
   template <typename Leave>
-  bool leave_bulk(JobState* job, Leave leave) noexcept {
-    const LaneLock lock(lane_of(job));
-    const auto [has_more, is_last] = leave(lock);
-    if (!has_more && job->stage_ == Stage::queued) {
-      erase_queued(lock, job);
-      push_running(lock, job);
-    }
-    return is_last;
-  }
+  bool leave_bulk(JobState* job, Leave leave) noexcept;
   // Puts a bulk back into the queue, if it is not there: a thread gives elements back with `give`.
   template <typename Give>
   void requeue_bulk(JobState* job, Give give) noexcept {
@@ -211,16 +196,12 @@ class PoolCore final
         job, [](const LaneLock& lock, void* f) { (*static_cast<Give*>(f))(lock); },
         std::addressof(give));
   }
-  // Calls `change` with the lock that guards the job's stage and context.
+  // Calls `change(lock)` with the lock that guards the job's stage and context.
   template <typename F>
-  auto locked(const JobState* job, F change) {
-    const LaneLock lock(lane_of(job));
-    return change(lock);
-  }
-
+  auto locked(const JobState* job, F change);
   // Takes a job that ends out of the lists. It keeps its context, or else `left`, if it is to keep
   // one. Returns what it does not keep.
-  NodeRef leave(JobState* job, std::uint64_t Lane::*outcome, std::optional<NodeRef> left,
+  NodeRef leave(JobState* job, std::uint32_t how, std::optional<NodeRef> left,
                 bool keeps_context) noexcept;
   // Counts a job of this lane as over.
   void count_ended(std::uint16_t lane) noexcept;
@@ -286,7 +267,7 @@ class PoolCore final
   }
   void requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, void*),
                     void* argument) noexcept;
-  Lane& lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
+  Lane& lane_of(const JobState* job) const noexcept;
   void give_room_of(JobState* job) noexcept {
     if (job->is_counted() && job->stop_counting()) [[unlikely]] {
       limit_.give();
@@ -302,9 +283,6 @@ class PoolCore final
   void push_queued(const LaneLock& lock, JobState* job) noexcept;
   static void push_running(const LaneLock& lock, JobState* job) noexcept;
 
-  [[nodiscard]] oneapi::tbb::task_arena& arena() noexcept {
-    return users_arena_ != nullptr ? *users_arena_ : own_arena_;
-  }
   // Who uses the arena does so between the first and the last of these, and asks the second in
   // between. finalize() comes after kFinal was set, and waits until nobody is counted. All are
   // seq_cst: either finalize() sees that we are counted, or we see kFinal.
@@ -383,8 +361,7 @@ class PoolCore final
   const std::unique_ptr<Lane[]> lanes_;
   const ContextFactory context_factory_;
   const std::shared_ptr<Accountant> accountant_;
-  oneapi::tbb::task_arena own_arena_;
-  oneapi::tbb::task_arena* const users_arena_;
+  const std::unique_ptr<PoolArena> arena_;
   const ExceptionHandler handler_;
   const std::string name_;
 
@@ -395,7 +372,6 @@ class PoolCore final
   // The task_group_context in which the arena runs shells; the same for all.
   std::atomic<const void*> shells_group_{nullptr};
   std::atomic<std::uint32_t> due_{0};  // How many jobs are in the lanes' lists of those.
-  oneapi::tbb::task_group_context answers_group_;  // That of answered calls.
 
   std::atomic<int> quiet_waiters_{0};
   std::mutex mutex_;
