@@ -196,6 +196,24 @@ def problems_of_includes():
         yield "include each other in a circle: " + ", ".join("/".join(unit) for unit in circle)
 
 
+def problems_of_page():
+    """lib/README.md names all files that users don't see, and nothing that is not there."""
+    page = (ROOT / "lib/README.md").read_text()
+    paths = [p for folder in OWN for p in (ROOT / folder).rglob("*") if p.suffix in (".cc", ".h")]
+    known = {p.name for p in paths} | {p.stem for p in paths} | {"benchmarks", "instructions_test"}
+    for path in paths:
+        if path.is_relative_to(ROOT / "lib") or path.is_relative_to(ROOT / "include"):
+            known.update(re.findall(r"\w+", path.read_text()))
+            name = path.relative_to(ROOT).as_posix()
+            is_own = name.startswith(("lib/", "include/taskctx/internal/"))
+            if is_own and not re.search(rf"\b{path.stem}\b", page):
+                yield f"lib/README.md: does not name {name}"
+    for code in re.findall(r"`([^`\n]+)`", page):
+        for name in re.findall(r"\w+\.(?:cc|h)\b|(?<![./])\b\w+\b(?!\.sh)", code):
+            if name not in known and not code.startswith("tools/"):
+                yield f"lib/README.md: names '{name}', which is nowhere"
+
+
 def files():
     for path in sorted(ROOT.iterdir()):
         if path.is_file() and path.name != ".git":  # A file in a linked work tree.
@@ -218,7 +236,7 @@ def main():
         for problem in problems_of(name, text):
             print(f"{name}: {problem}", file=sys.stderr)
             found += 1
-    for problem in problems_of_includes():
+    for problem in [*problems_of_includes(), *problems_of_page()]:
         print(problem, file=sys.stderr)
         found += 1
     return 1 if found else 0
