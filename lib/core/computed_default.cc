@@ -44,6 +44,7 @@ void compute_default(const Variable& variable, void (*compute)(const void* call)
   const std::uint64_t key = computation.assign_key({.is_hidden = true});
   NodeRef here;
   move_in(here, {key, make_word<Computation>(computation.record(), std::move(variables))});
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): `here` has the value now.
   const Installed context(here.get());
   compute(call);
 }

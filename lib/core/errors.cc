@@ -75,12 +75,18 @@ std::string_view reason(internal::ScopeFault fault) {
 
 MisuseHandler set_misuse_handler(MisuseHandler handler) noexcept {
   internal::keep_loaded(handler);
-  return misuse_handler.exchange(handler != nullptr ? handler : &default_misuse_handler);
+  // Publishes what the handler needs, to the acquire in report_misuse(); and acquires what the one
+  // before has published.
+  return misuse_handler.exchange(handler != nullptr ? handler : &default_misuse_handler,
+                                 std::memory_order_acq_rel);
 }
 
 namespace internal {
 
-void report_misuse(const Misuse& misuse) noexcept { misuse_handler.load()(misuse); }
+void report_misuse(const Misuse& misuse) noexcept {
+  // Pairs with the release in set_misuse_handler().
+  misuse_handler.load(std::memory_order_acquire)(misuse);
+}
 
 void report_misuse(std::string_view message, std::string_view variable) noexcept {
   report_misuse({.message = message, .variable = variable});

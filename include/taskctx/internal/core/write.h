@@ -21,14 +21,15 @@ namespace internal {
 
 // Puts `fresh` in the place of what is set under `key` in the current context, and returns that. An
 // entry without key stands for "unset", both ways. References to boxes change hands, they are not
-// counted. Gives the activation its id if it has none. Throws std::bad_alloc, changing nothing.
+// counted. Gives the activation its id if it has none. Throws std::bad_alloc; nothing has changed
+// then.
 Entry exchange(std::uint64_t key, Entry fresh);
 
 // Tells whether the current activation has begun with this entry, which is set here.
 bool is_inherited(const Entry& entry) noexcept;
 
 // Sets everything that is set in `bindings`, which the caller pins, in the current context, too.
-// Throws std::bad_alloc, changing nothing.
+// Throws std::bad_alloc; nothing has changed then.
 void overlay_current(Node* bindings);
 
 // Locates the variable if `activation`, the current one, may write it in place; returns no leaf if
