@@ -70,7 +70,7 @@ class Attribution {
     return std::exchange(sums_->totals, Totals());
   }
 
-  // Is what JobPoolOptions::attribution takes.
+  // Converts to what JobPoolOptions::attribution takes.
   operator std::shared_ptr<internal::Accountant>() const noexcept {  // NOLINT: meant to be implicit
     return sums_;
   }

@@ -39,7 +39,7 @@ class Timeout {
   Timeout(std::chrono::duration<Rep, Period> timeout) noexcept  // NOLINT
       : ns_(saturated(std::chrono::duration<long double, std::nano>(timeout).count())) {}
 
-  // Returns the nearest number of nanoseconds; the largest there is stands for ever.
+  // Returns the nearest number of nanoseconds; the largest one stands for forever.
   [[nodiscard]] std::int64_t nanoseconds() const noexcept { return ns_; }
 
  private:

@@ -42,7 +42,7 @@ class JobExecutor {
   template <typename F>
   void execute(F&& function) const;
 
-  // Does the same, for those who call their scheduler.
+  // Does the same, for libraries that call their scheduler.
   //
   //   std::function<void(std::function<void()>)> scheduler = executor;
   template <typename F>

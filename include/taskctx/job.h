@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Job, SharedJob: handles of one piece of work in a JobPool: wait for it, take its result, go on
-// with it, cancel it.
+// Job, SharedJob: handles of one piece of work in a JobPool: wait for it, take its result,
+// continue with it, cancel it.
 //
 //   taskctx::Job<int> job = pool.submit([] { return 42; });
 //   job.get();  // 42, or what the job threw
 //
 // Threads:  any number of threads may wait on a handle, ask it, or cancel its job; one at a
-//           time may get(), then(), shared() or move it. What the job did is visible to whoever has
-//           waited.
-// Lifetime: a handle may outlive its pool. Dropping it detaches: the job runs all the same, and if
+//           time may get(), then(), shared() or move it. What the job did is visible to a thread
+//           that has waited.
+// Lifetime: a handle may outlive its pool. Dropping it detaches: the job still runs, and if
 //           it throws, the pool's exception handler gets the exception. A handle keeps the result
 //           alive, or the error. A job that has ended lets go of its context, unless it is to keep
 //           it (JobOptions::keep_context); one that has failed lets go when its error is taken, or
@@ -52,7 +52,7 @@ class SharedJob;
 
 namespace internal {
 
-// Makes handles of references and the other way round, for those who start jobs.
+// Makes handles of references, and the other way round, for code that starts jobs.
 struct JobAccess {
   template <typename R>
   static Job<R> make(JobRef<JobResult<R>> state) noexcept {
@@ -200,7 +200,8 @@ class JobHandle {
 
 }  // namespace internal
 
-// R is what the job returns: void, an object type (which may be move-only), or a reference.
+// The handle of one job: one owner, who takes the result. For several owners: shared(). R is what
+// the job returns: void, an object type (which may be move-only), or a reference.
 template <typename R>
 class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<internal::JobResult<R>>>,
                           private internal::ThenRefusals<Job<R>, R> {
@@ -266,7 +267,8 @@ class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<interna
   }
 };
 
-// A handle that can be copied, of a job whose result is looked at, not taken. The job is detached
+// A handle that can be copied, of a job whose result is looked at, not taken. Use it where several
+// threads or objects need one result; otherwise a Job, which costs less. The job is detached
 // when the last copy is dropped. Each copy may be used by a thread of its own.
 template <typename R>
 class [[nodiscard]] SharedJob

@@ -48,8 +48,10 @@ namespace internal {
 class Accountant;
 }
 
-// At most one of `context`, `detached` and `context_factory` may be given. None of them: the pool's
-// factory decides, or else the job starts with a snapshot of the submitter's context.
+// Which context: `context` for one that you have; `detached` for none at all; `context_factory` to
+// choose from the submitter's. At most one of `context`, `detached` and `context_factory` may be
+// given. None of them: the pool's factory decides; without one the job starts with a snapshot of
+// the submitter's context.
 struct JobOptions {
   // The context to run in, of which the job gets a copy.
   std::optional<Context> context = {};

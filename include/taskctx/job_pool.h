@@ -8,25 +8,25 @@
 //   job.get();                                                // "r-1"
 //
 // Threads:  all calls are thread-safe. What a thread did before submit() is visible to the job;
-//           what the job did is visible to whoever has waited for it. Jobs begin in the order of
+//           what the job did is visible to a thread that has waited for it. Jobs begin in the order of
 //           their submission, more or less.
 // Lifetime: the destructor waits for every job, also for those that jobs submit meanwhile, for
 //           continuations, and for what is to run later: cancel that, or shutdown(), if you can't
 //           wait. A program that ends with jobs in a pool that nobody destroyed hears of it from
 //           the misuse handler. While exit() runs, on the thread that has called it, the destructor
-//           waits only as long as jobs go on to end: one may wait for that thread.
+//           waits only as long as more jobs end: one may wait for that thread.
 // Errors:   what a job throws comes out of Job::get(), or goes to the pool's exception handler when
 //           nobody waits. JobError from all submitting calls after shutdown(), and in a process
 //           that was forked from the pool's: oneTBB's threads are not there. JobRejected where the
 //           queue is full (JobPoolOptions::when_full). There is no job then, and no argument was
 //           touched. If oneTBB has once found no memory for a thread, it may serve nobody any more,
-//           so that a pool waits for ever, or end the program (from ~global_control).
+//           so that a pool waits forever, or end the program (from ~global_control).
 //
 // A job starts from the bindings of its snapshot; what it sets dies with it (but see
 // JobOptions::keep_context). (In asyncio, tasks that are given the same context= share it; here
 // each job gets a copy of JobOptions::context.) Inside a job, use taskctx::tbb for parallel loops.
 // A job's own waiting, for its loops and its sub-jobs, runs no other job's code on the waiting
-// thread, but for the sub-jobs themselves. Their loops and groups are their own: what is cancelled
+// thread, except the sub-jobs themselves. Their loops and groups are their own: what is cancelled
 // where a thread waits for them, a loop of which another leaf has thrown, say, does not touch them.
 
 #ifndef TASKCTX_JOB_POOL_H_
@@ -141,10 +141,14 @@ class JobPool : private internal::JobRefusals {
   //   split_into(pool.concurrency());
   [[nodiscard]] int concurrency() const noexcept;
 
+  // To start work: submit() for a result or an error that somebody takes; post() for neither;
+  // submit_bulk() for a function over many elements; submit_after() and submit_at() for later;
+  // spawn() for a coroutine.
+
   // Runs `function(args...)` in a snapshot of the current context, taken now, or in the context
   // that `options` ask for, and returns the handle of its result. Function and arguments are copied
   // or moved, called as rvalues, and destroyed in that context, too, on the thread that ran them.
-  // Never blocks, but for a full queue (WhenFull). O(1), allocates once. Throws std::bad_alloc,
+  // Never blocks, except for a full queue (WhenFull). O(1), allocates once. Throws std::bad_alloc,
   // std::invalid_argument if options contradict each other, and what the context factory or moving
   // the function throws; there is no job then.
   //
@@ -222,8 +226,8 @@ class JobPool : private internal::JobRefusals {
         core_, &options, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
-  // Makes what a coroutine awaits to go on on a thread of this pool: any coroutine, also one that
-  // was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().
+  // Makes what a coroutine awaits to continue on a thread of this pool: any coroutine, also one
+  // that was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().
   //
   //   co_await pool.schedule();
   template <typename T = void>
@@ -373,7 +377,7 @@ class JobPool : private internal::JobRefusals {
 
 // Returns the process's own pool, with one thread per core; the first call makes it. It is never
 // destroyed: at the program's end it is drained, if the thread that ends the program is at work in
-// no job, and as long as jobs go on to end: after five seconds without, what is left is reported to
+// no job, and as long as more jobs end: after five seconds without, what is left is reported to
 // the misuse handler, and lost. What other threads run by sync_wait() is not waited for.
 // Thread-safe.
 //

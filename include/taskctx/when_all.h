@@ -6,7 +6,10 @@
 //   taskctx::Job<std::vector<int>> all = taskctx::when_all(std::move(jobs));
 //   taskctx::FirstJob<int> first = taskctx::when_any(std::move(jobs)).get();
 //
-// Threads:  the jobs may belong to different pools. Nothing here blocks, but for gather().
+// gather() for code that needs the results at once; when_all() for a continuation or a coroutine;
+// when_any() for the fastest of several that do the same.
+//
+// Threads:  the jobs may belong to different pools. Only gather() blocks.
 // Lifetime: the jobs' handles are taken. Each job has the context of its own submission; the
 //           new one has that of the call.
 // Errors:   the first in the order of the arguments comes out of get(), when all have ended, or
@@ -40,7 +43,7 @@
 namespace taskctx {
 inline namespace v1 {
 
-// Is what when_any() gives: all the handles, and which of the jobs was the first to end.
+// The result of when_any(): all the handles, and which of the jobs was the first to end.
 template <typename R>
 struct FirstJob {
   std::size_t index = 0;
@@ -257,7 +260,7 @@ auto when_any(Jobs&& jobs) {
   });
 }
 
-// Refused: handles that would be left behind empty.
+// Refused: handles that would be left empty.
 template <typename Jobs>
   requires internal::RangeOfJobs<Jobs&>
 __attribute__((unavailable("when_all() takes the handles over: std::move(jobs)"))) internal::Refused

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// How the CPU time of a job is measured, without that of the jobs that run inside it.
 
 #include "taskctx/internal/pool/accountant.h"
 
@@ -19,7 +21,7 @@ std::int64_t read_ns(clockid_t clock) noexcept {
 }
 
 // How much CPU time the jobs took that ran on this thread, inside the job that runs there now. A
-// number, not a pointer to the outer measurement: a job may go on on another thread.
+// number, not a pointer to the outer measurement: a job may continue on another thread.
 class NestedTime {
  public:
   static std::int64_t exchange(std::int64_t fresh) noexcept {

@@ -104,7 +104,7 @@ void lock_blocked_waits() noexcept { all_waits().mutex.lock(); }
 void unlock_blocked_waits(bool is_child) noexcept {
   Waits& waits = all_waits();
   if (is_child) {
-    waits.first = nullptr;  // Whoever forks does not wait.
+    waits.first = nullptr;  // The thread that forks does not wait.
   }
   waits.mutex.unlock();
 }

@@ -5,9 +5,9 @@
 //   const BlockedWait wait(target);  // throws JobError if it would never end
 //   ... block ...
 //
-// Who closes a circle of such waits finds that out, also if continuations and coroutines that wait
-// are between them: all others stand still, so it is no less true a moment later. The search ends
-// after 64 jobs, and needs no memory.
+// A thread that closes a circle of such waits finds that out, also if continuations and coroutines
+// that wait are between them: all others stand still, so it is no less true a moment later. The
+// search ends after 64 jobs, and needs no memory.
 
 #ifndef TASKCTX_LIB_POOL_BLOCKED_WAIT_H_
 #define TASKCTX_LIB_POOL_BLOCKED_WAIT_H_

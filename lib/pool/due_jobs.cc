@@ -65,7 +65,7 @@ class PoolCore::Call final : public oneapi::tbb::detail::d1::task {
       core_->calls_.fetch_sub(1, std::memory_order_relaxed);
     }
   }
-  // Says that who has made it, or oneTBB, needs it no longer.
+  // Says that its maker, or oneTBB, needs it no longer.
   void drop() noexcept {
     if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
       delete this;

@@ -21,7 +21,7 @@ inline namespace v1 {
 
 namespace {
 
-// oneTBB numbers an arena's threads with 16 bits, and one of those numbers is nobody's.
+// oneTBB numbers an arena's threads with 16 bits, and uses one of those numbers for no thread.
 constexpr int kMostThreads = 65'535;
 
 void check(const JobPoolOptions& options) {
@@ -87,7 +87,7 @@ JobPool* existing_default_pool() noexcept {
 
 // Never destroyed, as code that runs at the program's end may use it: the registry waits for it.
 // Several threads may make one, and all but the first to be ready is dropped: without a lock that
-// would be held for long, and for ever in a process that is forked meanwhile.
+// would be held for long, and forever in a process that is forked meanwhile.
 JobPool& default_pool() {
   JobPool* pool = the_default_pool.load(std::memory_order_acquire);
   if (pool == nullptr) {

@@ -59,7 +59,7 @@ JobCancelled JobState::cancellation() const {
 
 void JobState::add_continuation(Continuation* continuation) noexcept {
   continuation->next = continuations_.load(std::memory_order_relaxed);
-  // Releases the continuation to whoever takes the list out.
+  // Releases the continuation to the thread that takes the list out.
   while (!continuations_.compare_exchange_weak(continuation->next, continuation,
                                                std::memory_order_acq_rel)) {
   }
@@ -75,7 +75,7 @@ bool JobState::remove_continuation(Continuation* continuation) noexcept {
     std::this_thread::yield();
   }
   bool is_removed = false;
-  if ((bits() & kDone) == 0) {  // Whoever fires now, waits for us.
+  if ((bits() & kDone) == 0) {  // A thread that fires now waits for us.
     // Acquires the continuations; pairs with add_continuation().
     Continuation* list = continuations_.exchange(nullptr, std::memory_order_acq_rel);
     Continuation** link = &list;
@@ -94,7 +94,8 @@ bool JobState::remove_continuation(Continuation* continuation) noexcept {
       }
     }
   }
-  // Pairs with fire_continuations() and the next one who removes: they see the list as it is now.
+  // Pairs with fire_continuations() and the next remove_continuation(): they see the list as it is
+  // now.
   bits_.fetch_and(~kRemoving, std::memory_order_release);
   return is_removed;
 }

@@ -92,8 +92,8 @@ void JobState::throw_waits_for_itself() const {
   throw JobError("cannot wait for job" + quoted_name() + ": it would wait for itself");
 }
 
-// Helps one waiting thread. Needs memory to look behind the target; where there is none, it looks
-// again a little later.
+// Helps one waiting thread. Needs memory to look at what the target waits for; where there is none,
+// it looks again a little later.
 class Helper final : private Missing {
  public:
   Helper(JobState& target, PoolCore* here, const Workplace* waiter) noexcept
@@ -107,7 +107,7 @@ class Helper final : private Missing {
   }
 
   void help(Deadline deadline) {
-    // Whoever waits has a handle, so performing it is not the end of the target.
+    // The waiting thread has a handle, so performing it is not the end of the target.
     while (!target_.is_done()) {  // NOLINT(clang-analyzer-cplusplus.NewDelete)
       const PoolCore::Found found = PoolCore::begin_or_look(&target_, here_, *this);
       if (found == PoolCore::Found::nothing) {
@@ -128,12 +128,13 @@ class Helper final : private Missing {
   struct Step {
     HeldJob job;
     bool is_expanded = false;
-    bool is_needed = true;  // The target can't go on without its end.
+    bool is_needed = true;  // The target can't continue before it ends.
   };
 
   void help_what_it_waits_for(Deadline deadline) {
     HelpersSpot& spot = helpers_spot();
-    // Counted before we look: whoever makes a job ready after that, wakes us.
+    // Counted before we look: a thread that makes a job ready after that wakes us. Pairs with
+    // unpark_helpers().
     parked_helpers().fetch_add(1, std::memory_order_acq_rel);
     is_parked_ = true;
     while (true) {
@@ -239,7 +240,7 @@ class Helper final : private Missing {
     }
   }
 
-  bool is_needed_ = true;   // While a job is looked at: the target can't go on without that.
+  bool is_needed_ = true;   // While a job is looked at: the target can't continue before it ends.
   bool is_circle_ = false;  // The target waits for the waiter.
   bool is_parked_ = false;
   bool is_waiting_ = false;    // After run_something(): the target, which it looked at last.

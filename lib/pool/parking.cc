@@ -63,7 +63,7 @@ bool park(const JobState* job, Deadline deadline) {
 void unpark(const JobState* job) noexcept {
   Spot& spot = spot_of(job);
   {
-    const std::lock_guard lock(spot.mutex);  // Whoever has seen the job unfinished waits by now.
+    const std::lock_guard lock(spot.mutex);  // A thread that saw it unfinished waits by now.
   }
   spot.changed.notify_all();
   unpark_helpers();

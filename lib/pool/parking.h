@@ -30,15 +30,15 @@ HelpersSpot& helpers_spot() noexcept;
 // Blocks until `job`, whose kAwaited is set, has ended, or until `deadline`.
 bool park(const JobState* job, Deadline deadline);
 
-// Wakes those who wait for `job`, which has ended.
+// Wakes the threads that wait for `job`, which has ended.
 void unpark(const JobState* job) noexcept;
 
 // Counts the threads that wait until there may be something to help with.
 inline std::atomic<int>& parked_helpers() noexcept { return process_wide().parked_helpers; }
 
-// Wakes those who could help: a job can go on, or has begun to wait for another. Called after that
-// can be seen with the lock of the job's lane: who has counted itself, and then found nothing with
-// that lock, is seen here.
+// Wakes the threads that could help: a job can continue, or has begun to wait for another. Called
+// after that can be seen with the lock of the job's lane. So a thread that counted itself, and then
+// found nothing with that lock, is seen here.
 void unpark_all_helpers() noexcept;
 inline void unpark_helpers() noexcept {
   if (parked_helpers().load(std::memory_order_acquire) != 0) [[unlikely]] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pool's lists of jobs: how a job gets from stage to stage, and who gets it a thread. Who those
-// are is in pool_shells.cc.
+// The pool's lists of jobs: how a job gets from stage to stage, and what gets it a thread: a
+// shell (pool_shells.cc), a call (due_jobs.cc), a thread that waits (job_wait.cc).
 
 #include "taskctx/internal/pool/pool_core.h"
 
@@ -114,7 +114,7 @@ void PoolCore::refuse_entered(JobState* job) {
     ~Release() { job->release(); }
     JobState* job;
   };
-  // Behind the name's last use, whether there is memory for it or not.
+  // After the name's last use, whether there is memory for it or not.
   const Release release{job};  // NOLINT(clang-analyzer-deadcode.DeadStores)
   refuse("submit job", job->name());
 }
@@ -300,7 +300,7 @@ void PoolCore::requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, vo
 }
 
 void PoolCore::count_ended(std::uint16_t lane) noexcept {
-  // Both seq_cst, as in wait_until_quiet(): either we see who waits, or it sees the job ended.
+  // Both seq_cst, as in wait_until_quiet(): either we see the waiter, or it sees the job ended.
   lanes_[lane].ended.fetch_add(1, std::memory_order_seq_cst);
   if (quiet_waiters_.load(std::memory_order_seq_cst) != 0) [[unlikely]] {
     tell_quiet_waiters();

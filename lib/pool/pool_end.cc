@@ -27,7 +27,7 @@ namespace internal {
 
 namespace {
 
-// For how long no job may end before the program's end goes on without those that are left.
+// The longest time without an end of a job that the program's end waits for those that are left.
 constexpr absl::Duration kPatienceAtExit = absl::Seconds(5);
 
 // Tells whether exit() has called us, on this thread: then a job may wait for this very thread, to
@@ -42,7 +42,7 @@ bool is_in_exit() noexcept {
   _Unwind_Backtrace(
       [](_Unwind_Context* frame, void* data) {
         auto* const sought = static_cast<Search*>(data);
-        // The call's own place: exit() ends with one, and what is behind it is another function.
+        // The call's own place: exit() ends with one, and what follows it is another function.
         const std::uintptr_t place = _Unwind_GetIP(frame) - 1;
         sought->is_found =
             _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(place)) == sought->exit;

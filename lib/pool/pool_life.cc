@@ -164,7 +164,8 @@ void PoolCore::admit(Admission& admission, const JobOptions* options) {
 
 JobPoolStats PoolCore::stats() const {
   JobPoolStats stats;
-  if (!is_forked()) {  // Or else another thread may have had oneTBB's lock, and there is none.
+  if (!is_forked()) {  // There another thread may have had oneTBB's lock, and is not there to give
+                       // it back.
     using Control = oneapi::tbb::global_control;
     const std::size_t allowed = Control::active_value(Control::max_allowed_parallelism);
     stats.threads = static_cast<int>(
@@ -257,11 +258,11 @@ std::vector<UnfinishedJob> PoolCore::shutdown(Deadline deadline) {
     throw JobError("cannot shut down pool '" + name_ +
                    "': one of its own jobs would wait for itself");
   }
-  // Who waits for room reads it with mutex_, and sees it once we have had that. Other threads may
-  // see it a little later: it is as if they had submitted before.
+  // A thread that waits for room reads it with mutex_, and sees it once we have had that. Other
+  // threads may see it a little later: it is as if they had submitted before.
   flags_.fetch_or(kClosed, std::memory_order_seq_cst);
   { const std::lock_guard lock(mutex_); }
-  changed_.notify_all();  // Who waits for room gets an error.
+  changed_.notify_all();  // Threads that wait for room get an error.
   if (wait_until_quiet(deadline)) {
     return {};
   }

@@ -61,8 +61,8 @@ PoolRegistry& PoolRegistry::make() noexcept {
 // Takes all locks of the pools, so that a child finds nothing half done. The order is that in which
 // they are nested elsewhere: that of the blocked waits, accounts and the pools' own, lanes (of one
 // pool at a time), timer, those of the parking spots; and no code of the user's runs with any of
-// them, but for what accounts do with their values. Locks of the context's own are never held by
-// who takes one of these.
+// them, except what accounts do with their values. No thread that takes one of these holds a lock
+// of the context's.
 void PoolRegistry::lock_all() noexcept {
   mutex_.lock();
   lock_blocked_waits();

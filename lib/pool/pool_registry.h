@@ -69,7 +69,7 @@ class PoolRegistry : private TimerEntry {
 // something of a pool. If oneTBB runs a task on it, it may be the very thread that the pool lacks:
 // leaves outside the pool, or jobs of another one, can keep all of them. So oneTBB may use another
 // one meanwhile, and the pool gets one of ours if it does not: see pool_relief.cc. Costs a look, or
-// some microseconds; not with a lock of ours.
+// some microseconds. Must not be made with a lock of ours.
 class BlockedThread {
  public:
   BlockedThread() noexcept;

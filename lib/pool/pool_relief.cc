@@ -5,14 +5,14 @@
 // A thread that blocks in one of oneTBB's tasks counts as at work, and as asked for by its arena.
 // But as soon as another thread looks into that arena and finds nothing to do, oneTBB takes back
 // all that the arena had asked for. The blocked threads then count as those that others ask for: a
-// pool that has something to do asks for one, has none, and gets none, until they go on, which may
-// wait for that pool. So no plain oneTBB program may block in a task for what another arena does;
-// a user of pools who calls get() in a leaf, or in another pool's job, does.
+// pool that has something to do asks for one, has none, and gets none, until they continue, and
+// they may wait for that pool. So no plain oneTBB program may block in a task for what another
+// arena does; a user of pools who calls get() in a leaf, or in another pool's job, does.
 //
-// So while threads block in tasks, the timer looks from time to time whether all pools go on. Where
-// a shell waits in the arena, and none has begun since the last look, a thread of ours enters the
-// arena and takes the shell's ticket. It is bound by the arena's limit, like all that enter it, and
-// leaves when nothing is queued any more.
+// So while threads block in tasks, the timer looks from time to time whether all pools make
+// progress. Where a shell waits in the arena, and none has begun since the last look, a thread of
+// ours enters the arena and takes the shell's ticket. It is bound by the arena's limit, like all
+// that enter it, and leaves when nothing is queued any more.
 
 #include <oneapi/tbb/task.h>
 #include <oneapi/tbb/task_arena.h>
@@ -38,7 +38,7 @@ inline namespace v1 {
 namespace internal {
 namespace {
 
-// Between two looks. Who was stuck once will be again, while the same threads block.
+// Between two looks. A pool that was stuck once will be again, while the same threads block.
 constexpr absl::Duration kFirst = absl::Milliseconds(2);
 constexpr absl::Duration kLeast = absl::Microseconds(250);
 constexpr absl::Duration kMost = absl::Milliseconds(16);
@@ -105,7 +105,7 @@ bool PoolCore::is_stuck() noexcept {
          !is_relief_coming_.load(std::memory_order_relaxed);
 }
 
-// Counted in enqueuing_ until the thread is in the arena, as who enqueues a shell.
+// Counted in enqueuing_ until the thread is in the arena, like a thread that enqueues a shell.
 void PoolCore::start_relief(const sigset_t& blocked_signals) noexcept {
   begin_enqueuing();
   if (has_arena()) {
@@ -119,7 +119,7 @@ void PoolCore::start_relief(const sigset_t& blocked_signals) noexcept {
             this, blocked_signals) == 0) {
       return;
     }
-    release();  // Not the last one: who destroys the pool waits for the registry.
+    release();  // Not the last one: remove() waits for the registry's mutex.
     is_relief_coming_.store(false, std::memory_order_relaxed);
   }
   end_enqueuing();

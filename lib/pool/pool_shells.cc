@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The shells: how they come to a thread of the arena, and run one job after the other there. How
-// other threads run jobs, apart from what they are at themselves.
+// The shells: how they get a thread of the arena, and run one job after the other there. And how
+// threads that are no shells run jobs, apart from what they do themselves.
 
 #include <oneapi/tbb/task.h>
 #include <oneapi/tbb/task_arena.h>
@@ -59,7 +59,7 @@ std::optional<std::uint32_t> PoolCore::reserve_shell() noexcept {
 }
 
 // While we are counted in enqueuing_, ours is not the last reference: what goes with that is not
-// destroyed on the thread of whoever wakes a job.
+// destroyed on the thread that wakes a job.
 void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
   if (!turn) {
     return;
@@ -70,7 +70,7 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
     if (enqueued == Enqueued::but_none_may_come) {
       (void)add_ref();
     }
-    // Another shell runs what is queued, if there is one; or else we do.
+    // Another shell runs what is queued, if there is one; otherwise we do.
     runs_here = take_ticket() && shells_.fetch_sub(1, std::memory_order_acq_rel) == 1 &&
                 !is_forked() && has_queued() && count_shell();
     if (!runs_here) {
@@ -99,7 +99,7 @@ struct PoolCore::Shell {
 
   PoolCore* core;
   std::uint32_t turn;
-  bool* is_copied;  // Of the call that enqueues: not to be used behind that.
+  bool* is_copied;  // Of the call that enqueues: not to be used after that.
 };
 
 // The caller is counted in enqueuing_: so the arena is there, if has_arena() says so.

@@ -29,7 +29,7 @@ void QueueLimit::give() noexcept {
   counted_.fetch_sub(1, std::memory_order_seq_cst);     // Pairs with wait(), as the next line does:
   if (blocked_.load(std::memory_order_seq_cst) != 0) {  // either we see it, or it sees the room.
     {
-      const std::lock_guard lock(mutex_);  // Whoever has found no room waits by now.
+      const std::lock_guard lock(mutex_);  // A thread that found no room waits by now.
     }
     changed_.notify_all();
   }

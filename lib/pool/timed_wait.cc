@@ -19,7 +19,7 @@ namespace internal {
 namespace {
 
 // The longest time between two looks at the clock on the wall. It may be set at any time, and
-// whether the kernel ends our waiting then depends on how it was set, and on who set it: a program
+// whether the kernel ends our waiting then depends on how it was set, and by what: a program
 // may have a clock of its own (libfaketime).
 constexpr std::uint64_t kLook = 250'000'000;  // ns
 

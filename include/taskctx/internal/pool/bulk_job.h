@@ -4,7 +4,7 @@
 //
 // It stays in the pool's queue until all its elements were begun; each thread that meets it there
 // joins in, for a while. So a bulk costs one place in the queue, one capture and one reference
-// count. A thread that has taken elements gives them back, but for the one that it has begun, while
+// count. A thread that has taken elements gives them back, except the one that it has begun, while
 // jobs are due.
 
 #ifndef TASKCTX_INTERNAL_POOL_BULK_JOB_H_

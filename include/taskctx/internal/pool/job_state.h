@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JobState: what a job's handle and its place in the pool's queue share: the context, the stage of
-// its life, the error, if any. Result and callable are added in job_task.h.
+// JobState: the part of a job that its handle and its pool share: the context, the stage of its
+// life, the error, if any. Derived classes add the result (job_result.h) and the callable.
 //
-// A job is in exactly one stage, and in the list of its lane that belongs to that. Whoever takes it
-// out of the queue runs it: a shell of the pool, or a job of the same pool that waits for it; or
-// cancels it.
+// A job is in exactly one stage, and in the list of its lane that belongs to that stage. The thread
+// that takes it out of the queue runs it (a shell of the pool, or a thread at work in the same pool
+// that waits for it), or cancels it.
+//
+// Its functions are in job_state.cc (what needs no pool), job_life.cc (run and end) and
+// job_wait.cc.
 
 #ifndef TASKCTX_INTERNAL_POOL_JOB_STATE_H_
 #define TASKCTX_INTERNAL_POOL_JOB_STATE_H_
@@ -171,7 +174,7 @@ class JobState : public Workplace, private Mortal {
   }
 
   // Throws what the job threw, if it did. The job has ended. If `takes` it, this job has it no
-  // more: it is destroyed by whoever handles it.
+  // more: the code that handles it destroys it.
   void rethrow(bool takes);
 
   // Merges what the job has set into the current context (ContextVarOptions::merge).
@@ -187,7 +190,7 @@ class JobState : public Workplace, private Mortal {
   void end_without_result(std::uint32_t how, std::exception_ptr error,
                           std::optional<NodeRef> left = {}) noexcept;
   // Ends the job, likewise, as `other` has ended, without a result: with its error, and with what
-  // it had set then, so that whoever handles the error sees that.
+  // it had set then, so that the code that handles the error sees that.
   void end_as(JobState& other) noexcept;
   // Calls `function(argument)` as the job's code, but in no context. The job may be gone then.
   void run_isolated(bool is_first, void (*function)(void*), void* argument);
@@ -205,8 +208,8 @@ class JobState : public Workplace, private Mortal {
       return keep_error();
     }
   }
-  // Tells whether the context is of use when the job has ended so: to whoever finds out what it has
-  // thrown, or has asked for it.
+  // Tells whether the context is of use when the job has ended so: for the code that handles the
+  // error, or because keep_context asks for it.
   [[nodiscard]] bool keeps_context(std::uint32_t how) const noexcept {
     return how == kFailed || (extras_ != nullptr && extras_->keeps_context);
   }
@@ -217,8 +220,8 @@ class JobState : public Workplace, private Mortal {
   // is kept. The caller's thread holds the pool. The job may be gone when this returns.
   void finish(std::uint32_t how, std::optional<NodeRef> left) noexcept;
   // The bits of bits_. finish() sets kDone, with how the job has ended, by one fetch_or, and acts
-  // on what it finds set; whoever sets a bit for it looks for kDone, likewise. So one of the two
-  // acts.
+  // on what it finds set. A thread that sets a bit for it looks for kDone in the same way. So one
+  // of the two acts.
   //
   //   bit               set by                    cleared by            read by
   //   kDone             finish()                  -                     is_done(), block(), abandon(),
@@ -238,10 +241,9 @@ class JobState : public Workplace, private Mortal {
   //   kInterrupted      begin_to_cancel(),        take_interrupt()      both functions suspend()
   //                     PoolCore::unlock()
   //   kCall             enter_running()           -                     has_only_calls()
-  static constexpr std::uint32_t kDone = 1;  // Result or error are there.
-  static constexpr std::uint32_t kAbandoned =
-      2;                                     // No handle is left: an error goes to the handler.
-  static constexpr std::uint32_t kSeen = 4;  // Somebody got the error.
+  static constexpr std::uint32_t kDone = 1;              // Result or error are there.
+  static constexpr std::uint32_t kAbandoned = 2;         // No handle is left.
+  static constexpr std::uint32_t kSeen = 4;              // Somebody got the error.
   static constexpr std::uint32_t kContinued = 8;         // There are, or were, continuations.
   static constexpr std::uint32_t kAwaited = 16;          // Somebody is parked (parking.h).
   static constexpr std::uint32_t kCancelRequested = 32;  // Somebody wants the job to end.
@@ -295,7 +297,7 @@ class JobState : public Workplace, private Mortal {
   // Tells whether a waiting job could begin now; else adds what it waits for to `missing`.
   virtual bool can_begin(const LaneLock& /*lock*/, Missing& /*missing*/) noexcept { return true; }
   // Waits for the job's end, and wakes all those who do. Virtual, so that both happen in the copy
-  // of the library that has made the job: libstdc++ keeps a list of who waits, for each module.
+  // of the library that has made the job: libstdc++ keeps a list of waiters for each module.
   virtual bool block(Deadline deadline);
   virtual void unblock() noexcept;
 

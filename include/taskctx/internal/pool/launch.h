@@ -8,7 +8,7 @@
 //      context may come from a factory of the user's. The arguments are still untouched.
 //   3. The job is made: function and arguments are copied or moved into it.
 //   4. The handle gets its reference. Once the job has entered, another thread may run it to its
-//      end, and drop the queue's reference, before this one goes on.
+//      end, and drop the queue's reference, before this thread returns.
 //   5. The job enters the pool. Only a shutdown that came since step 1 can refuse it here: it drops
 //      the queue's reference then, and throws.
 //
@@ -51,7 +51,7 @@ class WaitingEntry {
 };
 
 // Does steps 2 and 3, and returns the job, which has not entered its pool. `args` are what J's
-// constructor takes behind pool and context.
+// constructor takes after pool and context.
 template <typename J, typename... Args>
 J* new_job(PoolCore* core, const JobOptions* options, Args&&... args) {
   auto extras = core->extras(options);

@@ -1,51 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PoolCore: what a JobPool keeps in one place while jobs and handles are there, the pool itself
-// gone or not.
+// PoolCore: the part of a JobPool that its jobs and handles share. It outlives the JobPool until
+// the last of them is gone. One class, several files, by what it does:
 //
-// Jobs wait in lists of our own, and shells are enqueued into the arena that run one job after the
-// other: at most as many as the pool has threads, so that most jobs cost oneTBB nothing. A shell is
-// enqueued, not spawned: an enqueued task is never run on the stack of a task that waits, so what
-// is below a waiting job on its stack is only what waits for it. The job's code runs isolated for
-// the same reason: its waiting steals nothing but leaves of its own. And an exception that escaped
-// from an enqueued task would end the program: the jobs catch all.
+//   pool_core.cc    the lists: how a job gets from stage to stage
+//   pool_shells.cc  the shells, which run jobs in oneTBB's arena
+//   due_jobs.cc     the calls, which bring a thread to a job whose time has come
+//   pool_life.cc    its birth, admission of jobs, their contexts, statistics, drain and shutdown
+//   pool_end.cc     the end of the process, and fork
+//   pool_relief.cc  threads of our own, where oneTBB leaves its own asleep
 //
-// The same job may be run by a thread that waits for it in the leaf of a loop, or in a task of a
-// group. Whatever the job does with oneTBB would be bound to that loop or group, and if anything
-// cancelled that, the job's own loops would end early, without a word: a wrong result. So a thread
-// that is no shell runs jobs in an isolated task_group_context, unless it is in that of the shells.
+// Jobs wait in lists of our own. Shells are tasks that we enqueue into the arena, and that run one
+// job after the other. There are at most as many shells as the pool has threads, so most jobs cost
+// oneTBB nothing. A shell is enqueued, not spawned: oneTBB never runs an enqueued task on the stack
+// of a task that waits. So below a waiting job on its stack is only what waits for it. A job's code
+// runs isolated for the same reason: while it waits, it steals only leaves of its own. Jobs catch
+// all exceptions: one that escaped from an enqueued task would end the program.
 //
-// No lost wake-up. Who queues a job looks, with the lane's lock, whether there are shells enough; a
-// shell that goes subtracts itself first and then looks, with each lane's lock, whether there are
-// jobs. Of two holders of one lock, the second sees what the first did. So a queued job has a shell
-// on its way, or the pool has all its shells. If those all wait, each in its job, the last of them
-// waits for something that no thread runs. A thread that waits runs its target itself if it can,
-// and parks if the target waits or may suspend (begin_or_look() says `missing`), after it has
-// counted itself in parked_helpers; if another thread runs a target that never suspends, that one
-// is the next in the chain. So what ends the chain is always a parked helper, and whatever may give
-// it something to do, wakes it:
+// A thread that waits for a job in the leaf of a loop, or in a task of a group, may run that job
+// itself. oneTBB would bind all that the job does to that loop or group. If the loop or group were
+// cancelled, the job's own loops would end early and tell nobody: a wrong result. So a thread that
+// is no shell runs jobs in an isolated task_group_context, unless it is in that of the shells.
 //
-//   what happens                             where                  who may have to run it
+// No wake-up is lost. A thread that queues a job looks, with the lane's lock, whether there are
+// enough shells. A shell that ends subtracts itself first, and then looks, with each lane's lock,
+// whether there are jobs. Of two holders of one lock, the second sees what the first did. So a
+// queued job has a shell on its way, or the pool has all its shells. If all of those wait, each in
+// its job, the last of them waits for something that no thread runs. A thread that waits runs its
+// target itself if it can. If the target waits or may suspend (begin_or_look() says `missing`), it
+// counts itself in parked_helpers and parks. If another thread runs a target that never suspends,
+// that thread is the next in the chain. So the end of the chain is always a parked helper, and
+// whatever may give it something to do wakes it:
+//
+//   what happens                             where                  which threads may have to run it
 //   a new job is queued                      enter()                a shell; nobody has its handle
-//   a coroutine waits for a job              Suspension::suspend()  who waits for the coroutine
+//   a coroutine waits for a job              Suspension::suspend()  a waiter of the coroutine
 //   a thread waits for a job                 wait_slowly()          that thread
-//   a job has ended                          make_ready()           a shell, who waits
-//   a time has come: a job is due            make_ready()           a shell, a call, who waits
-//   likewise, before the coroutine slept     suspend()              a shell, who waits
-//   a suspended coroutine is cancelled       begin_to_cancel()      a shell, who waits
+//   a job has ended                          make_ready()           a shell, a waiter
+//   a time has come: a job is due            make_ready()           a shell, a call, a waiter
+//   likewise, before the coroutine slept     suspend()              a shell, a waiter
+//   a suspended coroutine is cancelled       begin_to_cancel()      a shell, a waiter
 //   a job that nobody began is cancelled     finish()               none: it has ended, as above
 //   a bulk has more elements                 pop()                  another shell: it stays queued
-//   elements are given back                  requeue_bulk()         a shell, who waits
+//   elements are given back                  requeue_bulk()         a shell, a waiter
 //   a shell gives its thread back            run_shell()            itself: it is queued, counted
 //   a shell can't be queued: no memory       start_shell()          another shell, or the caller
 //   a job is refused, or run by its caller   enter()                none: it was never queued
 //
-// "Who waits" is woken by unpark_helpers(). A coroutine's code counts as at work in its pool on any
+// unpark_helpers() wakes the waiters. A coroutine's code counts as at work in its pool on any
 // thread, so a thread that it blocks can run what it waits for. yield() is the fifth line.
 //
-// A call is a second way to a thread, for what is due (due_jobs.cc); nothing depends on it.
+// A call is a second way to a thread, for jobs that are due (due_jobs.cc). Nothing depends on it.
 //
-// Pools don't run each other's jobs, though: see Job::wait().
+// Pools don't run each other's jobs: see Job::wait().
 
 #ifndef TASKCTX_INTERNAL_POOL_POOL_CORE_H_
 #define TASKCTX_INTERNAL_POOL_POOL_CORE_H_
@@ -92,8 +99,8 @@ class PoolArena;
 class PoolCore final
     : public Executor {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
  public:
-  // How a job may enter: taken first, so that nothing has happened if there is none. Gives back the
-  // room in the queue that nobody entered.
+  // The right of a job to enter. It is made first, so that a pool which refuses the job has changed
+  // nothing. Gives back room in the queue that no job has taken.
   class Admission {
    public:
     Admission(PoolCore& core, const JobOptions* options) : core_(core) {
@@ -154,10 +161,10 @@ class PoolCore final
   void enter_waiting(JobState* job);
   // Takes a job that its caller runs. Throws likewise.
   void enter_running(JobState* job);
-  // Has a running job wait until make_ready(), if that was not called already.
+  // Moves a running job to those that wait for make_ready(), if that was not called already.
   void suspend(JobState* job) noexcept;
-  // Queues a job that waited, unless somebody has begun or cancelled it meanwhile.
-  // If its time has come, it is due: it begins before others, as due_jobs.cc says.
+  // Queues a job that waited, unless a thread has begun or cancelled it meanwhile. A job whose time
+  // has come is due: it begins before others, as due_jobs.cc says.
   void make_ready(JobState* job, bool is_due = false) noexcept;
   // Tells whether there are due jobs that nobody has begun. A hint.
   [[nodiscard]] bool has_due() const noexcept { return due_.load(std::memory_order_relaxed) != 0; }
@@ -172,8 +179,8 @@ class PoolCore final
   // If it runs elsewhere and never waits, there is `nothing` to do.
   enum class Found { begun, missing, nothing };
   static Found begin_or_look(JobState* job, PoolCore* here, Missing& missing) noexcept;
-  // Has this thread, which is no shell, perform a job that it has begun. What the job does with
-  // oneTBB belongs to no group of the caller's.
+  // Performs a job that this thread, which is no shell, has begun. What the job does with oneTBB
+  // belongs to no group of the caller's.
   static void perform_apart(JobState* job) noexcept;
   // Calls `function` on the pool's behalf, wherever that is, likewise. It must not throw.
   template <typename F>
@@ -207,7 +214,7 @@ class PoolCore final
   void count_ended(std::uint16_t lane) noexcept;
 
   // For a fork, first this, then lock_lanes(); likewise to unlock. In the child nothing of the pool
-  // goes on, and whoever asks it to hears so.
+  // runs any more, and calls that ask for that throw.
   void lock() noexcept { mutex_.lock(); }
   void lock_lanes() noexcept;
   void unlock(bool is_child) noexcept;
@@ -283,9 +290,9 @@ class PoolCore final
   void push_queued(const LaneLock& lock, JobState* job) noexcept;
   static void push_running(const LaneLock& lock, JobState* job) noexcept;
 
-  // Who uses the arena does so between the first and the last of these, and asks the second in
-  // between. finalize() comes after kFinal was set, and waits until nobody is counted. All are
-  // seq_cst: either finalize() sees that we are counted, or we see kFinal.
+  // Code that uses the arena calls the first of these before, the last one after that, and asks the
+  // second in between. finalize() comes after kFinal was set, and waits until nobody is counted.
+  // All are seq_cst: either finalize() sees that we are counted, or we see kFinal.
   void begin_enqueuing() noexcept { enqueuing_.fetch_add(1, std::memory_order_seq_cst); }
   [[nodiscard]] bool has_arena() const noexcept {
     return (flags_.load(std::memory_order_seq_cst) & (kFinal | kForked)) == 0;
@@ -305,12 +312,13 @@ class PoolCore final
   enum class Enqueued { yes, no, but_none_may_come };
   Enqueued enqueue_shell(std::uint32_t turn) noexcept;
   void run_enqueued_shell(std::uint32_t turn) noexcept;
-  // Returns false if this thread is to go on as a shell, there being no memory for another.
+  // Returns false if there is no memory for another shell: this thread continues as one.
   bool requeue_shell(std::uint32_t turn) noexcept;
-  // A ticket is a counted shell that nobody has begun: who takes it, is that shell. The arena has
-  // at least one enqueued shell for each ticket; which one takes it does not matter.
+  // A ticket is a counted shell that no thread has begun: the thread that takes it is that shell.
+  // The arena has at least one enqueued shell for each ticket; which one takes it does not matter.
   static constexpr std::uint64_t kTaken = std::uint64_t{1} << 32;
-  // Pairs with take_ticket(): who takes it sees what came before the shell was enqueued.
+  // Pairs with take_ticket(): the thread that takes it sees what came before the shell was
+  // enqueued.
   void give_ticket() noexcept { tickets_.fetch_add(1, std::memory_order_release); }
   bool take_ticket() noexcept;
   // For PoolRegistry::look(), with the registry's mutex. The first tells whether nobody has taken a
@@ -340,12 +348,12 @@ class PoolCore final
   bool end_if_quiet() noexcept;
   void tell_quiet_waiters() noexcept;
   bool wait_until_quiet(Deadline deadline);
-  // For the program's end: waits as long as jobs go on to end, and returns whether all have. Calls
+  // For the program's end: waits as long as more jobs end, and returns whether all have. Calls
   // (sync_wait) of other threads are not waited for: they may wait for this one.
   bool drain_at_exit() noexcept;
   // Waits until nothing is left, but no longer than drain_at_exit() if exit() waits for us.
   bool wait_for_all() noexcept;
-  // Has the last job do what close() would have done.
+  // Leaves to the last job what close() would have done.
   void leave_to_last_job() noexcept;
   [[nodiscard]] bool has_only_calls() noexcept;
   [[noreturn]] void leave_child() noexcept;

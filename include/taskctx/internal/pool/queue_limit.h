@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// QueueLimit: how many jobs may be queued in a pool (JobPoolOptions::queue_capacity), and who waits
-// for room.
+// QueueLimit: how many jobs may be queued in a pool (JobPoolOptions::queue_capacity), and
+// how threads wait for room.
 //
 // A job that takes room is marked (JobState::kCounted), and gives it back when it begins, or is
 // cancelled. The pool asks its limit only if it has one.
@@ -40,7 +40,7 @@ class QueueLimit {
 
   // Takes room for one job, if there is some.
   [[nodiscard]] bool take() noexcept;
-  // Gives it back, and wakes those who wait for room.
+  // Gives it back, and wakes the threads that wait for room.
   void give() noexcept;
   // Waits until it can take room. Returns false if `is_closed` returns true before that. It is
   // called with the pool's mutex.

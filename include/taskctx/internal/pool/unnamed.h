@@ -6,7 +6,8 @@
 // g++ before 13 destroys twice the members of what an expression with co_await makes with braces: a
 // lambda with captures, an aggregate (JobOptions is one). It copies their bytes from temporaries,
 // which it destroys as well. What a constructor has made is right: a string, a vector, a Task. So
-// there the calls that take such things return an Unnamed<Job<R>>: a Job<R> in every way, but for
+// there the calls that take such things return an Unnamed<Job<R>>: a Job<R> in every way, except
+// that
 //
 //   co_await pool.submit([text] { ... });               // does not compile
 //
