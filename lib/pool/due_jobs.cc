@@ -112,8 +112,8 @@ void PoolCore::start_call() noexcept {
   end_enqueuing();
 }
 
-// Where this thread has anything of ours below, that waits, and the job might wait for it, or for a
-// lock that it holds: the shell that comes later will do.
+// Answers nothing if code of ours waits below on this thread's stack: the job might wait for that
+// code, or for a lock that it holds. The shell that comes later runs the job.
 void PoolCore::answer_call() noexcept {
   if (!is_outermost(current_activation())) {
     return;

@@ -203,8 +203,8 @@ void end_without_onetbb(int status) noexcept {
 
 }  // namespace
 
-// What waits for this thread never ends: so only a thread that is at work nowhere waits for the
-// default pool.
+// Jobs that wait for this thread never end. So only a thread that is at work for no pool waits for
+// the default pool.
 void PoolRegistry::end_program(int status, bool is_last) noexcept {
   if (is_forked_) {
     end_without_onetbb(status);
@@ -223,7 +223,7 @@ void PoolRegistry::end_program(int status, bool is_last) noexcept {
   }
 }
 
-// Nobody's code runs with the mutex.
+// No code of the user's runs with the mutex.
 void PoolRegistry::report_what_is_lost() noexcept {
   for (std::size_t i = 0;; ++i) {
     PoolCore* core = nullptr;

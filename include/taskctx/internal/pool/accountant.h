@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Accountant: gets told what each job of a pool has cost.
+// Accountant: is told what each job of a pool has cost.
 
 #ifndef TASKCTX_INTERNAL_POOL_ACCOUNTANT_H_
 #define TASKCTX_INTERNAL_POOL_ACCOUNTANT_H_

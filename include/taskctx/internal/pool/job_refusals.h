@@ -23,7 +23,7 @@ namespace internal {
 template <typename T>
 concept Storable = std::constructible_from<std::decay_t<T>, T>;
 
-// What can be submitted: called once, from copies of its own, itself's and the arguments'.
+// What can be submitted: called once; the function and its arguments are copies of the job's own.
 template <typename F, typename... Args>
 concept JobFunction = Storable<F> && (Storable<Args> && ...) &&
                       std::invocable<std::decay_t<F>, std::decay_t<Args>...> &&

@@ -53,7 +53,7 @@ JobState* state_of(const std::shared_ptr<JobRef<State>>& parent) noexcept {
 
 // Calls `function` with the end of another job, when there is one. `Call` knows how. If that takes
 // a result and there is none, this job ends as the other did: no exception is thrown for that, so
-// an error passes by a long chain at the cost of its links.
+// an error passes along a chain without being thrown at each link.
 template <typename R, typename Parent, typename F, typename Call>
 class ThenJob final : public JobResult<R> {
  public:
@@ -134,7 +134,7 @@ class GatherJob final : public JobResult<R> {
   // caller still has the children then.
   void start(Children& children) {
     // Once we wait, shutdown() may cancel us, and each continuation that fires may be the last: so
-    // the children are held for the while.
+    // the children are held meanwhile.
     std::vector<HeldJob> held = std::move(held_);
     children.visit([&](JobState* child) { held.emplace_back(child); });
     children_.emplace(std::move(children));
@@ -231,8 +231,9 @@ class GatherJob final : public JobResult<R> {
   const bool needs_all_;
 };
 
-// Is queued when its time has come. The timer has no reference to it: a job that it wakes may end
-// before it is done with it, and what goes with the job must not be destroyed on its thread.
+// A job that is queued when its time has come. The timer has no reference to it: the job may end
+// before the timer is done with it, and what ends with a job must not be destroyed on the timer's
+// thread.
 template <typename R, typename F>
 class DelayedJob final : public JobResult<R>, private TimerEntry {
  public:
