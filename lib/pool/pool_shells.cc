@@ -77,7 +77,7 @@ void PoolCore::start_shell(std::optional<std::uint32_t> turn) noexcept {
       release();
     }
   }
-  end_enqueuing();
+  end_enqueuing();  // NOLINT(clang-analyzer-cplusplus.NewDelete): ours is not the last reference
   if (runs_here) {
     apart([this, turn] { run_shell(*turn); });
   }
