@@ -122,7 +122,7 @@ void PoolCore::start_relief(const sigset_t& blocked_signals) noexcept {
     release();  // Not the last one: remove() waits for the registry's mutex.
     is_relief_coming_.store(false, std::memory_order_relaxed);
   }
-  end_enqueuing();
+  end_enqueuing();  // NOLINT(clang-analyzer-cplusplus.NewDelete): ours is not the last reference
 }
 
 void PoolCore::relieve() noexcept {
