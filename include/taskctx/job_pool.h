@@ -340,7 +340,7 @@ class JobPool : private internal::JobRefusals {
     internal::PoolCore::Admission admission(*core_, options);
     return internal::JobAccess::make<R>(
         internal::launch<internal::FunctionJob<R, internal::CallOf<F, Args...>>>(
-            admission, options, /*references=*/2, std::forward<F>(function),
+            admission, options, /*references=*/2U, std::forward<F>(function),
             std::forward<Args>(args)...));
   }
 
@@ -348,7 +348,7 @@ class JobPool : private internal::JobRefusals {
   void start_posted(const JobOptions* options, F&& function, Args&&... args) {
     internal::PoolCore::Admission admission(*core_, options);
     admission.enter(internal::new_job<internal::FunctionJob<void, internal::CallOf<F, Args...>>>(
-        core_, options, /*references=*/1, std::forward<F>(function), std::forward<Args>(args)...));
+        core_, options, /*references=*/1U, std::forward<F>(function), std::forward<Args>(args)...));
   }
 
   template <typename F, typename Range, typename... Options>
