@@ -123,17 +123,16 @@ void release_thread(void* /*unused*/) {
 
 }  // namespace
 
-Activation* identified_activation() {
-  Activation* activation = current_activation();
-  if (activation == &no_activation || activation == &hidden_activation) {
-    activation = enter_unguarded(activation);
+Activation* identify(Activation* current) {
+  // These two never get an id, because many threads have them.
+  if (current == &no_activation || current == &hidden_activation) {
+    current = enter_unguarded(current);
   }
-  // (The analyzer does not know what the inline assembly sets.)
-  if (activation->id == 0) {  // NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult)
-    activation->id = draw_id();
-    activation->scopes = 0;
+  if (current->id == 0) {
+    current->id = draw_id();
+    current->scopes = 0;
   }
-  return activation;
+  return current;
 }
 
 bool is_root(const Activation* activation) noexcept { return activation == &root; }

@@ -16,9 +16,14 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Returns the current activation, which has an id then: one that another thread may stand in for.
-// Throws std::bad_alloc.
-Activation* identified_activation();
+// Return the current activation, which has an id then: one that another thread may stand in for.
+// The first one is for `current` without an id. Throw std::bad_alloc.
+Activation* identify(Activation* current);
+inline Activation* identified_activation() {
+  // (The analyzer does not know what the inline assembly sets.)
+  Activation* const current = current_activation();
+  return current->id != 0 ? current : identify(current);  // NOLINT(clang-analyzer-core*)
+}
 
 // Tells whether this is the one that this thread writes in while it is in no guard.
 bool is_root(const Activation* activation) noexcept;
