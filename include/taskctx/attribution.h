@@ -36,22 +36,22 @@
 namespace taskctx {
 inline namespace v1 {
 
-// What the jobs of one value have used.
+// The usage of all jobs with one value.
 struct PoolUsage {
   std::uint64_t jobs = 0;       // Begun and ended; a bulk is one.
   absl::Duration queue_wait{};  // Between submission and beginning.
   absl::Duration cpu_time{};
 };
 
-// T needs copying and operator<, which are called with the account locked: they must not use it,
-// nor wait for a job.
+// T must be copyable and have operator<. Both are called with the account locked: they must not use
+// it, nor wait for a job.
 template <typename T>
 class Attribution {
  public:
   // The sums by value; std::nullopt stands for jobs in whose context the variable was not set.
   using Totals = std::map<std::optional<T>, PoolUsage>;
 
-  // Makes an account with nothing in it. It may serve several pools.
+  // Makes an empty account. It may serve several pools.
   explicit Attribution(const ContextVar<T>& variable) : sums_(std::make_shared<Sums>(variable)) {}
 
   // Returns a copy of the sums. A job is in it once it has ended. O(values).
@@ -62,7 +62,7 @@ class Attribution {
     return sums_->totals;
   }
 
-  // Returns the sums, and begins anew at zero. O(1).
+  // Returns the sums, and resets them to zero. O(1).
   //
   //   for (const auto& [request, usage] : account.take()) export_metrics(request, usage);
   [[nodiscard]] Totals take() {

@@ -6,36 +6,37 @@
 //   auto token = retries.set(5);      // here, and in every task that is created from here on
 //   retries.reset(std::move(token));  // 3 again, whichever thread runs this line
 //
-// Threads:  share one variable freely; a call touches the calling thread's current context only,
-//           and takes no lock.
-// Lifetime: at namespace scope, as a rule; it is usable before main. One with static storage
-//           duration, also a function's, is usable until the process has ended: its destructor does
-//           nothing (on ELF platforms), so that jobs, threads and static objects that outlive it
-//           read what is set, or its default. (So don't make one again and again in a static
-//           std::optional.) What the main thread has set ends with its thread_local objects:
-//           static ones, destroyed later, read the default outside a Context.
+// Threads:  all threads may share a variable. A call touches only the calling thread's current
+//           context, and takes no lock.
+// Lifetime: variables are mostly at namespace scope, and usable before main. A variable with static
+//           storage duration is usable until the process ends: its destructor does nothing (on ELF
+//           platforms), so that jobs, threads and static objects that outlive it still read what is
+//           set, or its default. (So don't construct one repeatedly in a static std::optional.)
+//           What the main thread has set ends with its thread_local objects. Static objects, which
+//           are destroyed later, read the default, unless they are in a Context.
 // Errors:   those named at each member, and what copying or moving T throws; nothing has changed
 //           then.
 //
-// Memory:   the program's operator new and delete may read variables and set them, like any other
-//           function that the calling code calls: what they set stays. (They must see to it that
-//           they don't call themselves for ever.) In threads of a pool between jobs, and where a
-//           call waits, they are in no context.
+// Memory:   the program's operator new and delete may read and set variables, like any other
+//           function that the calling code calls; what they set stays. (They must avoid endless
+//           recursion themselves.) On a pool's thread between jobs, and inside a call that waits,
+//           they are in no context.
 // Fork:     everything here works in a forked child, whatever other threads were doing.
 //
-// Shared libraries: an inline variable in a header is one for all modules of a process only if the
-// loader can bind their symbols to each other: not for a plugin and a program that does not export
-// its symbols (-rdynamic), nor with hidden visibility. Then each module has a variable of its own,
-// unless they have a SharedName (see context_var_options.h):
+// Shared libraries: an inline variable in a header is the same one in all modules of a process only
+// if the loader can bind their symbols to each other. It can't if the program does not export its
+// symbols to a plugin (-rdynamic), or if visibility is hidden. Then each module has a variable of
+// its own, unless they have a SharedName (context_var_options.h):
 //
 //   inline taskctx::ContextVar<std::string> request{taskctx::SharedName("com.example.request")};
 //
-// For that the modules use one taskctx, in a shared library or in a program that exports its
-// symbols. A module with a copy of its own has contexts of its own, in which the others' variables
-// are not set, and knows the policies of its own variables only; a second copy is reported to the
-// misuse handler when it is loaded. What defines a variable that was set, its value's type, or the
-// functions in its options, stays loaded after dlclose(); so does a module with its own taskctx.
-// Any other is unloaded, and its variables' defaults with it, without their destructors.
+// For that, the modules must use the same taskctx, in a shared library or in a program that exports
+// its symbols. A module with its own copy of taskctx has its own contexts, in which the variables
+// of other modules are not set, and knows only its own variables' policies. The misuse handler is
+// told when a second copy is loaded. A module stays loaded after dlclose() if it has its own
+// taskctx, or if it defines a variable that was set, the type of such a variable's value, or
+// functions in its options. Other modules are unloaded; their variables' defaults go without their
+// destructors.
 
 #ifndef TASKCTX_CONTEXT_VAR_H_
 #define TASKCTX_CONTEXT_VAR_H_
@@ -92,8 +93,8 @@ class ContextVar {
  public:
   using value_type = T;
 
-  // What get() returns: trivially copyable types of up to 8 bytes by value, all others by
-  // reference. A reference is valid until this context binds the variable to something else, or
+  // The return type of get(): trivially copyable types of up to 8 bytes by value, all others by
+  // reference. A reference is valid until this context binds the variable to another value, or
   // ends.
   using get_type = std::conditional_t<internal::kInline<T>, T, const T&>;
 
@@ -102,7 +103,7 @@ class ContextVar {
   // constant-initialised; one with static storage duration then takes a lock, O(log n). Else O(1).
   constexpr explicit ContextVar(std::string_view name) : variable_(name, internal::kTypeOps<T>) {}
 
-  // Declares a variable that reads as `default_value` where it is not set. The default belongs to
+  // Declares a variable whose value is `default_value` where it is not set. The default belongs to
   // the variable, not to any context: Context::size(), contains() and find() don't see it.
   constexpr ContextVar(std::string_view name, T default_value)
       : variable_(name, internal::kTypeOps<T>),
@@ -115,8 +116,9 @@ class ContextVar {
   constexpr ContextVar(std::string_view name, Options options)
       : variable_(name, internal::kTypeOps<T>), options_(std::move(options)) {}
 
-  // Declare a variable that is one with all of this name. It is not constant-initialised, and is
-  // usable when it has been constructed. O(n) for n such names, takes a lock.
+  // Declare a variable that is the same as all others with this name. It is not
+  // constant-initialised, and is usable once it has been constructed. O(n) for n such names, takes
+  // a lock.
   explicit ContextVar(SharedName name) : ContextVar(name.text) { variable_.share(rules()); }
   ContextVar(SharedName name, T default_value) : ContextVar(name.text, std::move(default_value)) {
     variable_.share(rules());
@@ -152,11 +154,11 @@ class ContextVar {
   // Returns the name. The view is valid as long as the variable.
   [[nodiscard]] std::string_view name() const noexcept { return variable_.name(); }
 
-  // Returns the value that is set here, else the declared default, which is computed first if need
-  // be. Throws LookupError if there is neither, and what computing throws; as set() and
-  // unset() do, std::invalid_argument if the variable was refused its SharedName. O(1), neither
-  // allocates nor locks; creates nothing. For the lifetime of a reference see get_type. (`site`
-  // records the call for diagnostics; leave it to its default.)
+  // Returns the value that is set here, else the declared default, which may have to be computed
+  // first. Throws LookupError if there is neither, and what the computation throws. Throws
+  // std::invalid_argument, as set() and unset() do, if the variable was refused its SharedName.
+  // O(1), neither allocates nor locks; creates nothing. For the lifetime of a reference see
+  // get_type. (`site` records the call for diagnostics; leave it to its default.)
   [[nodiscard, gnu::always_inline]] get_type get(internal::CallSite site = {}) const {
     const std::uint64_t key = variable_.key();
     const internal::Node* node = internal::current_node();
@@ -203,9 +205,8 @@ class ContextVar {
   }
 
   // Borrows the declared default, nullptr if there is none: what get() returns where nothing is
-  // set. One that is to be computed is computed first, if that has not been done yet: throws what
-  // that throws then, and LookupError inside that very computation. Valid as long as the variable.
-  // O(1).
+  // set. May have to compute it first: then it throws what the computation throws, and LookupError
+  // inside that very computation. Valid as long as the variable. O(1).
   [[nodiscard]] const T* declared_default() const { return find_default(); }
 
   // Returns a number that no other variable of this process has, or has had, except those with
@@ -217,7 +218,7 @@ class ContextVar {
                                                                     : variable_.assign_key(rules());
   }
 
-  // Tells where what is set here comes from. O(1).
+  // Tells where the value that is set here comes from. O(1).
   [[nodiscard]] Source source() const noexcept {
     const internal::Entry* entry = lookup();
     if (entry == nullptr) {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Deadline, Timeout: until when, or how long, something may wait, by Abseil's types or the standard
-// library's. Nobody needs to name them: they are what such a time becomes where it is given.
+// library's. You need not name them: times and durations convert to them where they are passed.
 //
 //   job.wait_for(absl::Milliseconds(100));       job.wait_for(std::chrono::milliseconds(100));
 //   pool.submit_at(next_midnight, rotate_logs);  // absl::Time, or a time point of system_clock
 //   pool.drain(std::chrono::steady_clock::now() + std::chrono::seconds(5));
 //
-// A duration, and a time point of std::chrono::steady_clock, run on the monotonic clock, whatever
-// becomes of the time of day. A time of day (absl::Time, std::chrono::system_clock) follows the
-// clock on the wall, also when that is set: what waits for it notices within a quarter of a second.
+// A duration, and a time point of std::chrono::steady_clock, run on the monotonic clock, however
+// the time of day changes. A time of day (absl::Time, std::chrono::system_clock) follows the wall
+// clock, also when that is set: a thread that waits for it notices within a quarter of a second.
 //
-// All values are taken: what is too large or infinite is never, what is negative has passed. A time
-// between two nanoseconds is rounded up. Plain values: copy them as you like.
+// All values are valid: one that is too large or infinite never comes, a negative one has passed. A
+// time between two nanoseconds is rounded up. Both are plain values that can be copied.
 
 #ifndef TASKCTX_DEADLINE_H_
 #define TASKCTX_DEADLINE_H_
@@ -29,7 +29,7 @@
 namespace taskctx {
 inline namespace v1 {
 
-// How long. An absl::Duration, or any std::chrono::duration; NaN is none.
+// A time-out: an absl::Duration, or any std::chrono::duration; NaN counts as 0.
 class Timeout {
  public:
   // The conversions are implicit, so that either can be given.
@@ -57,7 +57,7 @@ class Timeout {
   std::int64_t ns_;
 };
 
-// Until when. An absl::Time, or a time point of std::chrono's system_clock or steady_clock.
+// A deadline: an absl::Time, or a time point of std::chrono's system_clock or steady_clock.
 class Deadline {
  public:
   enum class Clock : std::uint8_t { monotonic, wall };

@@ -20,7 +20,7 @@
 // A task that is created without a factory shares its creator's dictionary.
 //
 // Threads:  all calls are thread-safe, and linearizable for one dictionary, whoever shares it.
-// Lifetime: what get() and find() return is the caller's.
+// Lifetime: the caller owns what get() and find() return.
 // Errors:   LookupError if a value has another type than it is asked for; ContextError where a
 //           value can't be copied, and for set() and clear() where there is no dictionary.
 //

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JobExecutor: a pool as other libraries want it: something with execute(), or a plain callable
-// that takes work.
+// JobExecutor: a pool in the form that other libraries take: an object with execute(), or a
+// callable that takes work.
 //
 //   const taskctx::JobExecutor executor = pool.executor();
 //   executor.execute([] { work(); });
@@ -35,8 +35,8 @@ class JobPool;
 
 class JobExecutor {
  public:
-  // Runs `function()` in the pool, in a snapshot of the context that is current now. Never blocks,
-  // unless the pool's queue is full and the pool is to block then.
+  // Runs `function()` in the pool, in a snapshot of the current context. Blocks only if the pool's
+  // queue is full, and the pool is one that blocks then.
   //
   //   executor.execute([] { work(); });
   template <typename F>

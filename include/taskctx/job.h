@@ -125,9 +125,8 @@ class JobHandle {
   // keeps no thread: that is always safe.)
   //
   // If jobs wait for each other in a circle, one that blocks its thread, the last one as a rule,
-  // gets JobError: if all that block do so in a job and without a deadline, and the circle has no
-  // more than some sixty jobs. Coroutines that await one another in a circle, and nothing else in
-  // it, stay suspended.
+  // gets JobError: if all that block do so in a job and without a deadline, and the circle has at
+  // most about sixty jobs. A circle of coroutines that only await one another stays suspended.
   //
   //   job.wait();
   void wait() const { state("wait for").wait(); }
@@ -144,11 +143,11 @@ class JobHandle {
     return wait_until(Deadline::after(timeout));
   }
 
-  // Asks the job to end. Returns true if nobody had begun it: it never runs then, its callable is
-  // destroyed here, in its context, and get() throws JobCancelled. Otherwise the job may find out
-  // (this_job::cancel_requested()), or end as if nothing had happened; a coroutine ends where it
-  // waits (coro.h). Never blocks. O(1), and for a coroutine O(log n) of what else is to come or
-  // waits for the same job.
+  // Asks the job to end. Returns true if it had not begun: then it never runs, its callable is
+  // destroyed here, in the job's context, and get() throws JobCancelled. A job that has begun may
+  // ask for it (this_job::cancel_requested()), or end as usual; a coroutine ends where it waits
+  // (coro.h). Never blocks. O(1); for a coroutine O(log n), for n pending times or waits for the
+  // same job.
   //
   //   if (!job.cancel()) job.wait();
   bool cancel() const { return state("cancel").cancel(); }
@@ -163,10 +162,10 @@ class JobHandle {
   //   log("waiting for ", job.name());
   [[nodiscard]] std::string_view name() const { return state("ask").name(); }
 
-  // Returns a copy of the job's context: what it starts with, as long as it has not ended; then
-  // what it has left, also by an exception, if it was submitted with JobOptions::keep_context. A
-  // job that has failed keeps it anyhow, until somebody takes the error. Throws JobError if the job
-  // has let go of it. O(1).
+  // Returns a copy of the job's context. Before the job has ended, that is the context that it
+  // starts with; afterwards, the one that it has left, if it was submitted with
+  // JobOptions::keep_context. A failed job keeps its context in any case, until its error is taken.
+  // Throws JobError if the job has released its context. O(1).
   //
   //   auto job = pool.submit({.keep_context = true}, f);
   //   job.wait();
@@ -200,8 +199,8 @@ class JobHandle {
 
 }  // namespace internal
 
-// The handle of one job: one owner, who takes the result. For several owners: shared(). R is what
-// the job returns: void, an object type (which may be move-only), or a reference.
+// The handle of one job, whose only owner takes the result. For several owners: shared(). R is the
+// job's return type: void, an object type (it may be move-only), or a reference.
 template <typename R>
 class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<internal::JobResult<R>>>,
                           private internal::ThenRefusals<Job<R>, R> {
@@ -216,9 +215,9 @@ class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<interna
   // Detaches the job, if there is one. Never waits.
   ~Job() = default;
 
-  // Waits as wait() does, and takes the result: returns it, or throws what the job threw. What the
-  // job has set of variables that have a merge function (ContextVarOptions::merge) is merged into
-  // the current context. The handle is empty afterwards.
+  // Waits as wait() does, and takes the result: returns it, or throws what the job threw. Values
+  // that the job has set of variables with a merge function (ContextVarOptions::merge) are merged
+  // into the current context. The handle is empty afterwards.
   //
   //   int result = job.get();
   R get() {
@@ -228,11 +227,11 @@ class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<interna
   }
 
   // Submits `function` to the job's pool, to run when the job has ended, in a snapshot of the
-  // context that is current now, or in the one that `options` ask for; the handle is empty
-  // afterwards. `function` gets the result, or nothing if that is void; what the job threw comes
-  // out of the new job's get() then, and `function` is not called. If it takes a Job<R> it gets
-  // that, and is called in any case. Never blocks, a full queue is no hindrance. Allocates once.
-  // Throws JobError after the pool's shutdown; this handle is as it was then.
+  // current context, or in the context that `options` ask for. The handle is empty afterwards.
+  // `function` gets the result, or nothing if that is void; if the job threw, it is not called, and
+  // the new job's get() throws the same. A `function` that takes a Job<R> gets that, and is called
+  // in any case. Never blocks, even if the queue is full. Allocates once. Throws JobError after the
+  // pool's shutdown; this handle is unchanged then.
   //
   //   Job<std::string> text = pool.submit(read).then([](Data data) { return format(data); });
   //   Job<void> sent = text.then([](Job<std::string> job) { try_to_send(job); });
@@ -267,9 +266,9 @@ class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<interna
   }
 };
 
-// A handle that can be copied, of a job whose result is looked at, not taken. Use it where several
-// threads or objects need one result; otherwise a Job, which costs less. The job is detached
-// when the last copy is dropped. Each copy may be used by a thread of its own.
+// A handle that can be copied. Its get() borrows the result, and does not take it. Use it if
+// several threads or objects need one result; otherwise use a Job, which costs less. The job is
+// detached when the last copy is dropped. Each copy may be used by a thread of its own.
 template <typename R>
 class [[nodiscard]] SharedJob
     : public internal::JobHandle<R, std::shared_ptr<internal::JobRef<internal::JobResult<R>>>>,
@@ -278,8 +277,8 @@ class [[nodiscard]] SharedJob
   // Makes a handle without a job.
   SharedJob() = default;
 
-  // Waits as wait() does, and borrows the result, or throws what the job threw, as often as it is
-  // called. Valid as long as some copy of the handle.
+  // Waits as wait() does, and borrows the result, or throws what the job threw; at each call. The
+  // result is valid as long as any copy of the handle.
   //
   //   const Config& now = config.get();
   internal::PeekOf<R> get() const {

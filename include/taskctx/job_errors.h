@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the job pool throws: misuse of a job or pool, a job that was cancelled, one that was
-// rejected.
+// The job pool's exceptions: misuse of a job or pool, a cancelled job, a rejected job.
 //
 //   try { job.get(); } catch (const taskctx::JobCancelled&) { return; }
 //
@@ -18,21 +17,21 @@
 namespace taskctx {
 inline namespace v1 {
 
-// Reports a call that can't work: on a handle without a job, on a pool that was shut down, in a
-// forked process, or waiting for oneself, also by way of other jobs (Job::wait()).
+// A call that can't work: on a handle without a job, on a pool that was shut down, in a forked
+// process, or a job's wait for itself, directly or through other jobs (Job::wait()).
 class JobError : public std::logic_error {
  public:
   using std::logic_error::logic_error;
 };
 
-// Comes out of get() if the job was cancelled. A job may throw it itself: it counts as cancelled
-// then.
+// Thrown by get() if the job was cancelled. A job may throw it itself, and then counts as
+// cancelled.
 class JobCancelled : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// Comes out of submit() where the queue is full, and the pool rejects what finds it so.
+// Thrown by submit() if the queue is full and the pool rejects jobs then (WhenFull::reject).
 class JobRejected : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

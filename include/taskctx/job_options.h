@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JobOptions, JobPoolOptions: what can be chosen for one job, and for a pool.
+// JobOptions, JobPoolOptions: the options of one job, and of a pool.
 //
 //   taskctx::JobPool pool{{.concurrency = 8, .context_factory = only_the_user}};
 //   pool.submit({.name = "reindex", .detached = true}, [] { reindex(); });
@@ -28,11 +28,11 @@
 namespace taskctx {
 inline namespace v1 {
 
-// Makes the context of a new task, which gets a copy of it (O(1)). Is called once for each task, on
-// the thread that creates it, with what the task would have inherited from its creator, valid
-// during the call; with nullptr where that is nothing. It may use the library, and create tasks of
-// its own. What it throws comes out of the call that would have created the task, and there is no
-// task then.
+// A function that makes the context of a new task, which gets a copy of it (O(1)). It is called
+// once for each task, on the thread that creates the task. Its argument is the context that the
+// task would have inherited, valid during the call, or nullptr if nothing is set there. It may use
+// the library, and create tasks of its own. If it throws, the call that would have created the task
+// throws the same, and there is no task.
 //
 //   taskctx::ContextFactory only_the_user = [](const taskctx::Context* parent) {
 //     return parent != nullptr ? parent->only(user) : taskctx::Context();
@@ -40,8 +40,8 @@ inline namespace v1 {
 //   taskctx::JobPool pool{{.context_factory = only_the_user}};
 using ContextFactory = std::function<Context(const Context* parent)>;
 
-// Gets what was thrown by a job that nobody waits for, on the thread where that was found out. It
-// must not throw.
+// A function that gets the exception of a job that nobody waits for, on the thread that finds that
+// out. It must not throw.
 using ExceptionHandler = std::function<void(std::exception_ptr)>;
 
 namespace internal {
@@ -56,7 +56,7 @@ struct JobOptions {
   // The context to run in, of which the job gets a copy.
   std::optional<Context> context = {};
 
-  // For people: in messages and reports. Names need not be unique.
+  // A name for messages and reports. It need not be unique.
   std::string name = {};
 
   // Starts the job in an empty context.
@@ -65,15 +65,15 @@ struct JobOptions {
   // Makes the job's context, in place of the pool's factory.
   ContextFactory context_factory = {};
 
-  // Keeps the job's context when the job has ended, for context() of its handle, until that is
-  // gone. Otherwise a job lets go of its context, and of the values there, before anybody can see
-  // that it has ended: so what keeps a handle does not keep what the job had to do with.
+  // Keeps the job's context after the job has ended, for the handle's context(), as long as there
+  // is a handle. Otherwise a job releases its context, and the values in it, before any thread can
+  // see that it has ended, so that a handle does not keep those values alive.
   bool keep_context = false;
 };
 
 enum class JobPriority { low, normal, high };
 
-// What becomes of a job for which there is no room in the queue.
+// What happens to a job if there is no room in the queue.
 enum class WhenFull {
   block,   // submit() waits for room; in a job of the same pool it goes over the limit instead.
   reject,  // submit() throws JobRejected, and has touched nothing.
@@ -86,25 +86,25 @@ struct JobPoolOptions {
   // a smaller limit set by the program itself wins.
   int concurrency = 0;
 
-  // Gets what is thrown by a job that nobody waits for: posted, or its Job was dropped. Default:
-  // writes what() to stderr and terminates the program.
+  // Gets the exceptions of jobs that nobody waits for: they were posted, or their Job was dropped.
+  // Default: writes what() to stderr and terminates the program.
   ExceptionHandler exception_handler = {};
 
-  // Makes the context of each job that is not given one. Default: a snapshot of the submitter's.
+  // Makes the context of each job that is given none. Default: a snapshot of the submitter's.
   ContextFactory context_factory = {};
 
-  // For people: in messages.
+  // A name for messages.
   std::string name = {};
 
-  // How the pool's jobs compete with those of other pools. oneTBB is strict about it: as long as a
-  // pool has work, one with a lower priority gets no thread.
+  // How the pool's jobs compete with those of other pools. oneTBB is strict: as long as a pool has
+  // work, a pool with a lower priority gets no thread.
   JobPriority priority = JobPriority::normal;
 
-  // How many jobs may be queued that nobody has begun. 0: any number. Continuations and what waits
-  // for its time don't count.
+  // How many jobs may be queued. 0: any number. Continuations, and jobs that wait for their time,
+  // don't count.
   std::size_t queue_capacity = 0;
 
-  // What submit() does where that many are queued.
+  // What submit() does if that many are queued.
   WhenFull when_full = WhenFull::block;
 
   // Sums up which value of a variable used the pool (attribution.h): `.attribution = account`.

@@ -8,26 +8,26 @@
 //   job.get();                                                // "r-1"
 //
 // Threads:  all calls are thread-safe. What a thread did before submit() is visible to the job;
-//           what the job did is visible to a thread that has waited for it. Jobs begin in the order of
-//           their submission, more or less.
-// Lifetime: the destructor waits for every job, also for those that jobs submit meanwhile, for
-//           continuations, and for what is to run later: cancel that, or shutdown(), if you can't
-//           wait. A program that ends with jobs in a pool that nobody destroyed hears of it from
-//           the misuse handler. While exit() runs, on the thread that has called it, the destructor
-//           waits only as long as more jobs end: one may wait for that thread.
-// Errors:   what a job throws comes out of Job::get(), or goes to the pool's exception handler when
-//           nobody waits. JobError from all submitting calls after shutdown(), and in a process
-//           that was forked from the pool's: oneTBB's threads are not there. JobRejected where the
-//           queue is full (JobPoolOptions::when_full). There is no job then, and no argument was
-//           touched. If oneTBB has once found no memory for a thread, it may serve nobody any more,
-//           so that a pool waits forever, or end the program (from ~global_control).
+//           what the job did is visible to a thread that has waited for it. Jobs begin roughly in
+//           the order of their submission.
+// Lifetime: the destructor waits for every job: also for jobs that jobs submit meanwhile, for
+//           continuations, and for jobs whose time has not come. If you can't wait, cancel those,
+//           or call shutdown(). If a program ends with jobs in a pool that was not destroyed, the
+//           misuse handler is told. On the thread that has called exit(), the destructor waits only
+//           as long as more jobs end: a job may be waiting for that thread.
+// Errors:   Job::get() throws what the job has thrown; if nobody waits, the pool's exception
+//           handler gets it. All submitting calls throw JobError after shutdown(), and in a process
+//           that was forked from the pool's, where oneTBB's threads don't exist; and JobRejected if
+//           the queue is full (JobPoolOptions::when_full). There is no job then, and no argument
+//           was touched. If oneTBB once lacks the memory for a thread, it may stop working: a pool
+//           may then wait forever, or the program may end (from ~global_control).
 //
-// A job starts from the bindings of its snapshot; what it sets dies with it (but see
-// JobOptions::keep_context). (In asyncio, tasks that are given the same context= share it; here
-// each job gets a copy of JobOptions::context.) Inside a job, use taskctx::tbb for parallel loops.
-// A job's own waiting, for its loops and its sub-jobs, runs no other job's code on the waiting
-// thread, except the sub-jobs themselves. Their loops and groups are their own: what is cancelled
-// where a thread waits for them, a loop of which another leaf has thrown, say, does not touch them.
+// A job starts with the values of its snapshot. What it sets is gone when it ends (but see
+// JobOptions::keep_context). Unlike in asyncio, where tasks with the same context= share it, each
+// job gets a copy of JobOptions::context. Inside a job, use taskctx::tbb for parallel loops. While
+// a job waits for its loops or sub-jobs, its thread runs only those, never an unrelated job. A
+// sub-job that runs that way is not cancelled together with the loop or group that its waiter is
+// in.
 
 #ifndef TASKCTX_JOB_POOL_H_
 #define TASKCTX_JOB_POOL_H_
@@ -69,7 +69,7 @@ template <typename F, typename... Args>
 using JobResultOf = std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>;
 template <typename F, typename... Args>
 using JobOf = Started<Job<JobResultOf<F, Args...>>, F, Args...>;
-// With options, which mostly are made in the call.
+// With options, which are mostly made in the call.
 template <typename F, typename... Args>
 using JobWithOptionsOf = Started<Job<JobResultOf<F, Args...>>, F, Args..., JobOptions>;
 
@@ -78,8 +78,8 @@ using SpawnedResultOf = typename TaskOf<F, Args...>::Result;
 template <typename F, typename... Args>
 using SpawnedJobOf = Job<SpawnedResultOf<F, Args...>>;
 
-// Starts coroutines. coro.h has the specialization that does; where it is not included, calls get
-// this one, which says so. T: what the task returns; void for schedule().
+// Starts coroutines. The specialization that does is in coro.h; without that header, calls get this
+// one, which says so. T: what the task returns; void for schedule().
 template <typename T, typename = void>
 struct Spawner {
   static constexpr bool kHasCoro = !std::is_same_v<T, T>;
@@ -112,11 +112,11 @@ class JobPool : private internal::JobRefusals {
   //   taskctx::JobPool pool{{.concurrency = 8, .queue_capacity = 10'000}};
   explicit JobPool(JobPoolOptions options = {});
 
-  // Starts a pool over an arena of yours, with its threads, constraints and priority; the pool does
-  // not change oneTBB's limit of threads. The arena must outlive the pool. It is initialised, if it
-  // was not; slots that are reserved for threads which enter it run no jobs. Throws
-  // std::invalid_argument if all are reserved (but of an arena of one slot, which has a thread all
-  // the same), and if `concurrency` or `priority` is given as well.
+  // Starts a pool on an arena of yours, with its threads, constraints and priority. The pool does
+  // not change oneTBB's limit of threads. The arena must outlive the pool; it is initialised here
+  // if necessary. Slots that are reserved for threads which enter the arena run no jobs. Throws
+  // std::invalid_argument if all slots are reserved (except for an arena of one slot, which has a
+  // thread anyway), or if `concurrency` or `priority` is given.
   //
   //   oneapi::tbb::task_arena arena{oneapi::tbb::task_arena::constraints{}.set_numa_id(0)};
   //   taskctx::JobPool pool{arena};
@@ -125,15 +125,15 @@ class JobPool : private internal::JobRefusals {
   JobPool(const JobPool&) = delete;
   JobPool& operator=(const JobPool&) = delete;
 
-  // Waits for every job. In a job of this very pool, and in what runs at its end (an exception
-  // handler, a destructor of what it has set or returned), that would never end: it is reported as
-  // a misuse, and the pool is left to end with its last job. Likewise where exit() destroys the
-  // pool, one with static storage, say, and no job has ended for five seconds: a job may wait for
-  // the thread that has called exit(), and would never end. If yours take longer, drain() before.
-  // (drain(), shutdown() and Job::wait() never give up by themselves: what static objects call in
-  // their destructors needs a time.) Of a pool that is given to a static object which is older than
-  // the first pool, jobs are reported as lost before that object's destructor waits for them. In a
-  // forked process it does nothing.
+  // Waits for every job. In a job of this pool, and in code that runs at a job's end (an exception
+  // handler, a destructor of a value or result), the wait would never end: that is reported as a
+  // misuse, and the last job ends the pool. If exit() destroys the pool (one with static storage),
+  // and no job has ended for five seconds, the destructor gives up in the same way: a job may be
+  // waiting for the thread that has called exit(). If your jobs take longer, drain() before.
+  // (drain(), shutdown() and Job::wait() never give up by themselves: in destructors of static
+  // objects, give them a time-out.) If a static object that is older than the first pool owns a
+  // pool, that pool's jobs are reported as lost before the object's destructor waits for them. In a
+  // forked process the destructor does nothing.
   ~JobPool();
 
   // Returns how many jobs may run at once.
@@ -188,10 +188,10 @@ class JobPool : private internal::JobRefusals {
   using JobRefusals::submit_at;
   using JobRefusals::submit_bulk;
 
-  // Runs a coroutine in a snapshot of the current context, which it has for itself wherever it goes
-  // on (coro.h, to be included for this, has the rest). Begins it on a thread of the pool. While it
-  // is suspended it keeps no thread; the pool's destructor waits for it. Options and errors are
-  // submit()'s; JobError if the task is empty or has been awaited.
+  // Runs a coroutine, which begins on a thread of the pool, in a snapshot of the current context
+  // that it keeps wherever it is resumed (include coro.h for this). While it is suspended it uses
+  // no thread; the pool's destructor waits for it. Options and errors are those of submit();
+  // JobError if the task is empty or has been awaited.
   //
   //   taskctx::Job<int> answer = pool.spawn(compute());
   template <typename T>
@@ -203,9 +203,9 @@ class JobPool : private internal::JobRefusals {
     return internal::Spawner<T>::spawn(core_, &options, std::move(task));
   }
 
-  // Runs the coroutine that `function(args...)` makes, likewise. Function and arguments are copied
-  // or moved, and live as long as the coroutine: what a lambda has captured, too, which is gone
-  // after the line if the lambda is called there. It is called in the job, in its context.
+  // Likewise for the coroutine that `function(args...)` returns. Function and arguments are copied
+  // or moved, and live as long as the coroutine. So a lambda's captures stay valid, which they
+  // don't if you call the lambda yourself. The function is called in the job, in its context.
   //
   //   auto length = pool.spawn([text]() -> taskctx::Task<std::size_t> {
   //     co_await taskctx::sleep_for(absl::Seconds(1));
@@ -226,8 +226,8 @@ class JobPool : private internal::JobRefusals {
         core_, &options, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
-  // Makes what a coroutine awaits to continue on a thread of this pool: any coroutine, also one
-  // that was spawned elsewhere, or nowhere. Throws JobError from there after shutdown().
+  // Returns an awaitable: the coroutine that awaits it continues on a thread of this pool, also if
+  // it was spawned on another pool, or not at all. The await throws JobError after shutdown().
   //
   //   co_await pool.schedule();
   template <typename T = void>
@@ -237,13 +237,13 @@ class JobPool : private internal::JobRefusals {
 
   // Calls `function(element)` for each element of `range`, in parallel, each in a copy of one
   // snapshot, and returns one handle for all: of a vector of the results in order, or of nothing if
-  // they are void. All are called, whatever some throw; the error of the first element that has one
-  // comes out of get(). cancel() leaves out what has not begun. The range is copied or moved, and
-  // must be random-access and sized: a vector, a span, std::views::iota. O(1) beside copying the
-  // range: one capture, one reference count and one place in the queue for all.
+  // they are void. All elements are called, even if some throw; get() throws the error of the first
+  // element that has one. cancel() leaves out elements that have not begun. The range is copied or
+  // moved, and must be random-access and sized: a vector, a span, std::views::iota. O(1) beside
+  // copying the range: one capture, one reference count and one place in the queue for all.
   //
-  //   std::vector<int> sizes = pool.submit_bulk(files, [](const File& f) { return f.size();
-  //   }).get(); pool.submit_bulk(std::views::iota(0, 1000), [](int i) { work(i); }).wait();
+  //   auto sizes = pool.submit_bulk(files, [](const File& file) { return file.size(); });
+  //   pool.submit_bulk(std::views::iota(0, 1000), [](int i) { work(i); }).wait();
   template <internal::BulkRange Range, internal::BulkFunction<Range> F>
   auto submit_bulk(Range&& range, F&& function) {
     return start_bulk<F, Range>(nullptr, std::forward<Range>(range), std::forward<F>(function));
@@ -254,27 +254,28 @@ class JobPool : private internal::JobRefusals {
                                             std::forward<F>(function));
   }
 
-  // Submits `function(args...)` when `due` has come, or `delay` has passed, in a snapshot that is
-  // taken now. Times are absl's or std::chrono's; a delay runs on the monotonic clock, a time of
-  // day on the wall's (deadline.h). Job::cancel() takes it back. It takes no room in a bounded
-  // queue. O(log n) of what is to come.
+  // Submits `function(args...)` when the time `due` has come, or `delay` has passed, in a snapshot
+  // that is taken now. Times are absl's or std::chrono's. A delay runs on the monotonic clock, a
+  // time of day on the wall clock (deadline.h). Job::cancel() takes it back. The job takes no room
+  // in a bounded queue. O(log n) for n pending times.
   //
-  // What is due begins before what is queued: about a tenth of a millisecond later if a thread of
-  // the pool is free; else, on the first of these threads,
+  // A job whose time has come begins before those that are queued: about a tenth of a millisecond
+  // later if a thread of the pool is free; else on the first of these threads:
   //
-  //   of those that work for                      when it has ended
-  //   jobs: the ones that they have begun         that job (a coroutine: its turn)
+  //   a thread that works for                     begins it after
+  //   a job                                       that job (a coroutine: its turn)
   //   a bulk                                      the element that it is in
   //   a job's taskctx::tbb::parallel_for (*)      the call of the body that it is in
   //   another loop or group of a job              the part of the loop, or task, that it is in
   //
-  // (*) also parallel_for_each of what has random access, with a body that takes no feeder
+  // (*) also parallel_for_each with random-access iterators, and a body that takes no feeder
   //
-  // The thread that has called a loop, and one that waits in a job, are at work for that job. What
-  // a thread has left of a loop is done when all else of the loop is. So it is in the pool's own
-  // arena; in others, and where there is no memory, it begins when a thread has nothing else to do.
-  // It may wait for the job whose loop it interrupts. It does not run on a thread that waits, but
-  // where a plain oneTBB call, outside of all jobs, waits in the pool's arena.
+  // The thread that has called a loop, and one that waits in a job, work for that job. The rest of
+  // a loop that a thread leaves is done when all else of the loop is done. All this holds in the
+  // pool's arena; in other arenas, and if there is no memory, the job begins when a thread has
+  // nothing else to do. It may wait for the job whose loop it interrupts. It does not run on a
+  // thread that waits, except if a plain oneTBB call, outside of all jobs, waits in the pool's
+  // arena.
   //
   //   auto retry = pool.submit_after(absl::Seconds(1), [] { try_again(); });
   //   pool.submit_at(next_midnight, rotate_logs);
@@ -303,7 +304,7 @@ class JobPool : private internal::JobRefusals {
                          std::forward<Args>(args)...);
   }
 
-  // Returns the pool as an executor, for libraries that want one (executor.h).
+  // Returns the pool as an executor, for libraries that take one (executor.h).
   //
   //   library.run_on(pool.executor());
   [[nodiscard]] JobExecutor executor() noexcept { return JobExecutor(*this); }
@@ -375,11 +376,10 @@ class JobPool : private internal::JobRefusals {
   internal::PoolCore* core_;
 };
 
-// Returns the process's own pool, with one thread per core; the first call makes it. It is never
-// destroyed: at the program's end it is drained, if the thread that ends the program is at work in
-// no job, and as long as more jobs end: after five seconds without, what is left is reported to
-// the misuse handler, and lost. What other threads run by sync_wait() is not waited for.
-// Thread-safe.
+// Returns the process's default pool, with one thread per core; the first call makes it. It is
+// never destroyed. At the program's end it is drained, unless the thread that ends the program is
+// in a job. If no job has ended for five seconds, the jobs that are left are reported to the misuse
+// handler, and lost. Tasks that other threads run by sync_wait() are not waited for. Thread-safe.
 //
 //   taskctx::default_pool().post([] { refresh_cache(); });
 JobPool& default_pool();
@@ -395,7 +395,7 @@ struct JobPoolAccess {
   static PoolCore* core(const JobPool& pool) noexcept { return pool.core_; }
 };
 
-// Returns nullptr if nobody has asked for the default pool.
+// Returns the default pool, or nullptr if default_pool() was never called.
 JobPool* existing_default_pool() noexcept;
 
 }  // namespace internal

@@ -31,7 +31,7 @@ struct JobPoolStats {
   std::uint64_t rejected = 0;  // Found the queue full.
 };
 
-// Describes a job that shutdown() did not see the end of.
+// A job that had not ended when shutdown() returned.
 struct UnfinishedJob {
   std::uint64_t id = 0;
   std::string name;

@@ -22,8 +22,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace this_job {
 
-// Tells whether somebody wants this job to end: Job::cancel(), or the pool's shutdown(). False
-// outside any job. O(1): a few loads, so a loop may ask often.
+// Tells whether this job was asked to end, by Job::cancel() or the pool's shutdown(). False outside
+// any job. O(1): a few loads, so a loop may ask often.
 //
 //   if (taskctx::this_job::cancel_requested()) throw taskctx::JobCancelled("stopped half-way");
 [[nodiscard]] bool cancel_requested() noexcept;

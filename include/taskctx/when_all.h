@@ -12,11 +12,11 @@
 // Threads:  the jobs may belong to different pools. Only gather() blocks.
 // Lifetime: the jobs' handles are taken. Each job has the context of its own submission; the
 //           new one has that of the call.
-// Errors:   the first in the order of the arguments comes out of get(), when all have ended, or
-//           goes to the exception handler with the context of the job that threw it; the others are
-//           dropped. JobError where a handle is empty, or after the pool's shutdown;
-//           std::bad_alloc. The caller has all handles then, as they were, unless they came from a
-//           range that can be passed but once.
+// Errors:   of several errors, the first in the order of the arguments is thrown by get(), when all
+//           jobs have ended, or goes to the exception handler with the context of the job that
+//           threw it; the others are dropped. The calls throw JobError if a handle is empty, or
+//           after the pool's shutdown; and std::bad_alloc. The caller then still has all handles,
+//           unless they came from a range that can be iterated over only once.
 
 #ifndef TASKCTX_WHEN_ALL_H_
 #define TASKCTX_WHEN_ALL_H_
@@ -115,7 +115,7 @@ concept RangeOfJobs = std::ranges::input_range<Jobs> &&
                       requires(std::ranges::range_value_t<Jobs>& job) { job.valid(); };
 
 // Calls `start` with the jobs of a range, and puts them back if that throws. Throws JobError if one
-// is empty. Of a range that can be passed but once, all handles are lost then.
+// is empty. If the range can be iterated over only once, all handles are lost then.
 template <RangeOfJobs Jobs, typename Start>
 auto with_jobs(Jobs&& jobs, Start start) {
   using R = JobResultIn<std::ranges::range_value_t<Jobs>>;
@@ -179,7 +179,8 @@ Job<std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>> 
   }
 }
 
-// Is that for jobs that must get a name before they are awaited (internal/unnamed.h), as this must.
+// Likewise for jobs that must get a name before they are awaited (internal/pool/unnamed.h): so must
+// the result.
 template <typename... Jobs>
   requires(internal::kIsUnnamed<Jobs> || ...)
 auto when_all(Jobs&&... jobs) {
