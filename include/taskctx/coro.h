@@ -127,7 +127,7 @@ struct Spawner<T, void> {  // The body of JobPool::spawn() and schedule().
   static Schedule schedule(PoolCore* pool) noexcept { return Schedule(pool); }
 };
 
-// The job of a task that has not entered its pool yet. Several are made first, and enter when
+// The job of a task that is not in its pool yet. Several are made first, and submitted when
 // nothing can fail any more.
 template <typename T>
 class MadeJob {
@@ -150,7 +150,7 @@ class MadeJob {
 
   Job<T> take_handle() noexcept { return std::move(handle_); }
   // If the pool refuses the job, the job ends with that error.
-  void enter() noexcept { pool_->enter_or_end(std::exchange(job_, nullptr)); }
+  void submit() noexcept { pool_->accept_or_end(std::exchange(job_, nullptr)); }
 
  private:
   PoolCore* const pool_;
@@ -162,7 +162,7 @@ class MadeJob {
 template <typename T>
 struct EnteredJob {
   Job<T> take_handle() noexcept { return std::move(handle); }
-  void enter() noexcept {}
+  void submit() noexcept {}
 
   Job<T> handle;
 };
@@ -201,7 +201,7 @@ auto combine_tasks(Tasks&& tasks, Combine combine) {
   }
   auto combined = combine(std::move(handles));
   for (auto& job : made) {
-    job.enter();
+    job.submit();
   }
   return combined;
 }
@@ -270,7 +270,7 @@ template <typename... Tasks>
 auto when_all(Tasks... tasks) {
   std::tuple made{internal::make_job(std::move(tasks))...};  // Braces: from left to right.
   auto all = std::apply([](auto&... job) { return when_all(job.take_handle()...); }, made);
-  std::apply([](auto&... job) { (job.enter(), ...); }, made);
+  std::apply([](auto&... job) { (job.submit(), ...); }, made);
   return internal::Started<decltype(all), Tasks...>(std::move(all));
 }
 // Likewise for a range. The result is a vector of the results, or nothing for tasks of void.
@@ -309,7 +309,7 @@ T sync_wait(Task<T> task) {
     // Other code that runs on this thread meanwhile must not see a context that another thread
     // may be changing.
     Installed hidden(&empty_node, origin.innermost());
-    pool->enter_running(job);
+    pool->accept_running(job);
     job->perform();
     // Code that looks at the activations around us must not look at the task's.
     hidden.end_in(caller->outer_node, caller->outer);

@@ -348,7 +348,7 @@ class JobPool : private internal::JobRefusals {
   template <typename F, typename... Args>
   void start_posted(const JobOptions* options, F&& function, Args&&... args) {
     internal::PoolCore::Admission admission(*core_, options);
-    admission.enter(internal::new_job<internal::FunctionJob<void, internal::CallOf<F, Args...>>>(
+    admission.accept(internal::new_job<internal::FunctionJob<void, internal::CallOf<F, Args...>>>(
         core_, options, /*references=*/1U, std::forward<F>(function), std::forward<Args>(args)...));
   }
 

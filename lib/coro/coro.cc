@@ -110,7 +110,7 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
     if (job == nullptr || (pool != nullptr && pool != job->pool())) {
       PoolCore* const by = elsewhere != nullptr ? elsewhere : pool_here();
       auto* const task = new ResumeJob(by, handle);
-      by->enter_waiting(task);
+      by->accept_waiting(task);
       to_wake_ = task;
       start();
       return true;

@@ -135,7 +135,7 @@ void JobState::end_as(JobState& other) noexcept {
 
 void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   PoolCore* const core = pool();
-  NodeRef gone = core->leave(this, how, std::move(left), keeps_context(how));
+  NodeRef gone = core->take_out(this, how, std::move(left), keeps_context(how));
   if (Node* const last = gone.detach(); drop_ref(last)) [[unlikely]] {
     // Values end here that nobody else has: their destructors are still the job's code.
     const Installed context(&empty_node, Origin::job(this));

@@ -75,7 +75,7 @@ bool PoolCore::count_submitted(const LaneLock& lock) noexcept {
 }
 
 // Another thread may have run and deleted the job as soon as it is in the queue.
-void PoolCore::enter(JobState* job, Admission& admission) {
+void PoolCore::accept(JobState* job, Admission& admission) {
   Lane& lane = lane_of(job);
   bool needs_shell = false;
   {
@@ -96,7 +96,7 @@ void PoolCore::enter(JobState* job, Admission& admission) {
     }
   }
   if (admission.is_refused_) [[unlikely]] {
-    refuse_entered(job);
+    refuse_late(job);
   } else if (admission.runs_here_) [[unlikely]] {
     const AtWork at_work(this);
     if (job->is_bulk_) {
@@ -109,7 +109,7 @@ void PoolCore::enter(JobState* job, Admission& admission) {
   }
 }
 
-void PoolCore::refuse_entered(JobState* job) {
+void PoolCore::refuse_late(JobState* job) {
   struct Release {
     ~Release() { job->release(); }
     JobState* job;
@@ -119,7 +119,7 @@ void PoolCore::refuse_entered(JobState* job) {
   refuse("submit job", job->name());
 }
 
-void PoolCore::enter_waiting(JobState* job) {
+void PoolCore::accept_waiting(JobState* job) {
   Lane& lane = lane_of(job);
   {
     const LaneLock lock(lane);
@@ -129,10 +129,10 @@ void PoolCore::enter_waiting(JobState* job) {
       return;
     }
   }
-  refuse_entered(job);
+  refuse_late(job);
 }
 
-void PoolCore::enter_running(JobState* job) {
+void PoolCore::accept_running(JobState* job) {
   Lane& lane = lane_of(job);
   {
     const LaneLock lock(lane);
@@ -142,19 +142,19 @@ void PoolCore::enter_running(JobState* job) {
       return;
     }
   }
-  refuse_entered(job);
+  refuse_late(job);
 }
 
-void PoolCore::enter_or_end(JobState* job) noexcept {
+void PoolCore::accept_or_end(JobState* job) noexcept {
   const HeldJob held(job);
   bool is_entering = false;
   try {
     Admission admission(*this, nullptr);
     is_entering = true;
-    enter(job, admission);
+    accept(job, admission);
   } catch (...) {
     if (is_entering) {
-      job->add_ref();  // In the place of the one that enter() has dropped.
+      job->add_ref();  // In the place of the one that accept() has dropped.
     }
     Lane& lane = lane_of(job);
     {
@@ -271,8 +271,8 @@ bool PoolCore::begin_to_cancel(JobState* job) noexcept {
   return is_taken;
 }
 
-NodeRef PoolCore::leave(JobState* job, std::uint32_t how, std::optional<NodeRef> left,
-                        bool keeps_context) noexcept {
+NodeRef PoolCore::take_out(JobState* job, std::uint32_t how, std::optional<NodeRef> left,
+                           bool keeps_context) noexcept {
   Lane& lane = lane_of(job);
   const LaneLock lock(lane);
   lane.running.erase(job);

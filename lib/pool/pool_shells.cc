@@ -189,7 +189,8 @@ bool PoolCore::run_jobs(std::uint32_t turn) noexcept {
       if (is_forked()) [[unlikely]] {
         leave_child();
       }
-      // Before we look, with the locks: pairs with PoolCore::enter(), which counts shells with one.
+      // Before we look, with the locks: pairs with PoolCore::accept(), which counts shells with
+      // one.
       shells_.fetch_sub(1, std::memory_order_acq_rel);
       if (!has_queued() || !count_shell()) {
         return true;

@@ -62,7 +62,7 @@ class RangeBody {
 
   template <typename Range>
   void operator()(Range& range) const {
-    if (is_calling(call_->calls()) && call_->leave(range, current_activation())) [[unlikely]] {
+    if (is_calling(call_->calls()) && call_->give_back(range, current_activation())) [[unlikely]] {
       return;
     }
     const LeafContext context(*call_);
@@ -92,10 +92,10 @@ class IndexBody {
     const Index end = range.end();
     LeafContext context(call);
     Index i = range.begin();
-    const auto leave_rest = [&] {
-      return is_calling(calls) && call.leave({i, end, range.grainsize()}, context.outer());
+    const auto give_back_rest = [&] {
+      return is_calling(calls) && call.give_back({i, end, range.grainsize()}, context.outer());
     };
-    if (leave_rest()) [[unlikely]] {
+    if (give_back_rest()) [[unlikely]] {
       return;
     }
     auto value = static_cast<Index>(first_ + i * step);
@@ -105,7 +105,7 @@ class IndexBody {
         break;
       }
       if (context.is_to_be_renewed(calls)) [[unlikely]] {
-        if (leave_rest()) {
+        if (give_back_rest()) {
           break;
         }
         context.renew(call);

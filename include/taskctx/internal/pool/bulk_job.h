@@ -96,7 +96,7 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
 
   void perform() noexcept override {
     visit();
-    const bool is_last = this->pool()->leave_bulk(this, [this](const LaneLock& lock) {
+    const bool is_last = this->pool()->end_share(this, [this](const LaneLock& lock) {
       const bool more = has_more(lock);  // Asked once: a cancellation may come at any time.
       return std::pair(more, --threads_ == 0 && !more);
     });

@@ -58,12 +58,12 @@ struct JobExtras {
 // PoolCore only (finish() is JobState's):
 //
 //   made     the beginning
-//   waiting  enter_waiting(); suspend()
-//   queued   enter(); make_ready(); suspend(), if woken already; requeue_bulk();
+//   waiting  accept_waiting(); suspend()
+//   queued   accept(); make_ready(); suspend(), if woken already; requeue_bulk();
 //            begin_to_cancel(), of a suspended coroutine
-//   running  enter(), enter_running(), enter_or_end(): the caller runs or ends it; begin_queued();
-//            begin_or_look(); begin_to_cancel(), to end it; leave_bulk(), of a bulk's last thread
-//   ended    leave(), called by finish()
+//   running  accept(), accept_running(), accept_or_end(): the caller runs or ends it; begin_queued();
+//            begin_or_look(); begin_to_cancel(), to end it; end_share(), of a bulk's last thread
+//   ended    take_out(), called by finish()
 enum class Stage : std::uint8_t {
   made,     // Not yet in the pool.
   waiting,  // For other jobs, or for its time: in its lane's list of those.
@@ -235,12 +235,12 @@ class JobState : public Workplace, private Mortal {
   //   kCancelRequested  cancel()                  -                     is_cancel_requested()
   //   kCancelled        finish()                  -                     has_no_result(), rethrow() ...
   //   kFailed           finish()                  -                     likewise
-  //   kCounted          PoolCore::enter()         stop_counting()       PoolCore::give_room_of()
+  //   kCounted          PoolCore::accept()        stop_counting()       PoolCore::give_room_of()
   //   kBlocked          block() without deadline  -                     finish()
   //   kRemoving         remove_continuation()     the same              fire_continuations()
   //   kInterrupted      begin_to_cancel(),        take_interrupt()      both functions suspend()
   //                     PoolCore::unlock()
-  //   kCall             enter_running()           -                     has_only_calls()
+  //   kCall             accept_running()          -                     has_only_calls()
   static constexpr std::uint32_t kDone = 1;              // Result or error are there.
   static constexpr std::uint32_t kAbandoned = 2;         // No handle is left.
   static constexpr std::uint32_t kSeen = 4;              // Somebody got the error.

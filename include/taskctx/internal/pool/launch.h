@@ -41,7 +41,7 @@ class WaitingEntry {
 
   [[nodiscard]] PoolCore* core() const noexcept { return core_; }
   template <typename J>
-  void enter(J* job) {
+  void accept(J* job) {
     start_(job);
   }
 
@@ -66,7 +66,7 @@ JobRef<JobResult<typename J::Result>> launch(Entry& entry, const JobOptions* opt
                                              Args&&... args) {
   auto* const job = new_job<J>(entry.core(), options, std::forward<Args>(args)...);
   JobRef<JobResult<typename J::Result>> handle(job);
-  entry.enter(job);
+  entry.accept(job);
   return handle;
 }
 

@@ -33,7 +33,7 @@
 // whatever may give it something to do wakes it:
 //
 //   what happens                             where                  which threads may have to run it
-//   a new job is queued                      enter()                a shell; nobody has its handle
+//   a new job is queued                      accept()               a shell; nobody has its handle
 //   a coroutine waits for a job              Suspension::suspend()  a waiter of the coroutine
 //   a thread waits for a job                 wait_slowly()          that thread
 //   a job has ended                          make_ready()           a shell, a waiter
@@ -45,7 +45,7 @@
 //   elements are given back                  requeue_bulk()         a shell, a waiter
 //   a shell gives its thread back            run_shell()            itself: it is queued, counted
 //   a shell can't be queued: no memory       start_shell()          another shell, or the caller
-//   a job is refused, or run by its caller   enter()                none: it was never queued
+//   a job is refused, or run by its caller   accept()               none: it was never queued
 //
 // unpark_helpers() wakes the waiters. A coroutine's code counts as at work in its pool on any
 // thread, so a thread that it blocks can run what it waits for. yield() is the fifth line.
@@ -99,7 +99,7 @@ class PoolArena;
 class PoolCore final
     : public Executor {  // NOLINT(clang-analyzer-optin.performance.Padding): cache lines apart
  public:
-  // The right of a job to enter. It is made first, so that a pool which refuses the job has changed
+  // The pool's consent to a job. It is made first, so that a pool which refuses the job has changed
   // nothing. Gives back room in the queue that no job has taken.
   class Admission {
    public:
@@ -117,7 +117,7 @@ class PoolCore final
     }
 
     [[nodiscard]] PoolCore* core() const noexcept { return &core_; }
-    void enter(JobState* job) { core_.enter(job, *this); }
+    void accept(JobState* job) { core_.accept(job, *this); }
 
    private:
     friend class PoolCore;
@@ -154,13 +154,13 @@ class PoolCore final
 
   // Queues `job`, of which the queue has a reference, or runs it. Throws JobError after shutdown,
   // and drops the reference.
-  void enter(JobState* job, Admission& admission);
+  void accept(JobState* job, Admission& admission);
   // Queues `job` as a call without options does; what that throws is the job's end.
-  void enter_or_end(JobState* job) noexcept;
+  void accept_or_end(JobState* job) noexcept;
   // Takes a job that waits for others, or for its time. Throws likewise.
-  void enter_waiting(JobState* job);
+  void accept_waiting(JobState* job);
   // Takes a job that its caller runs. Throws likewise.
-  void enter_running(JobState* job);
+  void accept_running(JobState* job);
   // Moves a running job to those that wait for make_ready(), if that was not called already.
   void suspend(JobState* job) noexcept;
   // Queues a job that waited, unless a thread has begun or cancelled it meanwhile. A job whose time
@@ -195,7 +195,7 @@ class PoolCore final
   // Counts one of a bulk's threads out, and moves the bulk from the queue to what runs if all its
   // elements were begun. Returns whether the caller was the last one.
   template <typename Leave>
-  bool leave_bulk(JobState* job, Leave leave) noexcept;
+  bool end_share(JobState* job, Leave leave) noexcept;
   // Puts a bulk back into the queue, if it is not there: a thread gives elements back with `give`.
   template <typename Give>
   void requeue_bulk(JobState* job, Give give) noexcept {
@@ -208,8 +208,8 @@ class PoolCore final
   auto locked(const JobState* job, F change);
   // Takes a job that ends out of the lists. It keeps its context, or else `left`, if it is to keep
   // one. Returns what it does not keep.
-  NodeRef leave(JobState* job, std::uint32_t how, std::optional<NodeRef> left,
-                bool keeps_context) noexcept;
+  NodeRef take_out(JobState* job, std::uint32_t how, std::optional<NodeRef> left,
+                   bool keeps_context) noexcept;
   // Counts a job of this lane as over.
   void count_ended(std::uint16_t lane) noexcept;
 
@@ -283,7 +283,7 @@ class PoolCore final
   // Counts a job that enters. The second returns false, and counts nothing, if the pool is closed.
   static void add_submitted(const LaneLock& lock) noexcept;
   [[nodiscard]] bool count_submitted(const LaneLock& lock) noexcept;
-  [[noreturn]] void refuse_entered(JobState* job);
+  [[noreturn]] void refuse_late(JobState* job);
   // Of a lane's lists. begin_queued() leaves a bulk in the queue as long as it has work for more.
   void begin_queued(const LaneLock& lock, JobState* job) noexcept;
   void erase_queued(const LaneLock& lock, JobState* job) noexcept;

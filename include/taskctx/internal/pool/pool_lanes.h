@@ -15,7 +15,7 @@ inline namespace v1 {
 namespace internal {
 
 template <typename Leave>
-bool PoolCore::leave_bulk(JobState* job, Leave leave) noexcept {
+bool PoolCore::end_share(JobState* job, Leave leave) noexcept {
   const LaneLock lock(lane_of(job));
   const auto [has_more, is_last] = leave(lock);
   if (!has_more && job->stage_ == Stage::queued) {

@@ -68,7 +68,7 @@ class ThenJob final : public JobResult<R> {
     const HeldJob held(state_of(parent));  // Once we wait, shutdown() may cancel us.
     parent_.emplace(std::move(parent));
     try {
-      this->pool()->enter_waiting(this);
+      this->pool()->accept_waiting(this);
     } catch (...) {
       parent = std::move(*parent_);
       parent_.reset();
@@ -139,7 +139,7 @@ class GatherJob final : public JobResult<R> {
     children.visit([&](JobState* child) { held.emplace_back(child); });
     children_.emplace(std::move(children));
     try {
-      this->pool()->enter_waiting(this);
+      this->pool()->accept_waiting(this);
     } catch (...) {
       children = std::move(*children_);
       children_.reset();
@@ -251,7 +251,7 @@ class DelayedJob final : public JobResult<R>, private TimerEntry {
       throw;
     }
     const HeldJob held(this);
-    this->pool()->enter_waiting(this);
+    this->pool()->accept_waiting(this);
     Timer::get().add(*this);
   }
 

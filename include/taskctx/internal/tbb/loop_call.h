@@ -5,7 +5,7 @@
 //
 //   LoopCall<Range> call;                                              // on the caller's stack
 //   call.run(range, body, partitioner);                                // oneTBB's parallel_for
-//   if (is_calling(call.calls()) && call.leave(rest, outer)) return;   // in the body
+//   if (is_calling(call.calls()) && call.give_back(rest, outer)) return;   // in the body
 //
 // oneTBB looks for urgent tasks only between its tasks, and a task is a thread's whole share of the
 // loop. What bodies have given back is run as another loop, with the same task_group_context, so
@@ -48,13 +48,13 @@ class LoopCall : public BlockingCall {
   LoopCall& operator=(const LoopCall&) = delete;
   ~LoopCall() { const Parts left(parts_.load(std::memory_order_relaxed)); }
 
-  // Returns the calls. A body that sees one calls leave().
+  // Returns the calls. A body that sees one calls give_back().
   [[nodiscard]] const Calls& calls() const noexcept { return *calls_; }
 
   // Gives `rest` back to the loop, if this thread can answer a call: nothing waits on its stack
   // below this body, around which `outer` is current. Returns whether it did; the body must return
   // then.
-  [[gnu::noinline]] bool leave(const Range& rest, const Activation* outer) noexcept {
+  [[gnu::noinline]] bool give_back(const Range& rest, const Activation* outer) noexcept {
     if (!is_outermost(outer) || is_elsewhere_.load(std::memory_order_relaxed)) {
       return false;
     }
@@ -182,7 +182,9 @@ template <typename Range>
 class SimpleLoopCall : public BlockingCall {
  public:
   [[nodiscard]] static NoCalls calls() noexcept { return {}; }
-  static bool leave(const Range& /*rest*/, const Activation* /*outer*/) noexcept { return false; }
+  static bool give_back(const Range& /*rest*/, const Activation* /*outer*/) noexcept {
+    return false;
+  }
   template <typename Body, typename... Options>
   static void run(const Range& range, const Body& body, Options&&... options) {
     onetbb::parallel_for(range, body, std::forward<Options>(options)...);
