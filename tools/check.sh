@@ -34,7 +34,12 @@ check_style() {
   python3 tools/check_style.py
 }
 
+# Another version would lay out some lines in another way.
 check_format() {
+  command -v clang-format-16 >/dev/null || {
+    echo "tools/check.sh: clang-format-16 is missing: tools/setup.sh --dev installs it where Debian has it, as 12 does" >&2
+    return 1
+  }
   sources '*.cc' | xargs clang-format-16 --dry-run -Werror &&
     sources '*.h' | xargs clang-format-16 --dry-run -Werror
 }

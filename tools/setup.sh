@@ -18,8 +18,8 @@ readonly BUILD_PACKAGES=(
   bazel-bootstrap bazel-rules-java bazel-rules-proto g++ git pkg-config python3
   libabsl-dev libbenchmark-dev libgmock-dev libgtest-dev libtbb-dev
 )
-readonly DEV_PACKAGES=(clang-format-16 libasio-dev python3-matplotlib shellcheck valgrind)
-readonly DEV_PACKAGES_OF_SOME_RELEASES=(clang-16 clang-tidy-16 libclang-rt-16-dev)
+readonly DEV_PACKAGES=(libasio-dev python3-matplotlib shellcheck valgrind)
+readonly DEV_PACKAGES_OF_SOME_RELEASES=(clang-16 clang-format-16 clang-tidy-16 libclang-rt-16-dev)
 
 die() {
   echo "tools/setup.sh: $1" >&2
