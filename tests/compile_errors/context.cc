@@ -348,7 +348,7 @@ TEST(BindErrors, ANumberIsNotCalled) {
 
 // J93
 // error: no match for call to | no matching function for call to object of type
-// lines: 39
+// lines: 62
 TEST(BindErrors, ArgumentsFit) {
   auto b = taskctx::bind([](int) {});
   b("x");
