@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/version.h>
 #include <unistd.h>
 
 #include <climits>
@@ -41,14 +42,22 @@ std::string refusal(const std::function<void()>& make) {
 
 // J63
 TEST(PoolLimits, AConcurrencyThatOneTbbHasNotIsRefusedWithTheLimit) {
-  for (const int threads : {65'536, 1'000'000, INT_MAX}) {
+  const Watchdog watchdog("a pool of as many threads as oneTBB has");
+  const int most = TBB_runtime_interface_version() > 12'080 ? 32'767 : 65'535;
+  for (const int threads : {most + 1, 65'536, 1'000'000, INT_MAX}) {
     EXPECT_EQ(refusal([&] { const JobPool pool{{.concurrency = threads}}; }),
               "cannot create pool: concurrency is " + std::to_string(threads) +
-                  ", and oneTBB has at most 65535");
+                  ", and oneTBB has at most " + std::to_string(most));
   }
   EXPECT_EQ(refusal([] { const JobPool pool{{.concurrency = INT_MIN}}; }),
             "cannot create pool: concurrency is -2147483648");
-  JobPool pool{{.concurrency = 65'535}};
+  if (most < 65'535) {
+    oneapi::tbb::task_arena arena(most + 1, 0);
+    EXPECT_EQ(refusal([&] { const JobPool pool(arena); }),
+              "cannot create pool: the arena is for " + std::to_string(most + 1) +
+                  " threads, and oneTBB has at most " + std::to_string(most));
+  }
+  JobPool pool{{.concurrency = most}};
   EXPECT_EQ(pool.submit([] { return 7; }).get(), 7);
   EXPECT_EQ(refusal([] { const JobPool odd{{.priority = static_cast<taskctx::JobPriority>(7)}}; }),
             "cannot create pool: priority is 7");

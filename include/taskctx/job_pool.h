@@ -106,8 +106,9 @@ struct JobPoolAccess;
 class JobPool : private internal::JobRefusals {
  public:
   // Starts a pool. Its threads are oneTBB's and come with the first jobs. Throws
-  // std::invalid_argument, which names the option, if `concurrency` is negative or above 65,535,
-  // which is oneTBB's limit; std::bad_alloc; JobError in a forked process.
+  // std::invalid_argument, which names the option, if `concurrency` is negative or above 65,535
+  // (32,767 with a oneTBB newer than 2021.8), which is oneTBB's limit; std::bad_alloc; JobError in
+  // a forked process.
   //
   //   taskctx::JobPool pool{{.concurrency = 8, .queue_capacity = 10'000}};
   explicit JobPool(JobPoolOptions options = {});
@@ -116,7 +117,8 @@ class JobPool : private internal::JobRefusals {
   // not change oneTBB's limit of threads. The arena must outlive the pool; it is initialised here
   // if necessary. Slots that are reserved for threads which enter the arena run no jobs. Throws
   // std::invalid_argument if all slots are reserved (except for an arena of one slot, which has a
-  // thread anyway), or if `concurrency` or `priority` is given.
+  // thread anyway), if it is for more threads than oneTBB's limit, or if `concurrency` or
+  // `priority` is given.
   //
   //   oneapi::tbb::task_arena arena{oneapi::tbb::task_arena::constraints{}.set_numa_id(0)};
   //   taskctx::JobPool pool{arena};

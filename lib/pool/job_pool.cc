@@ -5,6 +5,7 @@
 #include "taskctx/job_pool.h"
 
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/version.h>
 
 #include <atomic>
 #include <memory>
@@ -22,7 +23,9 @@ inline namespace v1 {
 namespace {
 
 // oneTBB numbers an arena's threads with 16 bits, and uses one of those numbers for no thread.
-constexpr int kMostThreads = 65'535;
+// Newer versions than 2021.8 count the threads that arenas ask for with 15 bits: a larger arena
+// gets none.
+int most_threads() noexcept { return TBB_runtime_interface_version() > 12'080 ? 32'767 : 65'535; }
 
 void check(const JobPoolOptions& options) {
   if (options.priority < JobPriority::low || options.priority > JobPriority::high) {
@@ -38,11 +41,11 @@ void check(const JobPoolOptions& options) {
 }  // namespace
 
 JobPool::JobPool(JobPoolOptions options) {
-  if (options.concurrency < 0 || options.concurrency > kMostThreads) {
+  if (options.concurrency < 0 || options.concurrency > most_threads()) {
     throw std::invalid_argument(
         "cannot create pool: concurrency is " + std::to_string(options.concurrency) +
         (options.concurrency < 0 ? std::string()
-                                 : ", and oneTBB has at most " + std::to_string(kMostThreads)));
+                                 : ", and oneTBB has at most " + std::to_string(most_threads())));
   }
   check(options);
   auto arena = std::make_unique<internal::PoolArena>(options.concurrency, options.priority);
@@ -59,10 +62,16 @@ JobPool::JobPool(oneapi::tbb::task_arena& arena, JobPoolOptions options) {
   }
   check(options);
   arena.initialize();
-  if (internal::workers_of(arena) == 0) {
+  const int threads = internal::workers_of(arena);
+  if (threads == 0) {
     throw std::invalid_argument("cannot create pool: all " +
                                 std::to_string(arena.max_concurrency()) +
                                 " slots of the arena are reserved for threads that enter it");
+  }
+  if (threads > most_threads()) {
+    throw std::invalid_argument("cannot create pool: the arena is for " + std::to_string(threads) +
+                                " threads, and oneTBB has at most " +
+                                std::to_string(most_threads()));
   }
   core_ = new internal::PoolCore(std::move(options), std::make_unique<internal::PoolArena>(arena));
 }
