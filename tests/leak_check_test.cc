@@ -16,22 +16,15 @@
 #include "taskctx/context_var.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/scope.h"
+#include "tests/user_and_retries.h"
 
 namespace {
 
 using namespace taskctx;
+using namespace taskctx_test;
 
 using namespace taskctx::gtest;
 using testing::IsEmpty;
-
-const ContextVar<std::string> user("user");
-const ContextVar<int> retries("retries", 3);
-
-Context context_with(const std::string& name) {
-  Context context;
-  context.run([&] { user.set(name); });
-  return context;
-}
 
 // F-L3
 TEST(LeakCheckTest, PassesATestThatPutsEverythingBack) {

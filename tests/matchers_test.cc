@@ -16,10 +16,12 @@
 #include "taskctx/context_var.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/scope.h"
+#include "tests/user_and_retries.h"
 
 namespace {
 
 using namespace taskctx;
+using namespace taskctx_test;
 
 using namespace taskctx::gtest;
 using testing::AllOf;
@@ -27,15 +29,6 @@ using testing::Gt;
 using testing::HasSubstr;
 using testing::Not;
 using testing::Pointee;
-
-const ContextVar<std::string> user("user");
-const ContextVar<int> retries("retries", 3);
-
-Context context_with(const std::string& name) {
-  Context context;
-  context.run([&] { user.set(name); });
-  return context;
-}
 
 TEST(Matchers, HasValueTakesWhatGetGives) {
   EXPECT_THAT(retries, HasValue(3)) << "the default";

@@ -20,6 +20,7 @@
 #include "taskctx/scope.h"
 #include "taskctx/token.h"
 #include "tests/support.h"
+#include "tests/user_and_retries.h"
 
 namespace {
 
@@ -31,15 +32,6 @@ using testing::AllOf;
 using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
-
-const ContextVar<std::string> user("user");
-const ContextVar<int> retries("retries", 3);
-
-Context context_with(const std::string& name) {
-  Context context;
-  context.run([&] { user.set(name); });
-  return context;
-}
 
 // F-L1
 TEST(IsolatedContextTest, WhatIsSetInItIsGoneAtItsEndAndWhatWasThereIsBack) {

@@ -147,13 +147,13 @@ void PoolCore::accept_running(JobState* job) {
 
 void PoolCore::accept_or_end(JobState* job) noexcept {
   const HeldJob held(job);
-  bool is_entering = false;
+  bool is_accepting = false;
   try {
     Admission admission(*this, nullptr);
-    is_entering = true;
+    is_accepting = true;
     accept(job, admission);
   } catch (...) {
-    if (is_entering) {
+    if (is_accepting) {
       job->add_ref();  // In the place of the one that accept() has dropped.
     }
     Lane& lane = lane_of(job);

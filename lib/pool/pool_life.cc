@@ -164,8 +164,8 @@ void PoolCore::admit(Admission& admission, const JobOptions* options) {
 
 JobPoolStats PoolCore::stats() const {
   JobPoolStats stats;
-  if (!is_forked()) {  // There another thread may have had oneTBB's lock, and is not there to give
-                       // it back.
+  // In a forked process oneTBB's lock may be held by a thread that is not there.
+  if (!is_forked()) {
     using Control = oneapi::tbb::global_control;
     const std::size_t allowed = Control::active_value(Control::max_allowed_parallelism);
     stats.threads = static_cast<int>(
@@ -213,9 +213,7 @@ void PoolCore::tell_quiet_waiters() noexcept {
 // No job will ever come from here on if nothing is left: tasks that jobs have left behind may be
 // submitting at this very moment, and get to know that by the lane's lock.
 bool PoolCore::end_if_quiet() noexcept {
-  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-    lanes_[i].mutex.lock();
-  }
+  lock_lanes();
   const bool is_over = is_quiet();
   if (is_over) {
     flags_.fetch_or(kClosed | kFinal, std::memory_order_seq_cst);  // Handles may outlive the pool.
