@@ -10,6 +10,7 @@ _CORE = [
 ]
 
 _POOL = _CORE + [
+    "//:cancel",
     "//:job_pool",
     "//:tbb",
     "//tests:pools",

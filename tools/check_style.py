@@ -76,9 +76,10 @@ FLOORS = {
     "bind": ["core"],
     "dict": ["core"],
     "testing": ["core"],
-    "tbb": ["core"],
-    "pool": ["core"],
-    "coro": ["core", "pool"],
+    "cancel": ["core"],
+    "tbb": ["core", "cancel"],
+    "pool": ["core", "cancel"],
+    "coro": ["core", "cancel", "pool"],
 }
 FLOOR_OF_TARGET = {"context": "core", "job_pool": "pool"}  # Others have the same name.
 

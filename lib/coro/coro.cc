@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/pool/parking.h"
+#include "taskctx/internal/cancel/timer.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/coro/coroutine_job.h"
@@ -21,7 +22,6 @@
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/pool_lanes.h"
-#include "taskctx/internal/pool/timer.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_pool.h"
 

@@ -15,10 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "lib/cancel/timed_wait.h"
 #include "lib/pool/blocked_wait.h"
 #include "lib/pool/parking.h"
 #include "lib/pool/pool_registry.h"
-#include "lib/pool/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/pool/job_state.h"

@@ -12,7 +12,7 @@
 #include <mutex>
 #include <new>
 
-#include "lib/pool/timed_wait.h"
+#include "lib/cancel/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/copies.h"
 #include "taskctx/internal/pool/job_state.h"

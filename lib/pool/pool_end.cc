@@ -13,7 +13,7 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "lib/pool/timed_wait.h"
+#include "lib/cancel/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"
 #include "taskctx/internal/pool/job_list.h"

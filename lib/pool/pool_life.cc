@@ -22,9 +22,9 @@
 #include <utility>
 #include <vector>
 
+#include "lib/cancel/timed_wait.h"
 #include "lib/pool/pool_arena.h"
 #include "lib/pool/pool_registry.h"
-#include "lib/pool/timed_wait.h"
 #include "taskctx/context.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"

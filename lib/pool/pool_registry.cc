@@ -22,14 +22,14 @@
 #include <new>
 #include <string>
 
-#include "lib/core/forking.h"
+#include "lib/cancel/cancel_forking.h"
 #include "lib/pool/blocked_wait.h"
 #include "lib/pool/parking.h"
+#include "taskctx/internal/cancel/timer.h"
 #include "taskctx/internal/core/copies.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/pool/accountant.h"
 #include "taskctx/internal/pool/pool_core.h"
-#include "taskctx/internal/pool/timer.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_pool.h"
 
@@ -50,7 +50,8 @@ PoolRegistry& PoolRegistry::make() noexcept {
   static PoolRegistry& own = *::new (static_cast<void*>(place)) PoolRegistry;
   PoolRegistry& registry = first_of_copies(process_wide().pools, own);
   if (&registry == &own) {
-    (void)handle_forks();  // Of the core, whose locks come after ours.
+    handle_cancel_forks();  // Those locks, and the core's, come after ours.
+    (void)Timer::get();     // If another copy's is used: its handler is there by now.
     pthread_atfork([] { own.lock_all(); }, [] { own.unlock_all(/*is_child=*/false); },
                    [] { own.unlock_all(/*is_child=*/true); });
   }
@@ -60,9 +61,9 @@ PoolRegistry& PoolRegistry::make() noexcept {
 
 // Takes all locks of the pools, so that a child finds nothing half done. The order is that in which
 // they are nested elsewhere: that of the blocked waits, accounts and the pools' own, lanes (of one
-// pool at a time), timer, those of the parking spots; and no code of the user's runs with any of
-// them, except what accounts do with their values. No thread that takes one of these holds a lock
-// of the context's.
+// pool at a time), those of the parking spots, and then the timer's; and no code of the user's runs
+// with any of them, except what accounts do with their values. No thread that takes one of these
+// holds a lock of the context's.
 void PoolRegistry::lock_all() noexcept {
   mutex_.lock();
   lock_blocked_waits();
@@ -73,13 +74,11 @@ void PoolRegistry::lock_all() noexcept {
   for (PoolCore* core : cores_) {
     core->lock_lanes();
   }
-  Timer::get().lock();
   lock_spots();
 }
 
 void PoolRegistry::unlock_all(bool is_child) noexcept {
   unlock_spots(is_child);
-  Timer::get().unlock(is_child);
   for (PoolCore* core : cores_) {
     core->unlock(is_child);
   }

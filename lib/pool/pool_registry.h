@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "taskctx/internal/cancel/timer.h"
 #include "taskctx/internal/pool/pool_core.h"
-#include "taskctx/internal/pool/timer.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -26,12 +26,12 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "lib/cancel/start_thread.h"
 #include "lib/pool/pool_arena.h"
 #include "lib/pool/pool_registry.h"
-#include "lib/pool/start_thread.h"
 #include "taskctx/deadline.h"
+#include "taskctx/internal/cancel/timer.h"
 #include "taskctx/internal/pool/pool_core.h"
-#include "taskctx/internal/pool/timer.h"
 
 namespace taskctx {
 inline namespace v1 {

@@ -18,10 +18,10 @@
 #include <utility>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/cancel/timer.h"
 #include "taskctx/internal/coro/flow.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
-#include "taskctx/internal/pool/timer.h"
 #include "taskctx/job.h"
 
 namespace taskctx {

@@ -18,12 +18,12 @@
 #include <vector>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/cancel/timer.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/pool/function_job.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
-#include "taskctx/internal/pool/timer.h"
 
 namespace taskctx {
 inline namespace v1 {

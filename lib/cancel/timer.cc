@@ -2,7 +2,7 @@
 //
 // The timer's thread, and its two lists of what is to come, one for each clock.
 
-#include "taskctx/internal/pool/timer.h"
+#include "taskctx/internal/cancel/timer.h"
 
 #include <csignal>
 #include <cstddef>
@@ -12,21 +12,24 @@
 #include <thread>
 #include <utility>
 
-#include "lib/pool/start_thread.h"
-#include "lib/pool/timed_wait.h"
+#include "lib/cancel/start_thread.h"
+#include "lib/cancel/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/copies.h"
-#include "taskctx/job_errors.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Never destroyed: the thread uses it until the very end of the program.
 Timer& Timer::get() noexcept {
+  static Timer& timer = first_of_copies(process_wide().timer, own());
+  return timer;
+}
+
+// Never destroyed: the thread uses it until the very end of the program.
+Timer& Timer::own() noexcept {
   alignas(Timer) static std::byte place[sizeof(Timer)];
-  static Timer& timer =
-      first_of_copies(process_wide().timer, *::new (static_cast<void*>(place)) Timer);
+  static Timer& timer = *::new (static_cast<void*>(place)) Timer;
   return timer;
 }
 
@@ -49,7 +52,9 @@ void TimerEntry::set_due(Deadline due) noexcept {
 void Timer::start() {
   const std::lock_guard lock(mutex_);
   if (is_forked_) {
-    throw JobError("cannot wait for a time: this process was forked; call exec after fork");
+    throw std::system_error(
+        std::make_error_code(std::errc::no_child_process),
+        "cannot wait for a time: this process was forked; call exec after fork");
   }
   if (has_thread_) {
     return;

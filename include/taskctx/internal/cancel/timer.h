@@ -3,8 +3,8 @@
 // Timer: the one thread of the process that waits for times to come, on both clocks. It runs no
 // code of the user's.
 
-#ifndef TASKCTX_INTERNAL_POOL_TIMER_H_
-#define TASKCTX_INTERNAL_POOL_TIMER_H_
+#ifndef TASKCTX_INTERNAL_CANCEL_TIMER_H_
+#define TASKCTX_INTERNAL_CANCEL_TIMER_H_
 
 #include <array>
 #include <condition_variable>
@@ -33,8 +33,7 @@ class TimerEntry {
 
   // Gets the memory that Timer::add() needs. Throws std::bad_alloc.
   void reserve();
-  // Likewise, and all else that it needs. Throws std::system_error as well, if there can be no
-  // thread, and JobError in a forked process.
+  // Likewise, and all else that it needs. Throws std::system_error as well, see Timer::start().
   void prepare();
   // Only while the entry is not set.
   void set_due(Deadline due) noexcept;
@@ -56,11 +55,13 @@ class TimerEntry {
 
 class Timer {
  public:
-  // The thread comes with the first entry, and stays.
+  // Returns that of all copies of the library. The thread comes with the first entry, and stays.
   static Timer& get() noexcept;
+  // Returns that of this copy, which may not be in use. For a fork.
+  static Timer& own() noexcept;
 
-  // Starts the thread, if it is not there. Throws std::system_error, and JobError in a forked
-  // process.
+  // Starts the thread, if it is not there. Throws std::system_error if there can be none, or if
+  // this process was forked from one in which it is.
   void start();
   // Lets `entry`, which is prepared, fire when its time has come, soon if that is past. O(log n).
   void add(TimerEntry& entry) noexcept;
@@ -94,4 +95,4 @@ class Timer {
 }  // namespace v1
 }  // namespace taskctx
 
-#endif  // TASKCTX_INTERNAL_POOL_TIMER_H_
+#endif  // TASKCTX_INTERNAL_CANCEL_TIMER_H_

@@ -3,8 +3,8 @@
 // Waiting until a Deadline, on a condition variable. A deadline may be a time of day, and the clock
 // on the wall may be set meanwhile, which ends no wait: so such waits are cut into short ones.
 
-#ifndef TASKCTX_LIB_POOL_TIMED_WAIT_H_
-#define TASKCTX_LIB_POOL_TIMED_WAIT_H_
+#ifndef TASKCTX_LIB_CANCEL_TIMED_WAIT_H_
+#define TASKCTX_LIB_CANCEL_TIMED_WAIT_H_
 
 #include <condition_variable>
 #include <memory>
@@ -35,4 +35,4 @@ inline void renew(std::condition_variable& changed) noexcept {
 }  // namespace v1
 }  // namespace taskctx
 
-#endif  // TASKCTX_LIB_POOL_TIMED_WAIT_H_
+#endif  // TASKCTX_LIB_CANCEL_TIMED_WAIT_H_

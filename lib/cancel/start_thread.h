@@ -3,8 +3,8 @@
 // start_thread(): a thread of our own that nobody joins. std::thread can't be told what signals it
 // is to have blocked, and allocates.
 
-#ifndef TASKCTX_LIB_POOL_START_THREAD_H_
-#define TASKCTX_LIB_POOL_START_THREAD_H_
+#ifndef TASKCTX_LIB_CANCEL_START_THREAD_H_
+#define TASKCTX_LIB_CANCEL_START_THREAD_H_
 
 #include <pthread.h>
 
@@ -34,4 +34,4 @@ inline int start_thread(void* (*run)(void*), void* argument, const sigset_t& blo
 }  // namespace v1
 }  // namespace taskctx
 
-#endif  // TASKCTX_LIB_POOL_START_THREAD_H_
+#endif  // TASKCTX_LIB_CANCEL_START_THREAD_H_

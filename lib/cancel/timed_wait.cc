@@ -2,7 +2,7 @@
 //
 // Waiting until a Deadline: in pieces, if it is a time of day.
 
-#include "lib/pool/timed_wait.h"
+#include "lib/cancel/timed_wait.h"
 
 #include <algorithm>
 #include <chrono>

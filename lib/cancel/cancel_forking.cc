@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The handlers of a fork, with the order of this floor's locks.
+
+#include "lib/cancel/cancel_forking.h"
+
+#include <pthread.h>
+
+#include "lib/core/forking.h"
+#include "taskctx/internal/cancel/timer.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+namespace {
+
+// Each copy of the library takes its own locks: one of them is in use, or none.
+void lock_all() noexcept { Timer::own().lock(); }
+
+void unlock_all(bool is_child) noexcept { Timer::own().unlock(is_child); }
+
+}  // namespace
+
+void handle_cancel_forks() noexcept {
+  [[maybe_unused]] static const bool is_handled = [] {
+    return handle_forks() &&  // Of the core, whose locks come after ours.
+           pthread_atfork(
+               &lock_all, [] { unlock_all(/*is_child=*/false); },
+               [] { unlock_all(/*is_child=*/true); }) == 0;
+  }();
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
