@@ -40,6 +40,7 @@ OWNERS = {
     r"#include <(?:oneapi/)?tbb": [
         "include/taskctx/tbb/",
         "include/taskctx/internal/tbb/blocking_call.h",
+        "include/taskctx/internal/tbb/call_link.h",
         "include/taskctx/internal/pool/bulk_job.h",
         "include/taskctx/internal/pool/job_list.h",
         "include/taskctx/internal/tbb/loop_call.h",

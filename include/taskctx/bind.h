@@ -45,20 +45,23 @@ class Bound {
   template <typename... Args>
   std::invoke_result_t<F&, Args...> operator()(Args&&... args) & {
     static_assert(!internal::kCallMakesTask<F&, Args...>, "a Task runs in its awaiter's context");
-    const internal::Installed context(node_.get());
+    const internal::Frame frame = this->frame();
+    const internal::Installed context(node_.get(), internal::Origin::frame(&frame));
     return std::invoke(function_, std::forward<Args>(args)...);
   }
   template <typename... Args>
   std::invoke_result_t<const F&, Args...> operator()(Args&&... args) const& {
     static_assert(!internal::kCallMakesTask<const F&, Args...>,
                   "a Task runs in its awaiter's context");
-    const internal::Installed context(node_.get());
+    const internal::Frame frame = this->frame();
+    const internal::Installed context(node_.get(), internal::Origin::frame(&frame));
     return std::invoke(function_, std::forward<Args>(args)...);
   }
   template <typename... Args>
   std::invoke_result_t<F, Args...> operator()(Args&&... args) && {
     static_assert(!internal::kCallMakesTask<F, Args...>, "a Task runs in its awaiter's context");
-    const internal::Installed context(node_.get());
+    const internal::Frame frame = this->frame();
+    const internal::Installed context(node_.get(), internal::Origin::frame(&frame));
     return std::invoke(std::move(function_), std::forward<Args>(args)...);
   }
 
@@ -66,10 +69,15 @@ class Bound {
   friend struct internal::BoundMaker;
 
   template <typename G>
-  Bound(internal::NodeRef node, G&& function)
-      : node_(std::move(node)), function_(std::forward<G>(function)) {}
+  Bound(internal::NodeRef node, internal::LinkRef link, G&& function)
+      : node_(std::move(node)), link_(std::move(link)), function_(std::forward<G>(function)) {}
+
+  [[nodiscard]] internal::Frame frame() const noexcept {
+    return {internal::Origin(internal::current_activation()), internal::Origin::link(link_.get())};
+  }
 
   internal::NodeRef node_;
+  internal::LinkRef link_;
   F function_;
 };
 
@@ -90,7 +98,7 @@ struct BoundMaker {
   template <typename... Call>
   static auto make(NodeRef node, Call&&... call) {
     using F = std::decay_t<decltype(with_front(std::forward<Call>(call)...))>;
-    return Bound<F>(std::move(node), with_front(std::forward<Call>(call)...));
+    return Bound<F>(std::move(node), capture_link(), with_front(std::forward<Call>(call)...));
   }
 };
 

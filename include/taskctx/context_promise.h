@@ -105,7 +105,8 @@ class ContextPromise : public internal::FlowPromise {
   void share_context(internal::FlowPromise& awaiter) noexcept { set_flow(awaiter.flow()); }
 
  protected:
-  ContextPromise() : context_(internal::capture()), own_flow_(context_.get()) {
+  ContextPromise()
+      : context_(internal::capture()), own_flow_(context_.get(), internal::capture_link()) {
     set_flow(&own_flow_);
   }
   ~ContextPromise() = default;

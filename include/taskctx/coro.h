@@ -310,6 +310,7 @@ T sync_wait(Task<T> task) {
     // may be changing.
     Installed hidden(&empty_node, origin.innermost());
     pool->accept_running(job);
+    caller->origin = job->origin();
     job->perform();
     // Code that looks at the activations around us must not look at the task's.
     hidden.end_in(caller->outer_node, caller->outer);

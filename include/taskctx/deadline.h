@@ -81,10 +81,19 @@ class Deadline {
 
   // Tells whether it never comes.
   [[nodiscard]] constexpr bool is_never() const noexcept { return ns_ == kNever; }
+  // Tells whether it comes before the other one, as things are now. If they run on different
+  // clocks, that costs a look at both.
+  [[nodiscard]] bool is_before(Deadline other) const noexcept;
+  friend constexpr bool operator==(Deadline, Deadline) noexcept = default;
+
   // Tells whether it has come. Costs a look at the clock.
   //
   //   while (!deadline.has_passed()) search_a_little();
   [[nodiscard]] bool has_passed() const noexcept;
+
+  // Returns how long it is from now on until it comes: less than zero if it has come, infinite if
+  // it never comes. Costs a look at the clock.
+  [[nodiscard]] absl::Duration time_left() const noexcept;
 
   // Returns the clock that it runs on, and the number of nanoseconds since that clock's beginning.
   [[nodiscard]] constexpr Clock clock() const noexcept { return clock_; }

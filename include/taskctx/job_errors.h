@@ -12,6 +12,7 @@
 
 #include <stdexcept>
 
+#include "taskctx/cancelled.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -24,11 +25,11 @@ class JobError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
-// Thrown by get() if the job was cancelled. A job may throw it itself, and then counts as
-// cancelled.
-class JobCancelled : public std::runtime_error {
+// Thrown by get() if the job was cancelled. A job may throw it itself, as any Cancelled, and then
+// counts as cancelled.
+class JobCancelled : public Cancelled {
  public:
-  using std::runtime_error::runtime_error;
+  using Cancelled::Cancelled;
 };
 
 // Thrown by submit() if the queue is full and the pool rejects jobs then (WhenFull::reject).

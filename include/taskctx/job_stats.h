@@ -28,6 +28,7 @@ struct JobPoolStats {
   std::uint64_t succeeded = 0;  // Ended with a result.
   std::uint64_t failed = 0;     // Ended by an exception.
   std::uint64_t cancelled = 0;
+  std::uint64_t expired = 0;   // Never began: their time was over (cancel.h).
   std::uint64_t rejected = 0;  // Found the queue full.
 };
 

@@ -102,8 +102,8 @@ class TaskPromiseBase : public OwnedPromise {
   struct Snapshot {
     class TaskFlow final : public PromiseFlow {
      public:
-      TaskFlow(Node* node, std::coroutine_handle<> awaiter) noexcept
-          : PromiseFlow(node), awaiter_(awaiter) {}
+      TaskFlow(Node* node, LinkRef link, std::coroutine_handle<> awaiter) noexcept
+          : PromiseFlow(node, std::move(link)), awaiter_(awaiter) {}
 
       void end() noexcept override { hand_over(awaiter_); }
 
@@ -112,7 +112,7 @@ class TaskPromiseBase : public OwnedPromise {
     };
 
     explicit Snapshot(std::coroutine_handle<> awaiter)
-        : context(capture()), flow(context.get(), awaiter) {}
+        : context(capture()), flow(context.get(), capture_link(), awaiter) {}
 
     const NodeRef context;
     TaskFlow flow;

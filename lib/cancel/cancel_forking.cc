@@ -7,6 +7,8 @@
 #include <pthread.h>
 
 #include "lib/core/forking.h"
+#include "taskctx/internal/cancel/callback_threads.h"
+#include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/cancel/timer.h"
 
 namespace taskctx {
@@ -15,9 +17,17 @@ namespace internal {
 namespace {
 
 // Each copy of the library takes its own locks: one of them is in use, or none.
-void lock_all() noexcept { Timer::own().lock(); }
+void lock_all() noexcept {
+  lock_callback_threads();
+  lock_cancel_links();
+  Timer::own().lock();
+}
 
-void unlock_all(bool is_child) noexcept { Timer::own().unlock(is_child); }
+void unlock_all(bool is_child) noexcept {
+  Timer::own().unlock(is_child);
+  unlock_cancel_links(is_child);
+  unlock_callback_threads(is_child);
+}
 
 }  // namespace
 

@@ -35,5 +35,17 @@ Deadline Deadline::after(Timeout timeout) noexcept {
 
 bool Deadline::has_passed() const noexcept { return !is_never() && now(clock_) >= ns_; }
 
+bool Deadline::is_before(Deadline other) const noexcept {
+  if (clock_ == other.clock_ || is_never() || other.is_never()) {
+    return ns_ < other.ns_;
+  }
+  return time_left() < other.time_left();
+}
+
+absl::Duration Deadline::time_left() const noexcept {
+  return is_never() ? absl::InfiniteDuration()
+                    : absl::Nanoseconds(ns_) - absl::Nanoseconds(now(clock_));
+}
+
 }  // namespace v1
 }  // namespace taskctx

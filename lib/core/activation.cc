@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "taskctx/internal/core/workplace.h"
+
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
@@ -18,10 +20,63 @@ extern Node empty_node;
 
 Origin Origin::innermost() const noexcept {
   Origin origin = *this;
-  while (origin.bits_ != 0 && (origin.bits_ & (kPool | kJob)) == 0) {
-    origin = reinterpret_cast<const Activation*>(origin.bits_)->origin;
+  while (const Activation* const around = origin.next()) {
+    origin = around->origin;
   }
   return origin.is_lost() ? Origin() : origin;
+}
+
+Origin Origin::at_work() const noexcept {
+  Origin origin = innermost();
+  while (const Frame* const frame = origin.tagged_frame()) {
+    origin = frame->outer.innermost();
+  }
+  return origin;
+}
+
+const Activation* Origin::outer() const noexcept {
+  Origin origin = *this;
+  while (const Frame* const frame = origin.tagged_frame()) {
+    origin = frame->outer;
+  }
+  return origin.next();
+}
+
+Executor* Origin::executor() const noexcept {
+  const Origin origin = at_work();
+  const Workplace* const job = origin.tagged_job();
+  return job != nullptr ? job->executor : reinterpret_cast<Executor*>(origin.untagged(kPool));
+}
+
+Origin Origin::whose() const noexcept {
+  Origin origin = innermost();
+  while (const Frame* const frame = origin.tagged_frame()) {
+    if (frame->whose.kind() == kAsOuter) {
+      origin = frame->outer.innermost();
+    } else if (frame->whose.next() != nullptr) {
+      origin = frame->whose.innermost();
+    } else {
+      return frame->whose;
+    }
+  }
+  return origin.kind() == kJob ? origin : Origin();
+}
+
+bool Origin::is_in_group() const noexcept {
+  Origin origin = *this;
+  while (origin.kind() != kInGroup) {
+    if (const Frame* const frame = origin.tagged_frame(); frame != nullptr) {
+      if (frame->whose.kind() != kAsOuter) {
+        return frame->is_in_group;
+      }
+      origin = frame->outer;
+    } else if (const Activation* const around = origin.next()) {
+      origin = around->origin;
+    } else {
+      return false;
+    }
+  }
+  return true;
 }
 
 // The two words. taskctx_v1_current is the name that activation.h uses.

@@ -42,6 +42,13 @@ NodeRef capture_by_policy() {
   return captured;
 }
 
+LinkRef link_of(Origin whose) {
+  if (const Workplace* const job = whose.tagged_job(); job != nullptr) {
+    return LinkRef::share(const_cast<Workplace*>(job)->link());
+  }
+  return LinkRef::share(whose.link());
+}
+
 }  // namespace internal
 }  // namespace v1
 }  // namespace taskctx

@@ -7,10 +7,13 @@
 
 #include <new>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "lib/pool/parking.h"
+#include "taskctx/internal/cancel/cancel_link.h"
+#include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/cancel/timer.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
@@ -34,7 +37,7 @@ namespace {
 class ResumeJob final : public JobState {
  public:
   ResumeJob(PoolCore* pool, std::coroutine_handle<> handle)
-      : JobState(pool, NodeRef(), /*references=*/1), handle_(handle) {}
+      : JobState(pool, Inherited(), /*references=*/1), handle_(handle) {}
 
   // For a coroutine that is being destroyed: this must not resume it.
   void give_up() noexcept {
@@ -98,13 +101,22 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
                          PoolCore* elsewhere) {
   Flow* const home = flow != nullptr ? flow->home() : nullptr;
   JobState* const job = home != nullptr ? home->job() : nullptr;
+  const Activation* const here = flow != nullptr ? flow->activation() : current_activation();
+  const Origin whose = here->origin.whose();
   if (job != nullptr && job->is_interrupted()) [[unlikely]] {
     job->pool()->check_not_forked("suspend job", job->name());
-    if (job->take_interrupt()) {
+    LinkRef old;
+    if (job->pool()->locked(job,
+                            [&](const LaneLock& lock) { return job->take_interrupt(lock, old); })) {
       to_wake_ = job;
       is_interrupted_ = true;
       return false;
     }
+  }
+  if (cancel_count() != 0 && is_stopping(whose)) [[unlikely]] {
+    is_interrupted_ = true;
+    is_stopped_ = true;
+    return false;
   }
   try {
     if (job == nullptr || (pool != nullptr && pool != job->pool())) {
@@ -112,6 +124,10 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
       auto* const task = new ResumeJob(by, handle);
       by->accept_waiting(task);
       to_wake_ = task;
+      if (!listen_to(whose)) [[unlikely]] {
+        give_up();
+        return !(is_interrupted_ = is_stopped_ = true);
+      }
       start();
       return true;
     }
@@ -121,12 +137,17 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
     }
     to_wake_ = job;
     home->set_next(*flow, handle, this);
+    if (!listen_to(whose)) [[unlikely]] {
+      stop_listening();
+      return !(is_interrupted_ = is_stopped_ = true);
+    }
     start();
     job->pool()->suspend(job);
     if (has_awaited) {
       unpark_helpers();  // A thread that waits for this job can run the awaited one.
     }
   } catch (...) {
+    stop_listening();
     if (to_wake_ != job) {
       give_up();
     }
@@ -136,7 +157,47 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
   return true;
 }
 
+bool Suspension::listen_to(Origin whose) noexcept {
+  const Workplace* const own = whose.tagged_job();
+  Link* const link = own != nullptr ? own->above() : whose.link();
+  if (link == nullptr) {
+    return true;
+  }
+  link_ = LinkRef::share(link);
+  listening_ = this_thread();
+  cancel_link(link_).listen(*this);
+  return std::exchange(listening_, nullptr) != nullptr;
+}
+
+// The first of the two, because fire() may be waiting for the coroutine to be suspended.
+void Suspension::stop_listening_slowly() noexcept {
+  is_over_.store(true, std::memory_order_release);  // Pairs with fire().
+  cancel_link(link_).ignore(*this);
+  link_ = LinkRef();
+}
+
+// Resumes the coroutine, unless its wake-up was faster. In between it may be about to be suspended,
+// or its wake-up to be registered, or on the way: for a few instructions of another thread.
+void Suspension::fire() noexcept {
+  if (listening_ == this_thread()) {  // Nothing is to be woken up yet.
+    listening_ = nullptr;
+    return;
+  }
+  const auto stop = [this](const LaneLock& lock) {
+    is_stopped_ = interrupt(lock);
+    return is_stopped_;
+  };
+  while (!is_over_.load(std::memory_order_acquire) &&
+         !to_wake_->pool()->wake_early(to_wake_, stop)) {
+    std::this_thread::yield();
+  }
+}
+
 void Suspension::throw_interrupted() {
+  if (is_stopped_) {
+    to_wake_ = nullptr;
+    throw_cancelled("wait");
+  }
   const std::string name = std::exchange(to_wake_, nullptr)->quoted_name();
   throw JobCancelled("cannot wait in job" + name + ": it was cancelled");
 }

@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "lib/pool/parking.h"
+#include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/ending.h"
 #include "taskctx/internal/core/node.h"
@@ -27,10 +29,11 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-JobState::JobState(PoolCore* pool, NodeRef context, std::uint32_t references, bool is_bulk) noexcept
-    : Workplace{pool},
+JobState::JobState(PoolCore* pool, Inherited inherited, std::uint32_t references,
+                   bool is_bulk) noexcept
+    : Workplace(pool, std::move(inherited.link)),
       Mortal(references),
-      context_(std::move(context)),
+      context_(std::move(inherited.node)),
       is_bulk_(is_bulk),
       lane_(pool->lane_number(pool->add_ref())) {
   if (references == 1) {
@@ -64,6 +67,10 @@ void JobState::let_go_of_context() noexcept {
 }
 
 void JobState::run() noexcept {
+  if (is_over()) [[unlikely]] {
+    end_unbegun();
+    return;
+  }
   std::optional<NodeRef> left;
   std::uint32_t how = 0;
   {
@@ -94,12 +101,44 @@ void JobState::run_isolated(bool is_first, void (*function)(void*), void* argume
 
 bool JobState::cancel() noexcept {
   bits_.fetch_or(kCancelRequested, std::memory_order_relaxed);
-  if (!pool()->begin_to_cancel(this)) {
-    return false;
+  LinkRef created;
+  const bool is_taken = pool()->begin_to_cancel(this, &created);
+  count_cancel();  // After its bits are set: is_told_to_stop() is asked from here on.
+  if (created.get() != nullptr) {
+    std::string reason;
+    try {
+      reason = "job" + quoted_name() + " was cancelled";
+    } catch (const std::bad_alloc&) {  // Nobody will know why.
+    }
+    (void)cancel_because(cancel_link(created), reason);
   }
-  const AtWork at_work(pool());  // Whatever thread this is: the job's end waits for what runs here.
-  end_without_result(kCancelled, nullptr);
-  return true;
+  if (is_taken) {
+    const AtWork at_work(
+        pool());  // Whatever thread this is: the job's end waits for what runs here.
+    end_without_result(kCancelled, nullptr);
+  }
+  return is_taken;
+}
+
+bool JobState::is_over_above() const noexcept {
+  return static_cast<CancelLink*>(above())->is_over();
+}
+
+void JobState::end_if_over() noexcept {
+  if (is_over() && pool()->begin_to_cancel(this, nullptr)) {
+    const AtWork at_work(pool());
+    end_unbegun();
+  }
+}
+
+void JobState::end_unbegun() noexcept {
+  auto& link = static_cast<CancelLink&>(*above());
+  bool has_expired = true;
+  if (link.is_cancelled()) {
+    const std::shared_ptr<const CancelReason> reason = link.reason();
+    has_expired = reason != nullptr && reason->is_deadline;
+  }
+  end_without_result(has_expired ? kCancelled | kExpired : kCancelled, nullptr);
 }
 
 void JobState::end_without_result(std::uint32_t how, std::exception_ptr error,
@@ -155,6 +194,9 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   }
   if ((before & kAwaited) != 0) {
     unpark(this);
+  }
+  if (CancelLink* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
+    link->end();
   }
   // In this order, so that the pool waits for the end of a result that nobody took.
   const std::uint16_t lane = lane_;

@@ -10,6 +10,8 @@
 #include <string>
 #include <thread>
 
+#include "taskctx/internal/cancel/cancel_link.h"
+#include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/ids.h"
@@ -20,7 +22,34 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-JobState::~JobState() = default;
+JobState::~JobState() {
+  if (CancelLink* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
+    link->release();
+  }
+}
+
+LinkRef JobState::take_link(const LaneLock& /*lock*/) noexcept {
+  // Only the job's own code makes one, and it does not run now, or it is the caller.
+  return LinkRef::adopt(link_.exchange(nullptr, std::memory_order_acq_rel));
+}
+
+Link* JobState::link() {
+  CancelLink* link = link_.load(std::memory_order_acquire);  // Pairs with the exchange below.
+  if (link == nullptr) {
+    LinkRef fresh = LinkRef::adopt(new CancelLink(
+        LinkRef::share(above()), executor, {id(), extras_ != nullptr ? extras_->name : nullptr}));
+    // Publishes it, unless another thread was faster. seq_cst, as the next load: cancel() sets a
+    // bit, and then looks for the link. So either it finds this one, or we see the bit.
+    if (link_.compare_exchange_strong(link, &cancel_link(fresh), std::memory_order_seq_cst)) {
+      link = &cancel_link(fresh);
+      (void)fresh.detach();
+      if ((bits_.load(std::memory_order_seq_cst) & kInterrupted) != 0) {
+        (void)link->cancel(nullptr);
+      }
+    }
+  }
+  return link;
+}
 
 std::uint64_t JobState::id() noexcept {
   std::uint64_t id = id_.load(std::memory_order_relaxed);
@@ -45,7 +74,7 @@ std::uint32_t JobState::keep_error() noexcept {
 std::uint32_t JobState::kind_of_handled_error() noexcept {
   try {
     throw;
-  } catch (const JobCancelled&) {
+  } catch (const Cancelled&) {
     return kCancelled;
   } catch (...) {
     return kFailed;
@@ -53,8 +82,14 @@ std::uint32_t JobState::kind_of_handled_error() noexcept {
 }
 
 JobCancelled JobState::cancellation() const {
-  // NOLINTNEXTLINE(modernize-return-braced-init-list): the constructor is explicit.
-  return JobCancelled("cannot get result of job" + quoted_name() + ": it was cancelled");
+  absl::Status reason = status_of(nullptr);
+  if ((bits() & kExpired) != 0) {
+    reason = absl::DeadlineExceededError("its time was over before it began");
+  } else if (!is_cancel_requested() && above() != nullptr) {
+    reason = status_of(static_cast<CancelLink*>(above())->reason().get());
+  }
+  return {"cannot get result of job" + quoted_name() + ": " + std::string(reason.message()),
+          reason};
 }
 
 void JobState::add_continuation(Continuation* continuation) noexcept {

@@ -17,9 +17,11 @@
 
 #include "lib/cancel/timed_wait.h"
 #include "lib/pool/blocked_wait.h"
+#include "lib/pool/cancel_watch.h"
 #include "lib/pool/parking.h"
 #include "lib/pool/pool_registry.h"
 #include "taskctx/deadline.h"
+#include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
@@ -29,14 +31,14 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-bool JobState::block(Deadline deadline) {
+bool JobState::block(Deadline deadline, CancelWatch* watch) {
   const BlockedThread blocked;
-  if (!deadline.is_never()) {
+  if (!deadline.is_never() || watch != nullptr) {
     // Pairs with finish(): either that sees kAwaited, and unparks us, or we see kDone.
     if ((bits_.fetch_or(kAwaited, std::memory_order_acq_rel) & kDone) != 0) {
       return true;
     }
-    return park(this, deadline);
+    return park(this, deadline, watch);
   }
   // Likewise; acquires the result. Each turn waits for a change of the bits that it has seen.
   std::uint32_t state = bits_.fetch_or(kBlocked, std::memory_order_acq_rel) | kBlocked;
@@ -49,8 +51,23 @@ bool JobState::block(Deadline deadline) {
 
 void JobState::unblock() noexcept { bits_.notify_all(); }
 
-bool JobState::wait_slowly(Deadline deadline) {
+void JobState::check_waiter() const {
+  if (is_stopping()) {
+    throw_cancelled("wait for job" + quoted_name());
+  }
+}
+
+bool JobState::wait_slowly(Deadline deadline, bool may_stop) {
   pool()->check_not_forked("wait for job", name());
+  end_if_over();
+  std::optional<CancelWatch> watched;
+  if (may_stop) {
+    watched.emplace(*this, current_activation()->origin.whose());
+    if (!watched->is_needed()) {
+      watched.reset();
+    }
+  }
+  CancelWatch* const watch = watched ? &*watched : nullptr;
   if (current_activation()->origin.job() == this) {
     throw_waits_for_itself();
   }
@@ -59,7 +76,7 @@ bool JobState::wait_slowly(Deadline deadline) {
     here = pool();  // A plain task of oneTBB's, in the pool's arena: this is one of its threads.
   }
   if (here != nullptr) {
-    help(here, deadline);
+    help(here, deadline, watch);
     if (is_done()) {
       return true;
     }
@@ -69,14 +86,26 @@ bool JobState::wait_slowly(Deadline deadline) {
   if (deadline.is_never() && current_activation()->origin.job() != nullptr) {
     wait.emplace(*this);
   }
-  return block(deadline);
+  if (watch != nullptr) {
+    watch->arm();
+  }
+  while (!block(deadline, watch)) {
+    if (watch != nullptr && watch->is_waiter_stopping()) {
+      throw_cancelled("wait for job" + quoted_name());
+    }
+    if (watch == nullptr || !watch->take_news_of_target()) {
+      return false;
+    }
+    end_if_over();
+  }
+  return true;
 }
 
 std::exception_ptr JobState::wait_to_the_end() {
   std::exception_ptr error;
   while (!is_done()) {
     try {
-      wait();
+      (void)wait_slowly(Deadline(), /*may_stop=*/false);  // The job itself sees that it is to stop.
     } catch (const JobError&) {
       error = std::current_exception();
       if (pool()->is_forked()) {
@@ -96,8 +125,8 @@ void JobState::throw_waits_for_itself() const {
 // it looks again a little later.
 class Helper final : private Missing {
  public:
-  Helper(JobState& target, PoolCore* here, const Workplace* waiter) noexcept
-      : target_(target), here_(here), waiter_(waiter) {}
+  Helper(JobState& target, PoolCore* here, const Workplace* waiter, CancelWatch* watch) noexcept
+      : target_(target), here_(here), waiter_(waiter), watch_(watch) {}
   Helper(const Helper&) = delete;
   Helper& operator=(const Helper&) = delete;
   ~Helper() {
@@ -108,7 +137,7 @@ class Helper final : private Missing {
 
   void help(Deadline deadline) {
     // The waiting thread has a handle, so performing it is not the end of the target.
-    while (!target_.is_done()) {  // NOLINT(clang-analyzer-cplusplus.NewDelete)
+    while (!target_.is_done() && !is_to_return()) {  // NOLINT(clang-analyzer-cplusplus.NewDelete)
       const PoolCore::Found found = PoolCore::begin_or_look(&target_, here_, *this);
       if (found == PoolCore::Found::nothing) {
         return;
@@ -131,8 +160,15 @@ class Helper final : private Missing {
     bool is_needed = true;  // The target can't continue before it ends.
   };
 
+  [[nodiscard]] bool is_to_return() const noexcept {
+    return watch_ != nullptr && (watch_->has_news() || watch_->is_waiter_stopping());
+  }
+
   void help_what_it_waits_for(Deadline deadline) {
     HelpersSpot& spot = helpers_spot();
+    if (watch_ != nullptr) {
+      watch_->arm();
+    }
     // Counted before we look: a thread that makes a job ready after that wakes us. Pairs with
     // unpark_helpers().
     parked_helpers().fetch_add(1, std::memory_order_acq_rel);
@@ -143,7 +179,7 @@ class Helper final : private Missing {
         const std::lock_guard lock(spot.mutex);
         news = spot.news;
       }
-      if (target_.pool()->is_forked()) {
+      if (target_.pool()->is_forked() || is_to_return()) {
         return;
       }
       lacks_memory_ = false;
@@ -170,7 +206,8 @@ class Helper final : private Missing {
         }
         continue;
       }
-      while (spot.news == news && !target_.is_done()) {
+      while (spot.news == news && !target_.is_done() &&
+             (watch_ == nullptr || !watch_->has_news())) {
         if (!wait_on(spot.changed, lock, deadline)) {
           return;
         }
@@ -250,13 +287,14 @@ class Helper final : private Missing {
   JobState& target_;
   PoolCore* const here_;
   const Workplace* const waiter_;  // The job that waits, if it is known.
+  CancelWatch* const watch_;       // nullptr if the wait ends early for nothing.
 };
 
-void JobState::help(PoolCore* here, Deadline deadline) {
+void JobState::help(PoolCore* here, Deadline deadline, CancelWatch* watch) {
   const Workplace* const waiter = current_activation()->origin.job();
   // The ends of other jobs see nothing of the one that waits here.
   const Installed at_work(&empty_node, Origin::pool(here));
-  Helper(*this, here, waiter).help(deadline);
+  Helper(*this, here, waiter, watch).help(deadline);
 }
 
 }  // namespace internal

@@ -13,6 +13,7 @@
 #include <new>
 
 #include "lib/cancel/timed_wait.h"
+#include "lib/pool/cancel_watch.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/copies.h"
 #include "taskctx/internal/pool/job_state.h"
@@ -49,15 +50,24 @@ Spot& spot_of(const JobState* job) noexcept {
 
 HelpersSpot& helpers_spot() noexcept { return all_spots().of_helpers; }
 
-bool park(const JobState* job, Deadline deadline) {
+bool park(const JobState* job, Deadline deadline, const CancelWatch* watch) {
   Spot& spot = spot_of(job);
   std::unique_lock lock(spot.mutex);
   while (!job->is_done()) {
+    if (watch != nullptr && watch->has_news()) {
+      return false;
+    }
     if (!wait_on(spot.changed, lock, deadline) && !job->is_done()) {
       return false;
     }
   }
   return true;
+}
+
+// With the lock of a link, which comes before the spots'.
+void CancelWatch::Listener::fire() noexcept {
+  has_fired_.store(true, std::memory_order_release);  // Pairs with has_fired().
+  unpark(&job_);
 }
 
 void unpark(const JobState* job) noexcept {

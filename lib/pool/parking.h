@@ -27,8 +27,9 @@ struct HelpersSpot {
 };
 HelpersSpot& helpers_spot() noexcept;
 
-// Blocks until `job`, whose kAwaited is set, has ended, or until `deadline`.
-bool park(const JobState* job, Deadline deadline);
+// Blocks until `job`, whose kAwaited is set, has ended; or returns false at `deadline`, and when
+// `watch`, if there is one, has news.
+bool park(const JobState* job, Deadline deadline, const CancelWatch* watch);
 
 // Wakes the threads that wait for `job`, which has ended.
 void unpark(const JobState* job) noexcept;

@@ -15,6 +15,7 @@
 
 #include "lib/pool/parking.h"
 #include "taskctx/deadline.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
 
@@ -170,12 +171,13 @@ void PoolCore::accept_or_end(JobState* job) noexcept {
 void PoolCore::suspend(JobState* job) noexcept {
   Lane& lane = lane_of(job);
   std::optional<std::uint32_t> shell;
+  LinkRef old;
   {
     const LaneLock lock(lane);
     lane.running.erase(job);
     if (job->is_woken_) {
       job->is_woken_ = false;
-    } else if (!job->is_interrupted() || !job->interrupt(lock) || !job->take_interrupt()) {
+    } else if (!job->is_interrupted() || !job->interrupt(lock) || !job->take_interrupt(lock, old)) {
       job->stage_ = Stage::waiting;
       lane.waiting.push_back(job);
       return;
@@ -214,6 +216,27 @@ void PoolCore::make_ready(JobState* job, bool is_due) noexcept {
   unpark_helpers();
 }
 
+bool PoolCore::wake_early(JobState* job, bool (*withdraw)(const LaneLock& lock, void*),
+                          void* argument) noexcept {
+  Lane& lane = lane_of(job);
+  std::optional<std::uint32_t> shell;
+  {
+    const LaneLock lock(lane);
+    if (job->stage_ == Stage::queued || job->stage_ == Stage::ended) {
+      return true;
+    }
+    if (job->stage_ != Stage::waiting || !withdraw(lock, argument)) {
+      return false;
+    }
+    lane.waiting.erase(job);
+    push_queued(lock, job);
+    shell = reserve_shell();
+  }
+  start_shell(shell);
+  unpark_helpers();
+  return true;
+}
+
 PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& missing) noexcept {
   PoolCore* const core = job->pool();
   Lane& lane = core->lane_of(job);
@@ -238,17 +261,23 @@ PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& 
   return Found::begun;
 }
 
-bool PoolCore::begin_to_cancel(JobState* job) noexcept {
+bool PoolCore::begin_to_cancel(JobState* job, LinkRef* created) noexcept {
   Lane& lane = lane_of(job);
   bool is_taken = true;
   {
     const LaneLock lock(lane);
     const bool is_waiting = job->stage_ == Stage::waiting;
     if ((!is_waiting && job->stage_ != Stage::queued) || job->has_begun(lock)) {
-      if (!is_waiting || !job->interrupt(lock)) {
-        job->bits_.fetch_or(JobState::kInterrupted, std::memory_order_relaxed);
+      if (created == nullptr) {
         return false;
       }
+      if (!is_waiting || !job->interrupt(lock)) {
+        // Both seq_cst: pair with JobState::link(), which makes a link, and then looks for the bit.
+        job->bits_.fetch_or(JobState::kInterrupted, std::memory_order_seq_cst);
+        *created = LinkRef::share(job->link_.load(std::memory_order_seq_cst));
+        return false;
+      }
+      *created = job->take_link(lock);
       is_taken = false;
     }
     if (is_waiting) {
@@ -277,7 +306,10 @@ NodeRef PoolCore::take_out(JobState* job, std::uint32_t how, std::optional<NodeR
   const LaneLock lock(lane);
   lane.running.erase(job);
   job->stage_ = Stage::ended;
-  ++(how == 0 ? lane.succeeded : how == JobState::kFailed ? lane.failed : lane.cancelled);
+  ++(how == 0                          ? lane.succeeded
+     : how == JobState::kFailed        ? lane.failed
+     : (how & JobState::kExpired) != 0 ? lane.expired
+                                       : lane.cancelled);
   return job->settle_context(lock, std::move(left), keeps_context);
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -28,6 +29,8 @@
 #include "taskctx/context.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"
+#include "taskctx/internal/cancel/cancel_link.h"
+#include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/pool/accountant.h"
 #include "taskctx/internal/pool/job_list.h"
@@ -57,6 +60,40 @@ void terminate_on(const std::exception_ptr& error) noexcept {
   }
   std::terminate();
 }
+
+// Wakes a thread that waits for room, if that is to stop.
+class RoomListener final : private CancelListener {
+ public:
+  RoomListener(std::mutex& mutex, std::condition_variable& changed)
+      : CancelListener(Kind::prompt), mutex_(mutex), changed_(changed), link_(capture_link()) {
+    if (link_.get() != nullptr) {
+      cancel_link(link_).listen(*this);
+    }
+  }
+  ~RoomListener() {
+    if (link_.get() != nullptr) {
+      cancel_link(link_).ignore(*this);
+    }
+  }
+
+  // With the mutex.
+  [[nodiscard]] bool has_fired() const noexcept { return has_fired_; }
+
+ private:
+  // With the lock of a link, which comes before the pool's mutex.
+  void fire() noexcept override {
+    {
+      const std::lock_guard lock(mutex_);
+      has_fired_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  std::mutex& mutex_;
+  std::condition_variable& changed_;
+  const LinkRef link_;
+  bool has_fired_ = false;
+};
 
 }  // namespace
 
@@ -108,7 +145,9 @@ NodeRef PoolCore::chosen_context(const JobOptions& options) {
   if (options.detached) {
     return {};
   }
-  return is_made ? made_by(options.context_factory) : context(nullptr);
+  return is_made            ? made_by(options.context_factory)
+         : context_factory_ ? made_by(context_factory_)
+                            : capture();
 }
 
 std::unique_ptr<JobExtras> PoolCore::make_extras(const JobOptions* options) {
@@ -117,7 +156,9 @@ std::unique_ptr<JobExtras> PoolCore::make_extras(const JobOptions* options) {
   }
   auto extras = std::make_unique<JobExtras>();
   if (options != nullptr) {
-    extras->name = options->name;
+    if (!options->name.empty()) {
+      extras->name = std::make_shared<const std::string>(options->name);
+    }
     extras->keeps_context = options->keep_context;
   }
   if (accountant_ != nullptr) {
@@ -154,10 +195,21 @@ void PoolCore::admit(Admission& admission, const JobOptions* options) {
   if (is_at_work_here()) {
     return;  // Over the limit: a thread that waited here could be the one that makes room.
   }
-  const BlockedThread blocked;
-  admission.is_counted_ =
-      limit_.wait([this] { return (flags_.load(std::memory_order_relaxed) & kClosed) != 0; });
+  const std::string verb = "submit job" + (name.empty() ? "" : " '" + std::string(name) + "'");
+  check_stopping(verb);
+  bool is_stopping = false;
+  {
+    RoomListener listener(mutex_, changed_);
+    const BlockedThread blocked;
+    admission.is_counted_ = limit_.wait([&] {
+      is_stopping = listener.has_fired();
+      return is_stopping || (flags_.load(std::memory_order_relaxed) & kClosed) != 0;
+    });
+  }
   if (!admission.is_counted_) {
+    if (is_stopping) {
+      throw_cancelled(verb);
+    }
     refuse("submit job", name);
   }
 }
@@ -180,6 +232,7 @@ JobPoolStats PoolCore::stats() const {
     stats.succeeded += lane.succeeded;
     stats.failed += lane.failed;
     stats.cancelled += lane.cancelled;
+    stats.expired += lane.expired;
   }
   stats.rejected = limit_.rejected();
   return stats;

@@ -7,8 +7,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "taskctx/cancel.h"
 #include "taskctx/internal/core/activation.h"
-#include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/pool/job_state.h"
 
 namespace taskctx {
@@ -17,26 +18,33 @@ namespace this_job {
 
 namespace {
 
-internal::JobState* current() noexcept {
-  return static_cast<internal::JobState*>(
-      const_cast<internal::Workplace*>(internal::current_activation()->origin.job()));
-}
+internal::Origin whose() noexcept { return internal::current_activation()->origin.whose(); }
 
 }  // namespace
 
 bool cancel_requested() noexcept {
-  const internal::JobState* job = current();
-  return job != nullptr && job->is_cancel_requested();
+  const internal::Workplace* const job = whose().tagged_job();
+  return cancelled() ||
+         (job != nullptr && static_cast<const internal::JobState*>(job)->is_cancel_requested());
 }
 
 std::uint64_t id() noexcept {
-  internal::JobState* job = current();
-  return job != nullptr ? job->id() : 0;
+  const internal::Origin here = whose();
+  if (const internal::Workplace* const job = here.tagged_job(); job != nullptr) {
+    return const_cast<internal::Workplace*>(job)->id();
+  }
+  const internal::Link* const link = here.link();
+  return link != nullptr ? link->job().id : 0;
 }
 
 std::string_view name() noexcept {
-  const internal::JobState* job = current();
-  return job != nullptr ? job->name() : std::string_view();
+  const internal::Origin here = whose();
+  if (const internal::Workplace* const job = here.tagged_job(); job != nullptr) {
+    return job->name();
+  }
+  const internal::Link* const link = here.link();
+  return link != nullptr && link->job().name != nullptr ? std::string_view(*link->job().name)
+                                                        : std::string_view();
 }
 
 }  // namespace this_job

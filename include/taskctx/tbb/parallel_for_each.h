@@ -231,21 +231,25 @@ void for_each(Iterator first, Iterator last, const Body& body, Context&&... cont
 template <typename Iterator, typename Body, typename... Context>
 void for_each(Iterator first, Iterator last, const Body& body, Context&&... context) {
   using Category = typename std::iterator_traits<Iterator>::iterator_category;
-  const BlockingCall call;
+  AlgorithmCall call;
   const typename ForEachBody<Body>::type ours(call, body);
   if constexpr (std::is_convertible_v<Category, std::random_access_iterator_tag>) {
-    onetbb::parallel_for_each(first, last, ours, std::forward<Context>(context)...);
+    call.run([&] { onetbb::parallel_for_each(first, last, ours, context...); }, context...);
   } else {
     FirstError error(onetbb::task::current_context());
     if constexpr (std::is_convertible_v<Category, std::forward_iterator_tag>) {
       using Guarded = ForwardIterator<Iterator>;
-      onetbb::parallel_for_each(Guarded(first, error), Guarded(last, error), ours,
-                                std::forward<Context>(context)...);
+      call.run(
+          [&] {
+            onetbb::parallel_for_each(Guarded(first, error), Guarded(last, error), ours,
+                                      context...);
+          },
+          context...);
     } else {
       InputItems<Iterator> items(std::move(first), std::move(last), error);
       using Position = typename InputItems<Iterator>::Position;
-      onetbb::parallel_for_each(Position(&items), Position(), ours,
-                                std::forward<Context>(context)...);
+      call.run([&] { onetbb::parallel_for_each(Position(&items), Position(), ours, context...); },
+               context...);
     }
     error.rethrow();
   }

@@ -42,8 +42,9 @@ namespace tbb {
 template <typename... Functions>
   requires(sizeof...(Functions) >= 2)
 void parallel_invoke(Functions&&... functions) {
-  const internal::BlockingCall call;
-  oneapi::tbb::parallel_invoke(internal::borrowed(call, functions)...);
+  internal::AlgorithmCall call;
+  call.run([&] { oneapi::tbb::parallel_invoke(internal::borrowed(call, functions)...); },
+           functions...);
 }
 
 }  // namespace tbb

@@ -90,19 +90,31 @@ PipelineItemOf<Output> make_pipeline_item(const Call& call) {
 }
 
 // One run of a pipeline. It is the task_group_context of its tasks, which find it that way.
-class PipelineRun : public onetbb::task_group_context {
+class PipelineRun : private AlgorithmCall, public onetbb::task_group_context {
  public:
+  PipelineRun() : onetbb::task_group_context(AlgorithmCall::kind()) {}
+  // For a run under another task_group_context.
+  explicit PipelineRun(kind_type kind) : onetbb::task_group_context(kind) {}
+
   static const BlockingCall& current() {
-    return static_cast<const PipelineRun*>(onetbb::task::current_context())->call_;
+    return *static_cast<const PipelineRun*>(onetbb::task::current_context());
   }
 
   void operator()(std::size_t max_live_tokens, const onetbb::filter<void, void>& chain) {
     onetbb::task_group_context& context = *this;
-    onetbb::parallel_pipeline(max_live_tokens, chain, context);
+    run_in(context, /*is_own=*/true,
+           [&] { onetbb::parallel_pipeline(max_live_tokens, chain, context); });
   }
-
- private:
-  BlockingCall call_;
+  // Runs it in a task of `outer`, so that this context, which must be of the kind `bound`, is bound
+  // to that.
+  void run_under(onetbb::task_group_context& outer, std::size_t max_live_tokens,
+                 const onetbb::filter<void, void>& chain) {
+    onetbb::task_group_context& context = *this;
+    run_in(outer, /*is_own=*/false, [&] {
+      onetbb::parallel_for(
+          0, 1, [&](int) { onetbb::parallel_pipeline(max_live_tokens, chain, context); }, outer);
+    });
+  }
 };
 
 // A filter's body, as oneTBB keeps it.
@@ -252,10 +264,8 @@ inline void parallel_pipeline(std::size_t max_live_tokens, const filter<void, vo
 // Likewise under `context`: cancelling that cancels the pipeline, and vice versa.
 inline void parallel_pipeline(std::size_t max_live_tokens, const filter<void, void>& chain,
                               task_group_context& context) {
-  internal::PipelineRun run;
-  // In a task of `context`, so that the run's own task_group_context is bound to it.
-  oneapi::tbb::parallel_for(
-      0, 1, [&](int) { run(max_live_tokens, internal::FilterAccess::native(chain)); }, context);
+  internal::PipelineRun run(task_group_context::bound);
+  run.run_under(context, max_live_tokens, internal::FilterAccess::native(chain));
 }
 
 // Joins the filters, two or more, and runs tokens through them. The last argument may be a

@@ -111,14 +111,14 @@ class ReduceFunctions {
 
 // Lets oneTBB run a reduction with `body`. Then, back in the caller's context, merges what the
 // calls have set into it.
-template <typename Body, typename Run>
-void reduce(Body& body, const Run& run) {
+template <typename Body, typename Run, typename... Options>
+void reduce(Body& body, const Run& run, const Options&... options) {
   Merged merged;
   {
     FirstError error;
-    const BlockingCall call;
+    AlgorithmCall call;
     ReduceBody<Body> ours(call, body, error);
-    run(ours);
+    call.run([&] { run(ours); }, options...);
     error.rethrow();
     merged = std::move(ours.merged());
   }
@@ -137,9 +137,12 @@ template <typename Range, typename Body, internal::AlgorithmOption... Options>
 internal::ParallelReduce<const Range&, Body&, Options...> parallel_reduce(const Range& range,
                                                                           Body& body,
                                                                           Options&&... options) {
-  internal::reduce(body, [&](internal::ReduceBody<Body>& ours) {
-    oneapi::tbb::parallel_reduce(range, ours, std::forward<Options>(options)...);
-  });
+  internal::reduce(
+      body,
+      [&](internal::ReduceBody<Body>& ours) {
+        oneapi::tbb::parallel_reduce(range, ours, std::forward<Options>(options)...);
+      },
+      options...);
 }
 
 // Returns what `function(range, value)` makes of all parts of `range`, beginning with `identity`
@@ -158,9 +161,12 @@ parallel_reduce(const Range& range, const Value& identity, const Function& funct
 template <typename Range, typename Body, internal::AlgorithmOption... Options>
 internal::ParallelDeterministicReduce<const Range&, Body&, Options...>
 parallel_deterministic_reduce(const Range& range, Body& body, Options&&... options) {
-  internal::reduce(body, [&](internal::ReduceBody<Body>& ours) {
-    oneapi::tbb::parallel_deterministic_reduce(range, ours, std::forward<Options>(options)...);
-  });
+  internal::reduce(
+      body,
+      [&](internal::ReduceBody<Body>& ours) {
+        oneapi::tbb::parallel_deterministic_reduce(range, ours, std::forward<Options>(options)...);
+      },
+      options...);
 }
 
 // Returns what parallel_reduce() does, split and combined in the same way at each run.

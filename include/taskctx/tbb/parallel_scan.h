@@ -123,9 +123,11 @@ internal::ParallelScan<const Range&, Body&, Partitioner...> parallel_scan(
     const Range& range, Body& body, Partitioner&&... partitioner) {
   internal::FirstError error;
   const internal::ScanRange<Range> guarded(range, error);
-  const internal::BlockingCall call;
+  internal::AlgorithmCall call;
   internal::ScanBody<Body> ours(call, body);
-  oneapi::tbb::parallel_scan(guarded, ours, std::forward<Partitioner>(partitioner)...);
+  call.run([&] {
+    oneapi::tbb::parallel_scan(guarded, ours, std::forward<Partitioner>(partitioner)...);
+  });
   error.rethrow();
 }
 

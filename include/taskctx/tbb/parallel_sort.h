@@ -37,12 +37,13 @@ using RangeIterator = decltype(std::begin(std::declval<Range&>()));
 // Sorts by operator<. That of arithmetic types is no code of the user's.
 template <typename Iterator>
 void sort_by_less(Iterator first, Iterator last) {
-  const BlockingCall call;
+  AlgorithmCall call;
   if constexpr (std::is_arithmetic_v<typename std::iterator_traits<Iterator>::value_type>) {
-    onetbb::parallel_sort(first, last);
+    call.run([&] { onetbb::parallel_sort(first, last); });
   } else {
     const Less<Iterator> less;
-    onetbb::parallel_sort(first, last, Borrowed<const Less<Iterator>>(call, less));
+    call.run(
+        [&] { onetbb::parallel_sort(first, last, Borrowed<const Less<Iterator>>(call, less)); });
   }
 }
 
@@ -59,8 +60,10 @@ namespace tbb {
 template <typename Iterator, typename Compare, internal::AlgorithmOption... None>
 internal::ParallelSort<Iterator, Iterator, const Compare&, None...> parallel_sort(
     Iterator first, Iterator last, const Compare& compare, None&&... /*none*/) {
-  const internal::BlockingCall call;
-  oneapi::tbb::parallel_sort(first, last, internal::Borrowed<const Compare>(call, compare));
+  internal::AlgorithmCall call;
+  call.run([&] {
+    oneapi::tbb::parallel_sort(first, last, internal::Borrowed<const Compare>(call, compare));
+  });
 }
 
 // Sorts [first, last) by operator<. As above; the operators of numbers need no guard.

@@ -96,6 +96,7 @@ class task_arena {
   // execute(), a guard of two words, and an atomic increment. Throws what the function throws.
   template <typename F>
   auto execute(F&& function) -> decltype(function()) {
+    const internal::CallLink link("enter arena");
     const internal::BlockingCall call;
     const auto run = [&call, &function]() -> decltype(function()) {
       const internal::LeafContext context(call);
@@ -109,7 +110,8 @@ class task_arena {
   template <internal::TaskFunction F>
   void enqueue(F&& function) {
     // Belongs to no pool: a Job::get() in the function must not run a job in this arena.
-    arena_.enqueue(internal::make_task(internal::ExecutorRef(), std::forward<F>(function)));
+    arena_.enqueue(
+        internal::make_task(internal::TaskOrigin::elsewhere(), std::forward<F>(function)));
   }
   // Queues a task that task_group::defer() has made.
   void enqueue(task_handle&& handle) { arena_.enqueue(std::move(handle)); }
@@ -118,14 +120,14 @@ class task_arena {
   // Queues `function` as a task of `group`. As above.
   template <internal::TaskFunction F>
   void enqueue(F&& function, task_group& group) {
-    arena_.enqueue(internal::make_task(internal::ExecutorRef(), std::forward<F>(function)),
+    arena_.enqueue(internal::make_task(internal::TaskOrigin::elsewhere(group.link()),
+                                       std::forward<F>(function)),
                    group.native());
   }
   // Waits in the arena for all tasks of `group`. The caller's context is back when this returns, or
   // throws what a task has thrown.
   task_group_status wait_for(task_group& group) {
-    const internal::Hidden hidden;
-    return arena_.wait_for(group.native());
+    return group.wait_by([&](auto& native) { return arena_.wait_for(native); });
   }
 #endif
 #if defined(__TBB_PREVIEW_TASK_GROUP_EXTENSIONS) && __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && \
@@ -180,7 +182,8 @@ using oneapi::tbb::this_task_arena::start_parallel_phase;
 // isolate(), a guard of two words, and an atomic increment. Throws what the function throws.
 template <typename F>
 auto isolate(F&& function) -> decltype(function()) {
-  const internal::BlockingCall call;
+  const internal::CallLink link("isolate function");
+  const internal::BlockingCall call(link.is_in_group());
   const auto run = [&call, &function]() -> decltype(function()) {
     const internal::LeafContext context(call);
     return function();
@@ -193,7 +196,7 @@ auto isolate(F&& function) -> decltype(function()) {
 template <internal::TaskFunction F>
 void enqueue(F&& function) {
   oneapi::tbb::this_task_arena::enqueue(
-      internal::make_task(internal::here(), std::forward<F>(function)));
+      internal::make_task(internal::TaskOrigin::here(), std::forward<F>(function)));
 }
 // Queues a task that task_group::defer() has made.
 inline void enqueue(task_handle&& handle) {
@@ -203,7 +206,8 @@ inline void enqueue(task_handle&& handle) {
 template <internal::TaskFunction F>
 void enqueue(F&& function, task_group& group) {
   oneapi::tbb::this_task_arena::enqueue(
-      internal::make_task(internal::here(), std::forward<F>(function)), group.native());
+      internal::make_task(internal::TaskOrigin::here(group.link()), std::forward<F>(function)),
+      group.native());
 }
 #endif
 

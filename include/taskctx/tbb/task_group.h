@@ -19,11 +19,18 @@
 #include <oneapi/tbb/version.h>
 
 #include <memory>
+#include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/cancel/cancel_link.h"
+#include "taskctx/internal/cancel/stopping.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/tbb/blocking_call.h"
+#include "taskctx/internal/tbb/call_link.h"
 #include "taskctx/internal/tbb/owned_task.h"
 
 namespace taskctx {
@@ -63,9 +70,20 @@ class task_group {
   using Native = oneapi::tbb::task_group;
 
  public:
-  task_group() : group_() {}
-  // Runs the tasks in `context`, which must outlive the group.
-  explicit(false) task_group(task_group_context& context) : group_(context) {}
+  // Makes a group. If it is made in a job or cancel scope, that cancels the group.
+  task_group() : link_(internal::capture_link()) {
+    if (link_.get() != nullptr && !internal::current_activation()->origin.is_in_group()) {
+      context_.emplace(task_group_context::isolated);
+      begin(*context_);
+    } else {
+      ::new (static_cast<void*>(&group_)) Native;
+    }
+  }
+  // Runs the tasks in `context`, which must outlive the group. Likewise; `context` is cancelled
+  // then.
+  explicit(false) task_group(task_group_context& context) : link_(internal::capture_link()) {
+    begin(context);
+  }
   task_group(const task_group&) = delete;
   task_group& operator=(const task_group&) = delete;
 
@@ -80,7 +98,7 @@ class task_group {
   // throws.
   template <internal::TaskFunction F>
   void run(F&& function) {
-    group_.run(internal::make_task(internal::here(), std::forward<F>(function)));
+    group_.run(internal::make_task(internal::TaskOrigin::here(link()), std::forward<F>(function)));
   }
   // Runs a task that defer() has made.
   void run(task_handle&& handle) { group_.run(std::move(handle)); }
@@ -88,7 +106,8 @@ class task_group {
   // Makes a task for later, with a snapshot of the current context, taken now. As run().
   template <internal::TaskFunction F>
   [[nodiscard]] task_handle defer(F&& function) {
-    return group_.defer(internal::make_task(internal::here(), std::forward<F>(function)));
+    return group_.defer(
+        internal::make_task(internal::TaskOrigin::here(link()), std::forward<F>(function)));
   }
 
   // Runs `function()` in the caller's context, and waits for all tasks. The caller's context is
@@ -96,20 +115,27 @@ class task_group {
   template <typename F>
     requires std::invocable<const F&>
   task_group_status run_and_wait(const F& function) {
-    const internal::BlockingCall call;
-    return group_.run_and_wait(internal::Borrowed<const F>(call, function));
+    if (internal::cancel_count() != 0 && internal::is_stopping()) [[unlikely]] {
+      return wait();
+    }
+    const internal::LinkRef here = internal::capture_link();
+    task_group_status status = complete;
+    {
+      const internal::BlockingCall call(here.get() == link_.get());
+      status = group_.run_and_wait(internal::Borrowed<const F>(call, function));
+    }
+    internal::check_stopping("finish tasks");
+    return status;
   }
   // Runs a task that defer() has made, and waits for all tasks.
   task_group_status run_and_wait(task_handle&& handle) {
-    const internal::Hidden hidden;
-    return group_.run_and_wait(std::move(handle));
+    return wait_by([&](Native& group) { return group.run_and_wait(std::move(handle)); });
   }
 
-  // Waits for all tasks. The caller's context is back when this returns, or throws what a task has
-  // thrown.
+  // Waits for all tasks. The caller's context is back when this returns, or throws: what a task has
+  // thrown, or Cancelled, if the caller is to stop.
   task_group_status wait() {
-    const internal::Hidden hidden;
-    return group_.wait();
+    return wait_by([](Native& group) { return group.wait(); });
   }
 
   // Cancels all tasks: those that have not begun don't run.
@@ -129,12 +155,10 @@ class task_group {
 #if TBB_INTERFACE_VERSION >= 12180
   // Wait for one task; run it and wait for it; return its status.
   task_group_status wait_for_task(task_completion_handle& task) {
-    const internal::Hidden hidden;
-    return group_.wait_for_task(task);
+    return wait_by([&](Native& group) { return group.wait_for_task(task); });
   }
   task_group_status run_and_wait_for_task(task_handle&& handle) {
-    const internal::Hidden hidden;
-    return group_.run_and_wait_for_task(std::move(handle));
+    return wait_by([&](Native& group) { return group.run_and_wait_for_task(std::move(handle)); });
   }
   task_group_status get_status_of(task_completion_handle& task) {
     return group_.get_status_of(task);
@@ -147,9 +171,36 @@ class task_group {
   [[nodiscard]] Native& native() noexcept { return group_; }
 
  private:
+  friend class task_arena;
+
+  void begin(task_group_context& context) {
+    ::new (static_cast<void*>(&group_)) Native(context);
+    if (link_.get() != nullptr) {
+      listener_.emplace(link_, internal::current_activation()->origin.executor(), context);
+    }
+  }
+  [[nodiscard]] const internal::Link* link() const noexcept { return link_.get(); }
+
+  template <typename Wait>
+  task_group_status wait_by(const Wait& wait) {
+    task_group_status status = complete;
+    {
+      const internal::Hidden hidden;
+      status = wait(group_);
+    }
+    if (listener_) [[unlikely]] {
+      listener_->settle();
+    }
+    internal::check_stopping("finish tasks");
+    return status;
+  }
+
+  const internal::LinkRef link_;               // Of the code that has made the group.
+  std::optional<task_group_context> context_;  // If no other one is there that the link cancels.
   union {  // Its destructor waits, so it is called with the context hidden.
     Native group_;
   };
+  std::optional<internal::GroupListener> listener_;
 };
 
 }  // namespace tbb

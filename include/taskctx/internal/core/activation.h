@@ -31,58 +31,112 @@ inline namespace v1 {
 namespace internal {
 
 struct Activation;
+struct Frame;
 struct Node;
 
-// Where code runs: in a pool, in a job of a pool, or wherever the code around it does. A plain
-// pointer, good for as long as the code that has it is waited for. What may run later than that
-// holds the pool (ExecutorRef) and makes an origin of it when it runs.
+// Where code runs: in a pool, in a job of a pool, or wherever the code around it does; and whose
+// work it is, if a Frame says that. A plain pointer, good for as long as the code that has it is
+// waited for. What may run later than that holds the pool (ExecutorRef) and the link (LinkRef), and
+// makes an origin of them when it runs.
 class Origin {
  public:
   constexpr Origin() = default;
   explicit Origin(const Activation* outer) noexcept
       : bits_(reinterpret_cast<std::uintptr_t>(outer)) {}
+  // Makes the origin of a leaf of a call whose leaves are all in one group of oneTBB's, which is
+  // cancelled with the caller's link: what `caller` stands for.
+  static Origin in_group(const Activation* caller) noexcept {
+    return Origin(reinterpret_cast<std::uintptr_t>(caller) | kInGroup);
+  }
   // Makes the origin of code in a pool, in no job of it; nullptr: in no pool.
   static Origin pool(const Executor* executor) noexcept {
-    return Origin(reinterpret_cast<std::uintptr_t>(executor) | kPool);
+    return executor != nullptr ? Origin(reinterpret_cast<std::uintptr_t>(executor) | kPool)
+                               : Origin();
   }
   // Makes the origin of what began in something that has ended: nobody knows where it is now.
-  static Origin lost() noexcept { return Origin(kPool | kJob); }
+  static Origin lost() noexcept { return Origin(kLost); }
   // Makes the origin of code in a job, which must outlive whatever runs with it.
   static Origin job(const Workplace* job) noexcept {
     return Origin(reinterpret_cast<std::uintptr_t>(job) | kJob);
   }
+  static Origin frame(const Frame* frame) noexcept {
+    return Origin(reinterpret_cast<std::uintptr_t>(frame) | kFrame);
+  }
+  // Of Frame::whose: a link, or nobody if that is nullptr; or whose work the code around is.
+  static Origin link(const Link* link) noexcept {
+    return Origin(link != nullptr ? reinterpret_cast<std::uintptr_t>(link) | kLink : 0);
+  }
+  static Origin as_outer() noexcept { return Origin(kAsOuter); }
 
-  [[nodiscard]] bool is_lost() const noexcept { return bits_ == (kPool | kJob); }
+  [[nodiscard]] bool is_nowhere() const noexcept { return bits_ == 0; }
+  [[nodiscard]] bool is_lost() const noexcept { return bits_ == kLost; }
+  friend bool operator==(Origin a, Origin b) noexcept { return a.bits_ == b.bits_; }
 
   // Returns the origin without the guards around: good on any thread, for code that ends before the
-  // caller's does. O(guards around the code within the pool's task).
+  // caller's does. O(guards around the code within the pool's task, up to a frame).
   [[nodiscard]] Origin innermost() const noexcept;
 
   // Returns the activation around this one; nullptr where a task begins.
-  [[nodiscard]] const Activation* outer() const noexcept {
-    return (bits_ & (kPool | kJob)) == 0 ? reinterpret_cast<const Activation*>(bits_) : nullptr;
-  }
+  [[nodiscard]] const Activation* outer() const noexcept;
 
-  // Returns the pool that runs this code, or nullptr. Costs as much.
-  [[nodiscard]] Executor* executor() const noexcept {
-    const Origin origin = innermost();
-    const Workplace* workplace = origin.tagged_job();
-    return workplace != nullptr ? workplace->executor
-                                : reinterpret_cast<Executor*>(origin.bits_ & ~kPool);
+  // Returns the pool that runs this code, or nullptr. Costs as much, and for each frame again.
+  [[nodiscard]] Executor* executor() const noexcept;
+  // Returns the job that can't go on before this code has ended, or nullptr. Costs as much.
+  [[nodiscard]] const Workplace* job() const noexcept { return at_work().tagged_job(); }
+
+  // Returns whose work this code is: a job, a link, or nobody's. Costs as much.
+  [[nodiscard]] Origin whose() const noexcept;
+  // Tells whether a oneTBB group around this code is cancelled with the link of whose().
+  [[nodiscard]] bool is_in_group() const noexcept;
+
+  // Of what whose() has returned: the job, or the link; nullptr if it is not that.
+  [[nodiscard]] const Workplace* tagged_job() const noexcept {
+    return reinterpret_cast<const Workplace*>(untagged(kJob));
   }
-  // Returns the job that this code belongs to, or nullptr. Costs as much.
-  [[nodiscard]] const Workplace* job() const noexcept { return innermost().tagged_job(); }
+  [[nodiscard]] Link* link() const noexcept { return reinterpret_cast<Link*>(untagged(kLink)); }
 
  private:
+  // The kinds, in the lowest bits of the pointer.
+  static constexpr std::uintptr_t kOuter = 0;
   static constexpr std::uintptr_t kPool = 1;
   static constexpr std::uintptr_t kJob = 2;
+  static constexpr std::uintptr_t kLost = 3;
+  static constexpr std::uintptr_t kFrame = 4;
+  static constexpr std::uintptr_t kInGroup = 5;
+  static constexpr std::uintptr_t kLink = 6;
+  static constexpr std::uintptr_t kAsOuter = 7;
+  static constexpr std::uintptr_t kKind = 7;
 
   explicit Origin(std::uintptr_t bits) noexcept : bits_(bits) {}
-  [[nodiscard]] const Workplace* tagged_job() const noexcept {
-    return (bits_ & kJob) != 0 ? reinterpret_cast<const Workplace*>(bits_ & ~kJob) : nullptr;
+  [[nodiscard]] std::uintptr_t kind() const noexcept { return bits_ & kKind; }
+  // Returns the pointer, if it is of this kind, or 0.
+  [[nodiscard]] std::uintptr_t untagged(std::uintptr_t kind) const noexcept {
+    return (bits_ & kKind) == kind ? bits_ - kind : 0;
   }
+  // Returns the activation that it leads to, or nullptr.
+  [[nodiscard]] const Activation* next() const noexcept {
+    return kind() == kOuter || kind() == kInGroup
+               ? reinterpret_cast<const Activation*>(bits_ & ~kKind)
+               : nullptr;
+  }
+  [[nodiscard]] const Frame* tagged_frame() const noexcept {
+    return reinterpret_cast<const Frame*>(untagged(kFrame));
+  }
+  // Returns the origin without guards and frames around: a pool, a job, or nowhere.
+  [[nodiscard]] Origin at_work() const noexcept;
 
   std::uintptr_t bits_ = 0;
+};
+
+// Says of the code inside a guard: it runs where `outer` does, and it is the work of `whose`: a
+// job, a link, nobody, or the code of an activation. Must outlive the guard.
+//
+//   const Frame frame{Origin(current_activation()), Origin::link(link.get())};
+//   const Installed context(node, Origin::frame(&frame));
+struct Frame {
+  Origin outer;
+  Origin whose;
+  bool is_in_group = false;  // As Origin::is_in_group().
 };
 
 // Who runs here. Its owner is a guard, a Context, or the thread (unguarded.h).

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Capturing: what a new task gets of its creator's context.
+// Capturing: what a new task gets of its creator: values of the context, and the link.
 
 #ifndef TASKCTX_INTERNAL_CORE_CAPTURE_H_
 #define TASKCTX_INTERNAL_CORE_CAPTURE_H_
@@ -8,6 +8,7 @@
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/key_list.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -20,6 +21,22 @@ NodeRef capture_by_policy();
 inline NodeRef capture() {
   return propagated_keys.empty() ? NodeRef::share(current_node()) : capture_by_policy();
 }
+
+// Returns the link of `whose`: that of a job is made if there is none yet. Throws std::bad_alloc.
+LinkRef link_of(Origin whose);
+// Captures whose work a task is that is created here. Costs an atomic increment, and for the first
+// task of a job an allocation; outside of all jobs and scopes nothing. Throws std::bad_alloc.
+inline LinkRef capture_link() {
+  // (The analyzer does not know what the inline assembly sets.)
+  const Origin origin = current_activation()->origin;  // NOLINT(clang-analyzer-core*)
+  return origin.is_nowhere() ? LinkRef() : link_of(origin.whose());
+}
+
+// Both, for a job.
+struct Inherited {
+  NodeRef node;
+  LinkRef link;
+};
 
 }  // namespace internal
 }  // namespace v1

@@ -41,6 +41,8 @@ struct ProcessWide {
   std::atomic<void*> timer{nullptr};
   std::atomic<void*> parking{nullptr};
   std::atomic<void*> blocked_waits{nullptr};
+  std::atomic<void*> cancel_locks{nullptr};
+  std::atomic<std::uint64_t> cancel_count{0};  // See cancel_link.h.
   std::atomic<int> parked_helpers{0};
 };
 

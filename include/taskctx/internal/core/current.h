@@ -150,6 +150,8 @@ class Hidden {
   // Returns the origin of tasks that work for the block, on any thread: they are in its pool and
   // job.
   [[nodiscard]] Origin origin() const noexcept { return Origin(&caller_); }
+  // Likewise of those that are in a group which is cancelled with the caller's link.
+  [[nodiscard]] Origin origin_in_group() const noexcept { return Origin::in_group(&caller_); }
   // Returns the pool that the block is at work in, or nullptr.
   [[nodiscard]] Executor* executor() const noexcept { return caller_.origin.executor(); }
 

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Executor, Workplace: what a pool and a job are to code that runs in them. The core, and oneTBB's
-// algorithms, know no more of them than this.
+// Executor, Workplace, Link: what a pool, a job, and a cancel scope are to the code that runs in
+// them. The core, and oneTBB's algorithms, know no more of them than this.
+//
+// What is created in a job, or in a cancel scope, holds a reference to its link, wherever it runs
+// and however long it lives: so it knows which job it belongs to, and when to stop.
 
 #ifndef TASKCTX_INTERNAL_CORE_WORKPLACE_H_
 #define TASKCTX_INTERNAL_CORE_WORKPLACE_H_
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "taskctx/version.h"
@@ -16,9 +22,13 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// How many due jobs wait for a thread that is busy with leaves of loops; 0 most of the time. A
-// hint: a reader need not see the newest value.
+// What leaves of loops look at between two of their calls of the body, with one test: how many due
+// jobs wait for a thread that is busy with such leaves, and, times kStop, how many loops and groups
+// are being cancelled. 0 most of the time. A hint: a reader need not see the newest value.
 using Calls = std::atomic<std::uint32_t>;
+inline constexpr std::uint32_t kStop = 1 << 16;
+// That of code that is in no pool.
+inline constinit Calls no_calls{0};
 
 // What a pool is to the code that runs in it: the base of the job pool's core. It is counted, so it
 // may outlive the pool itself.
@@ -37,6 +47,7 @@ class Executor {
   }
 
   [[nodiscard]] const Calls& calls() const noexcept { return calls_; }
+  [[nodiscard]] Calls& calls() noexcept { return calls_; }
   // Tells whether this thread is in the pool's arena: calls reach such threads.
   [[nodiscard]] virtual bool is_in_arena() noexcept = 0;
 
@@ -76,15 +87,117 @@ class ExecutorRef {
   Executor* executor_ = nullptr;
 };
 
+// Which job it is: a number, 0 for none, and a name, that all who know the job share.
+struct JobIdentity {
+  std::uint64_t id = 0;
+  std::shared_ptr<const std::string> name = nullptr;
+};
+
+// The counted part of a job, or of a cancel scope. What it answers about cancellation is in
+// cancel_link.h: there is no other kind.
+class Link {
+ public:
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  // Adds a reference, if there is one left. For code that knows where the link is, and holds none.
+  bool try_add_ref() noexcept {
+    std::uint32_t refs = refs_.load(std::memory_order_relaxed);
+    // Relaxed: what guards the place where the link was found orders the rest.
+    while (refs != 0 && !refs_.compare_exchange_weak(refs, refs + 1, std::memory_order_relaxed)) {
+    }
+    return refs != 0;
+  }
+  // Drops a reference. Returns whether it was the last one: the caller calls destroy() then.
+  [[nodiscard]] bool drop_ref() noexcept {
+    // The release publishes what this owner did with it; the last owner acquires it here.
+    return refs_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
+  void release() noexcept {
+    if (drop_ref()) {
+      destroy();
+    }
+  }
+  virtual void destroy() noexcept = 0;
+
+  // The pool in which it was made, or nullptr. Stays at least as long as the link.
+  [[nodiscard]] Executor* executor() const noexcept { return executor_.get(); }
+  [[nodiscard]] const JobIdentity& job() const noexcept { return job_; }
+
+ protected:
+  // Begins with one reference.
+  Link(Executor* executor, JobIdentity job) noexcept : executor_(executor), job_(std::move(job)) {}
+  ~Link() = default;
+
+ private:
+  std::atomic<std::uint32_t> refs_{1};
+  const ExecutorRef executor_;
+  const JobIdentity job_;
+};
+
+// The owner of a reference to a link, or of nothing.
+class LinkRef {
+ public:
+  LinkRef() = default;
+  // Takes over a reference; nullptr stands for none.
+  static LinkRef adopt(Link* link) noexcept { return LinkRef(link); }
+  static LinkRef share(Link* link) noexcept {
+    if (link != nullptr) {
+      link->add_ref();
+    }
+    return LinkRef(link);
+  }
+  LinkRef(const LinkRef& other) noexcept : LinkRef(share(other.link_)) {}
+  LinkRef(LinkRef&& other) noexcept : link_(std::exchange(other.link_, nullptr)) {}
+  LinkRef& operator=(LinkRef other) noexcept {
+    std::swap(link_, other.link_);
+    return *this;
+  }
+  ~LinkRef() {
+    if (link_ != nullptr) {
+      link_->release();
+    }
+  }
+
+  [[nodiscard]] Link* get() const noexcept { return link_; }
+  // Gives up the reference, without dropping it.
+  [[nodiscard]] Link* detach() noexcept { return std::exchange(link_, nullptr); }
+
+ private:
+  explicit LinkRef(Link* link) noexcept : link_(link) {}
+
+  Link* link_ = nullptr;
+};
+
 // What a job is to the code that runs in it: the base of the job pool's jobs. It takes over a
 // reference to the pool, and drops it when no other part of the job is left.
-struct Workplace {
-  explicit Workplace(Executor* pool) noexcept : executor(pool) {}
+class Workplace {
+ public:
   Workplace(const Workplace&) = delete;
   Workplace& operator=(const Workplace&) = delete;
-  ~Workplace() { executor->release(); }
+
+  // Returns the link that what is created in the job refers to, and that lasts as long as the job.
+  // The first call makes it, and throws std::bad_alloc. For code that runs in the job.
+  virtual Link* link() = 0;
+  // Tells whether the job itself was cancelled, and its code does not know yet. For code that runs
+  // in the job, or below it.
+  [[nodiscard]] virtual bool is_told_to_stop() const noexcept = 0;
+  // Tells which job it is.
+  [[nodiscard]] virtual std::uint64_t id() noexcept = 0;
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+  // The link of what has created the job.
+  [[nodiscard]] Link* above() const noexcept { return above_.get(); }
 
   Executor* const executor;
+
+ protected:
+  Workplace(Executor* pool, LinkRef above) noexcept : executor(pool), above_(std::move(above)) {}
+  ~Workplace() { executor->release(); }
+
+ private:
+  const LinkRef above_;
 };
 
 }  // namespace internal

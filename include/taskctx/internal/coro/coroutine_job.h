@@ -31,15 +31,17 @@ template <typename T>
 class CoroutineJob final : public JobResult<T>, public Flow {
  public:
   // Runs `task`, which has not begun, in a context of its own that begins as `context`.
-  CoroutineJob(PoolCore* pool, NodeRef context, Task<T>& task)
-      : JobResult<T>(pool, std::move(context), /*references=*/2),  // The handle's, and the list's.
+  CoroutineJob(PoolCore* pool, Inherited inherited, Task<T>& task)
+      : JobResult<T>(pool, std::move(inherited), /*references=*/2),  // The handle's, the list's.
         Flow(this->context_node()) {
+    frame_.whose = Origin::job(this);
     adopt(task);
   }
-  // Runs it in the current context, that of `caller`, which waits.
+  // Runs it in the current context, that of `caller`, which waits: as the work of the same.
   CoroutineJob(PoolCore* pool, Task<T>& task, Activation* caller)
-      : JobResult<T>(pool, NodeRef::share(current_node()), /*references=*/2),
+      : JobResult<T>(pool, {NodeRef::share(current_node()), {}}, /*references=*/2),
         Flow(this->context_node(), caller) {
+    frame_.whose = caller->origin.whose();
     adopt(task);
   }
   ~CoroutineJob() override {
@@ -51,6 +53,11 @@ class CoroutineJob final : public JobResult<T>, public Flow {
 
   // Another thread may resume the coroutine, and end it, before this returns.
   void perform() noexcept override {
+    if (!has_begun_ && this->is_over()) [[unlikely]] {
+      has_begun_ = true;
+      this->end_unbegun();
+      return;
+    }
     this->run_isolated(
         !std::exchange(has_begun_, true),
         [](void* self) { static_cast<CoroutineJob*>(self)->resume_next(); }, this);

@@ -17,6 +17,7 @@
 
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/workplace.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -28,9 +29,11 @@ class Suspension;
 class Flow {
  public:
   // Begins in `node`, which the owner keeps alive as long as the flow.
-  explicit Flow(Node* node) noexcept : node_(node), activation_(&own_), root_(&own_) {}
+  explicit Flow(Node* node) noexcept : node_(node), activation_(&own_), root_(&own_) {
+    own_.origin = Origin::frame(&frame_);
+  }
   // Runs in the place of `caller`, which waits for the flow's end and continues with its node() and
-  // activation().
+  // activation(). Meanwhile its origin is the flow's.
   Flow(Node* node, Activation* caller) noexcept : node_(node), activation_(caller), root_(caller) {}
   Flow(const Flow&) = delete;
   Flow& operator=(const Flow&) = delete;
@@ -39,7 +42,7 @@ class Flow {
   void enter() noexcept {
     update(own_.outer_node, current_node());
     if (update(own_.outer, current_activation())) [[unlikely]] {
-      root_->origin = origin_within(own_.outer);
+      frame_.outer = origin_within(own_.outer);
     }
     loop_ = &no_loop;
     switch_to(node_, activation_);
@@ -97,6 +100,9 @@ class Flow {
   // of the flow is called after it.
   virtual void end() noexcept {}
 
+  // The origin of all code of the flow, until the flow ends.
+  [[nodiscard]] Origin origin() const noexcept { return Origin::frame(&frame_); }
+
   [[nodiscard]] Node* node() const noexcept { return node_; }
   [[nodiscard]] Activation* activation() const noexcept { return activation_; }
 
@@ -136,6 +142,7 @@ class Flow {
   Activation own_ = outermost_activation();  // Its `outer` is what enter() found.
   Node* node_;  // What is current in the flow, while it is not entered.
   Activation* activation_;
+  Frame frame_{.outer = {}, .whose = Origin::as_outer()};
 
  private:
   struct Loop {
@@ -175,7 +182,11 @@ inline constinit Flow::Loop Flow::no_loop{};
 // A flow that is part of a promise, and ends with it.
 class PromiseFlow : public Flow {
  public:
-  using Flow::Flow;
+  explicit PromiseFlow(Node* node) noexcept : Flow(node) {}
+  // Runs as the work of `link`, or of nobody.
+  PromiseFlow(Node* node, LinkRef link) noexcept : Flow(node), link_(std::move(link)) {
+    frame_.whose = Origin::link(link_.get());
+  }
   ~PromiseFlow() override {
     if (is_entered()) {  // The coroutine is being destroyed.
       leave();
@@ -184,6 +195,9 @@ class PromiseFlow : public Flow {
 
   // Called before the flow is entered to destroy its suspended coroutine.
   virtual void prepare_to_end() noexcept {}
+
+ private:
+  const LinkRef link_;
 };
 
 // Returns the awaiter that `co_await awaitable` uses.

@@ -13,12 +13,17 @@
 #ifndef TASKCTX_INTERNAL_CORO_SUSPENSION_H_
 #define TASKCTX_INTERNAL_CORO_SUSPENSION_H_
 
+#include <atomic>
 #include <coroutine>
 #include <type_traits>
 #include <utility>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/cancel/cancel_link.h"
+#include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/cancel/timer.h"
+#include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/coro/flow.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
@@ -40,7 +45,7 @@ Flow* flow_of(std::coroutine_handle<Promise> handle) noexcept {
 // Returns the pool that runs this code, or else default_pool()'s.
 PoolCore* pool_here();
 
-class Suspension {
+class Suspension : private CancelListener {
  public:
   Suspension(const Suspension&) = delete;
   Suspension& operator=(const Suspension&) = delete;
@@ -52,15 +57,17 @@ class Suspension {
   [[nodiscard]] virtual JobState* awaited() const noexcept { return nullptr; }
 
  protected:
-  Suspension() = default;
+  Suspension() noexcept : CancelListener(Kind::job) {}
   ~Suspension() = default;
 
   // Suspends the coroutine. A spawned one waits as its job, unless `pool` is another pool; all
   // others by a job of `elsewhere` (nullptr: of pool_here()). Returns false if it must continue at
   // once. Throws what start() throws, and JobError after that pool's shutdown.
   bool suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool, PoolCore* elsewhere);
-  // For await_resume(): throws JobCancelled after interrupt().
+  // For await_resume(): throws JobCancelled after interrupt(), and Cancelled if the coroutine's
+  // scope has ended the wait.
   void go_on() {
+    stop_listening();
     if (is_interrupted_) [[unlikely]] {
       throw_interrupted();
     }
@@ -68,6 +75,7 @@ class Suspension {
   }
   // For destructors: forgets a coroutine that is being destroyed while it is suspended.
   void give_up() noexcept {
+    stop_listening();
     if (to_wake_ != nullptr) [[unlikely]] {
       give_up_slowly();
     }
@@ -80,11 +88,26 @@ class Suspension {
   virtual void start() = 0;
   virtual bool withdraw(const LaneLock& /*lock*/) noexcept { return false; }
 
+  // Lets the coroutine's scope, or what is above its job, end the wait. Returns false if that is
+  // cancelled already.
+  bool listen_to(Origin whose) noexcept;
+  void stop_listening() noexcept {
+    if (link_.get() != nullptr) [[unlikely]] {
+      stop_listening_slowly();
+    }
+  }
+  void stop_listening_slowly() noexcept;
+  void fire() noexcept override;
+
   [[noreturn]] void throw_interrupted();
   void give_up_slowly() noexcept;
 
-  JobState* to_wake_ = nullptr;  // While the coroutine is suspended.
+  JobState* to_wake_ = nullptr;      // While the coroutine is suspended.
+  LinkRef link_;                     // While it listens to that.
+  const void* listening_ = nullptr;  // The thread that is in listen_to().
+  std::atomic<bool> is_over_{false};
   bool is_interrupted_ = false;
+  bool is_stopped_ = false;  // By the link, not by the job's cancel().
 };
 
 // The awaitable of sleep_for() and sleep_until().
@@ -141,7 +164,7 @@ class JobAwaiter final : private Continuation, private Suspension {
 
   [[nodiscard]] bool await_ready() {
     awaited_ = &JobAccess::state(job_, "wait for");
-    return awaited_->is_done();
+    return awaited_->is_done() && (cancel_count() == 0 || !is_stopping());
   }
   template <typename Promise>
   bool await_suspend(std::coroutine_handle<Promise> handle) {

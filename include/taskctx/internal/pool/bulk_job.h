@@ -56,8 +56,8 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
   using Result = BulkResult<Element>;
 
   template <typename TheRange, typename G>
-  BulkJob(PoolCore* pool, NodeRef context, TheRange&& range, G&& function)
-      : JobResult<Result>(pool, std::move(context), /*references=*/2, /*is_bulk=*/true),
+  BulkJob(PoolCore* pool, Inherited inherited, TheRange&& range, G&& function)
+      : JobResult<Result>(pool, std::move(inherited), /*references=*/2, /*is_bulk=*/true),
         size_(static_cast<std::size_t>(std::ranges::size(range))) {
     if constexpr (!std::is_void_v<Element>) {
       results_ = std::make_unique<std::optional<Element>[]>(size_);
@@ -88,8 +88,11 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
     return has_begun_;
   }
   [[nodiscard]] bool has_more(const LaneLock& /*lock*/) const noexcept {
-    return (next_.load(std::memory_order_relaxed) < size_ || !given_back_.empty()) &&
-           !this->is_cancel_requested();
+    return (next_.load(std::memory_order_relaxed) < size_ || !given_back_.empty()) && !is_ending();
+  }
+  // Tells whether elements that have not begun are left out.
+  [[nodiscard]] bool is_ending() const noexcept {
+    return this->is_cancel_requested() || (cancel_count() != 0 && this->is_over());
   }
   // Not as a coroutine does, but it may be queued again.
   [[nodiscard]] bool may_suspend() const noexcept override { return true; }
@@ -117,7 +120,7 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
     Installed context(this->context_node(), Origin::job(this));
     oneapi::tbb::this_task_arena::isolate([&, begin = begin, end = end] {
       Merged merged;
-      for (std::size_t i = begin; i < end && !this->is_cancel_requested(); ++i) {
+      for (std::size_t i = begin; i < end && !is_ending(); ++i) {
         if (i != begin && this->pool()->has_due() && give_back({i, end})) [[unlikely]] {
           break;
         }
@@ -202,10 +205,12 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
     if (failure_.error != nullptr) {
       this->end_without_result(failure_.kind, std::move(failure_.error),
                                std::move(failure_.context));
-    } else if (done_.load(std::memory_order_relaxed) < size_) {
-      this->end_without_result(JobState::kCancelled, nullptr);
-    } else {
+    } else if (done_.load(std::memory_order_relaxed) == size_) {
       this->run();
+    } else if (done_.load(std::memory_order_relaxed) == 0 && this->is_over()) {
+      this->end_unbegun();
+    } else {
+      this->end_without_result(JobState::kCancelled, nullptr);
     }
   }
 

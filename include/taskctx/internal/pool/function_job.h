@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/ending.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/pool/job_result.h"
@@ -41,8 +42,8 @@ class FunctionJob final : public JobResult<R> {
  public:
   // `references`: the queue's, and the handle's, if there is one.
   template <typename... Args>
-  FunctionJob(PoolCore* pool, NodeRef context, std::uint32_t references, Args&&... call)
-      : JobResult<R>(pool, std::move(context), references),
+  FunctionJob(PoolCore* pool, Inherited inherited, std::uint32_t references, Args&&... call)
+      : JobResult<R>(pool, std::move(inherited), references),
         function_(std::in_place, with_arguments(std::forward<Args>(call)...)) {
     if constexpr (!kMayHold<R>) {  // The callable is gone before the job.
       this->holds_nothing();

@@ -55,6 +55,7 @@ struct alignas(64) Lane {
   std::uint64_t succeeded = 0;
   std::uint64_t failed = 0;
   std::uint64_t cancelled = 0;
+  std::uint64_t expired = 0;
   std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
   std::atomic<std::uint64_t> ended{0};
 };

@@ -24,6 +24,8 @@
 #include <vector>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/cancel/cancel_link.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/ending.h"
 #include "taskctx/internal/core/merged.h"
@@ -38,6 +40,7 @@ namespace internal {
 class JobState;
 class LaneLock;  // See job_list.h: what takes one needs the lock of the job's lane.
 class PoolCore;
+class CancelWatch;  // See cancel_watch.h.
 
 // What is to happen when a job has ended. It is linked into the job, so adding it allocates
 // nothing; it must live until it fires, which it does exactly once, on the thread that ended the
@@ -49,9 +52,9 @@ struct Continuation {
 
 // What few jobs have.
 struct JobExtras {
-  std::string name;
-  std::int64_t queued_at = 0;  // In ns, if the pool has an accountant.
-  bool keeps_context = false;  // JobOptions::keep_context
+  std::shared_ptr<const std::string> name;  // nullptr if it has none. Its link has it, too.
+  std::int64_t queued_at = 0;               // In ns, if the pool has an accountant.
+  bool keeps_context = false;               // JobOptions::keep_context
 };
 
 // The stages of a job's life. They change with the lock of the job's lane, in these functions of
@@ -89,7 +92,7 @@ class Missing {
 class JobState : public Workplace, private Mortal {
  public:
   // Begins with `references`; takes one of the pool for its lifetime.
-  JobState(PoolCore* pool, NodeRef context, std::uint32_t references,
+  JobState(PoolCore* pool, Inherited inherited, std::uint32_t references,
            bool is_bulk = false) noexcept;
   JobState(const JobState&) = delete;
   JobState& operator=(const JobState&) = delete;
@@ -105,10 +108,15 @@ class JobState : public Workplace, private Mortal {
     return (bits() & kCancelRequested) != 0;
   }
 
+  // Of the job itself: its link, and whether cancel() wants its code to end (workplace.h).
+  Link* link() final;
+  [[nodiscard]] bool is_told_to_stop() const noexcept final { return is_interrupted(); }
+
   // Returns a number that no other job has, drawn at the first call.
-  std::uint64_t id() noexcept;
-  [[nodiscard]] std::string_view name() const noexcept {
-    return extras_ != nullptr ? std::string_view(extras_->name) : std::string_view();
+  std::uint64_t id() noexcept final;
+  [[nodiscard]] std::string_view name() const noexcept final {
+    return extras_ != nullptr && extras_->name != nullptr ? std::string_view(*extras_->name)
+                                                          : std::string_view();
   }
   // Returns the words " 'name'", or nothing if there is no name.
   [[nodiscard]] std::string quoted_name() const;
@@ -122,13 +130,20 @@ class JobState : public Workplace, private Mortal {
   // Returns when the job has ended, or at `deadline` with false. In a job of the same pool it runs
   // here what nobody has begun: the job itself, and what that waits for. Throws JobError where it
   // would never end: in a forked process.
-  void wait() { (void)(is_done() || wait_slowly(Deadline())); }
-  bool wait_until(Deadline deadline) { return is_done() || wait_slowly(deadline); }
+  // Throws Cancelled if the code that waits is to stop, also while it waits; in this case nothing
+  // has changed.
+  void wait() { (void)wait_until(Deadline()); }
+  bool wait_until(Deadline deadline) {
+    if (cancel_count() != 0) [[unlikely]] {
+      check_waiter();
+    }
+    return is_done() || wait_slowly(deadline, /*may_stop=*/true);
+  }
 
   // Runs, on this thread, which is at work in the pool `here`, what nobody has begun of this job
-  // and of what it waits for. Returns when it is done, when another thread runs it, or at
-  // `deadline`.
-  void help(PoolCore* here, Deadline deadline);
+  // and of what it waits for. Returns when it is done, when another thread runs it, at `deadline`,
+  // or when `watch`, if there is one, has news.
+  void help(PoolCore* here, Deadline deadline, CancelWatch* watch = nullptr);
 
   // Returns when the job, a coroutine, has ended, whatever happens. Where waiting for it would
   // never end, cancels it, and returns the JobError then. In a forked process it returns that at
@@ -138,18 +153,27 @@ class JobState : public Workplace, private Mortal {
   // Throws the JobError that says so.
   [[noreturn]] void throw_waits_for_itself() const;
 
-  // Asks the job to end. Returns true if it was not begun, and never will be.
+  // Asks the job to end, and all that it has created. Returns true if it was not begun, and never
+  // will be.
   bool cancel() noexcept;
+  // Ends the job if it has not begun, and never may: its scope was cancelled, or its time is over.
+  void end_if_over() noexcept;
 
   // Fires `continuation` when the job has ended.
   void add_continuation(Continuation* continuation) noexcept;
   // Takes it back. Returns false if it fires, or has fired. O(continuations).
   bool remove_continuation(Continuation* continuation) noexcept;
 
-  // Tells, once after each cancel() that came while the coroutine ran, that it is to end.
-  bool take_interrupt() noexcept {
-    return is_interrupted() &&
-           (bits_.fetch_and(~kInterrupted, std::memory_order_relaxed) & kInterrupted) != 0;
+  // Tells, once after each cancel() that came while the coroutine ran, that it is to end. What it
+  // creates from then on has another link: the result's, until which cancel() has worked, is
+  // dropped without the lock.
+  bool take_interrupt(const LaneLock& lock, LinkRef& old) noexcept {
+    if (!is_interrupted()) {
+      return false;
+    }
+    bits_.fetch_and(~kInterrupted, std::memory_order_relaxed);  // It is set with the lock.
+    old = take_link(lock);
+    return true;
   }
   [[nodiscard]] bool is_interrupted() const noexcept {
     return (bits_.load(std::memory_order_relaxed) & kInterrupted) != 0;
@@ -189,6 +213,10 @@ class JobState : public Workplace, private Mortal {
   // Destroys the callable in the job's context and ends the job, likewise.
   void end_without_result(std::uint32_t how, std::exception_ptr error,
                           std::optional<NodeRef> left = {}) noexcept;
+  // Tells whether the job, which nobody has begun, must not begin any more, as end_if_over() says.
+  [[nodiscard]] bool is_over() const noexcept { return above() != nullptr && is_over_above(); }
+  // Ends it for that reason, as end_without_result() does.
+  void end_unbegun() noexcept;
   // Ends the job, likewise, as `other` has ended, without a result: with its error, and with what
   // it had set then, so that the code that handles the error sees that.
   void end_as(JobState& other) noexcept;
@@ -238,8 +266,9 @@ class JobState : public Workplace, private Mortal {
   //   kCounted          PoolCore::accept()        stop_counting()       PoolCore::give_room_of()
   //   kBlocked          block() without deadline  -                     finish()
   //   kRemoving         remove_continuation()     the same              fire_continuations()
-  //   kInterrupted      begin_to_cancel(),        take_interrupt()      both functions suspend()
-  //                     PoolCore::unlock()
+  //   kInterrupted      begin_to_cancel(),        take_interrupt()      is_told_to_stop(), link(),
+  //                     PoolCore::unlock()                              both functions suspend()
+  //   kExpired          finish()                  -                     cancellation()
   //   kCall             accept_running()          -                     has_only_calls()
   static constexpr std::uint32_t kDone = 1;              // Result or error are there.
   static constexpr std::uint32_t kAbandoned = 2;         // No handle is left.
@@ -252,8 +281,9 @@ class JobState : public Workplace, private Mortal {
   static constexpr std::uint32_t kCounted = 256;         // It takes room in a bounded queue.
   static constexpr std::uint32_t kBlocked = 512;         // Somebody waits on bits_.
   static constexpr std::uint32_t kRemoving = 1024;       // A lock: the continuations are taken out.
-  static constexpr std::uint32_t kInterrupted = 2048;    // The coroutine ends where it next waits.
+  static constexpr std::uint32_t kInterrupted = 2048;    // Its code does not know yet of cancel().
   static constexpr std::uint32_t kCall = 4096;           // Its caller waits for it: sync_wait().
+  static constexpr std::uint32_t kExpired = 8192;        // Its time was over before it began.
 
   // Says that the end of this job ends no other one, unless it has an error.
   void holds_nothing() noexcept { may_hold_ = false; }
@@ -275,6 +305,7 @@ class JobState : public Workplace, private Mortal {
 
   std::uint32_t keep_error() noexcept;  // For guarded(), while it handles the exception.
   [[nodiscard]] JobCancelled cancellation() const;
+  [[nodiscard]] bool is_over_above() const noexcept;
 
   friend class PoolCore;
   friend class JobList;
@@ -298,7 +329,7 @@ class JobState : public Workplace, private Mortal {
   virtual bool can_begin(const LaneLock& /*lock*/, Missing& /*missing*/) noexcept { return true; }
   // Waits for the job's end, and wakes all those who do. Virtual, so that both happen in the copy
   // of the library that has made the job: libstdc++ keeps a list of waiters for each module.
-  virtual bool block(Deadline deadline);
+  virtual bool block(Deadline deadline, CancelWatch* watch);
   virtual void unblock() noexcept;
 
   // Of a job that ends: gives up the context, or keeps it, or else `left`. Returns what it does not
@@ -311,7 +342,10 @@ class JobState : public Workplace, private Mortal {
     }
     return left ? std::exchange(context_, *std::move(left)) : NodeRef();
   }
-  bool wait_slowly(Deadline deadline);
+  bool wait_slowly(Deadline deadline, bool may_stop);
+  void check_waiter() const;
+  // Takes the link away: what is created from now on gets another one.
+  LinkRef take_link(const LaneLock& lock) noexcept;
   void fire_continuations() noexcept;
   void hand_over_error() noexcept;
   void let_go_of_context() noexcept;
@@ -331,6 +365,7 @@ class JobState : public Workplace, private Mortal {
   const bool is_bulk_;    // Many threads may perform it.
   const std::uint16_t lane_;
   std::atomic<Continuation*> continuations_{nullptr};
+  std::atomic<CancelLink*> link_{nullptr};  // Made at the first need.
   std::atomic<std::uint64_t> id_{0};
   std::unique_ptr<JobExtras> extras_;
 };

@@ -55,7 +55,7 @@ class WaitingEntry {
 template <typename J, typename... Args>
 J* new_job(PoolCore* core, const JobOptions* options, Args&&... args) {
   auto extras = core->extras(options);
-  auto* const job = new J(core, core->context(options), std::forward<Args>(args)...);
+  auto* const job = new J(core, core->inherited(options), std::forward<Args>(args)...);
   job->describe(std::move(extras));
   return job;
 }

@@ -137,13 +137,14 @@ class PoolCore final
   [[nodiscard]] Accountant* accountant() const noexcept { return accountant_.get(); }
   [[nodiscard]] JobPoolStats stats() const;
 
-  // Makes the context of a job that is submitted here: what the options ask for, or what the pool's
-  // factory makes, or a snapshot. Throws what a factory throws.
-  NodeRef context(const JobOptions* options) {
+  // Makes what a job that is submitted here inherits: the context that the options ask for, or that
+  // the pool's factory makes, or a snapshot; and the creator's link, unless it is detached. Throws
+  // what a factory throws.
+  Inherited inherited(const JobOptions* options) {
     if (options == nullptr) [[likely]] {
-      return context_factory_ ? made_by(context_factory_) : capture();
+      return {context_factory_ ? made_by(context_factory_) : capture(), capture_link()};
     }
-    return chosen_context(*options);
+    return {chosen_context(*options), options->detached ? LinkRef() : capture_link()};
   }
   std::unique_ptr<JobExtras> extras(const JobOptions* options) {
     if (options == nullptr && accountant_ == nullptr) [[likely]] {
@@ -170,9 +171,19 @@ class PoolCore final
   [[nodiscard]] bool has_due() const noexcept { return due_.load(std::memory_order_relaxed) != 0; }
   [[nodiscard]] bool is_in_arena() noexcept override;
 
-  // Takes a job that nobody has begun out of all lists but that of what runs, to cancel it. Returns
-  // false if it has begun; a coroutine is to end early then.
-  bool begin_to_cancel(JobState* job) noexcept;
+  // Takes a job that nobody has begun out of all lists but that of what runs, to end it. Returns
+  // false if it has begun: with `created` it is told to stop then, a suspended coroutine is
+  // resumed, and `created` becomes the link of what it has created until now.
+  bool begin_to_cancel(JobState* job, LinkRef* created) noexcept;
+  // Queues a suspended coroutine, or the job that resumes one, if `withdraw(lock)` takes its
+  // wake-up back. Returns false if it may have to be tried again: it is not suspended yet, or is
+  // just being woken up.
+  template <typename Withdraw>
+  bool wake_early(JobState* job, Withdraw withdraw) noexcept {
+    return wake_early(
+        job, [](const LaneLock& lock, void* f) { return (*static_cast<Withdraw*>(f))(lock); },
+        std::addressof(withdraw));
+  }
   // For a waiting thread that is at work in the pool `here`: takes a job of that pool for the
   // caller to perform, if nobody has begun it and it need not wait (`begun`). If it must wait, or
   // may yet have to, tells for what (`missing`): whenever that changes, unpark_helpers() is called.
@@ -272,6 +283,8 @@ class PoolCore final
       refuse(what, name);
     }
   }
+  bool wake_early(JobState* job, bool (*withdraw)(const LaneLock& lock, void*),
+                  void* argument) noexcept;
   void requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, void*),
                     void* argument) noexcept;
   Lane& lane_of(const JobState* job) const noexcept;

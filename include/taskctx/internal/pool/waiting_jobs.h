@@ -18,8 +18,11 @@
 #include <vector>
 
 #include "taskctx/deadline.h"
+#include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/cancel/timer.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/pool/function_job.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
@@ -58,8 +61,8 @@ template <typename R, typename Parent, typename F, typename Call>
 class ThenJob final : public JobResult<R> {
  public:
   template <typename G>
-  ThenJob(PoolCore* pool, NodeRef context, G&& function)
-      : JobResult<R>(pool, std::move(context), /*references=*/3),  // Handle, list, continuation.
+  ThenJob(PoolCore* pool, Inherited inherited, G&& function)
+      : JobResult<R>(pool, std::move(inherited), /*references=*/3),  // Handle, list, continuation.
         function_(std::in_place, std::forward<G>(function)) {}
 
   // Takes the parent, and gives the job to its pool. Throws JobError if that was shut down; the
@@ -80,7 +83,8 @@ class ThenJob final : public JobResult<R> {
 
   void perform() noexcept override {
     if constexpr (Call::template kNeedsResult<F>) {
-      if (JobState& parent = *state_of(*parent_); parent.has_no_result()) [[unlikely]] {
+      if (JobState& parent = *state_of(*parent_); parent.has_no_result() && !this->is_over())
+          [[unlikely]] {
         this->end_as(parent);
         return;
       }
@@ -118,8 +122,8 @@ class ThenJob final : public JobResult<R> {
 template <typename R, typename Children, typename F>
 class GatherJob final : public JobResult<R> {
  public:
-  GatherJob(PoolCore* pool, NodeRef context, std::size_t count, bool needs_all, F function)
-      : JobResult<R>(pool, std::move(context), static_cast<std::uint32_t>(2 + count)),
+  GatherJob(PoolCore* pool, Inherited inherited, std::size_t count, bool needs_all, F function)
+      : JobResult<R>(pool, std::move(inherited), static_cast<std::uint32_t>(2 + count)),
         function_(std::in_place, std::move(function)),
         missing_(needs_all ? count : 1),
         needs_all_(needs_all) {
@@ -159,8 +163,8 @@ class GatherJob final : public JobResult<R> {
   }
 
   void perform() noexcept override {
-    if (JobState* const failed = needs_all_ ? first_without_result() : nullptr; failed != nullptr)
-        [[unlikely]] {
+    if (JobState* const failed = needs_all_ ? first_without_result() : nullptr;
+        failed != nullptr && !this->is_over()) [[unlikely]] {
       for_each([](JobState* child) { child->mark_seen(); });
       this->end_as(*failed);
     } else {
@@ -235,12 +239,13 @@ class GatherJob final : public JobResult<R> {
 // before the timer is done with it, and what ends with a job must not be destroyed on the timer's
 // thread.
 template <typename R, typename F>
-class DelayedJob final : public JobResult<R>, private TimerEntry {
+class DelayedJob final : public JobResult<R>, private TimerEntry, private CancelListener {
  public:
   template <typename... Args>
-  DelayedJob(PoolCore* pool, NodeRef context, Deadline due, Args&&... call)
-      : JobResult<R>(pool, std::move(context), /*references=*/2),  // Handle, list.
+  DelayedJob(PoolCore* pool, Inherited inherited, Deadline due, Args&&... call)
+      : JobResult<R>(pool, std::move(inherited), /*references=*/2),  // Handle, list.
         TimerEntry(due, &fire_it),
+        CancelListener(Kind::job),
         function_(std::in_place, with_arguments(std::forward<Args>(call)...)) {}
 
   void start() {
@@ -253,21 +258,32 @@ class DelayedJob final : public JobResult<R>, private TimerEntry {
     const HeldJob held(this);
     this->pool()->accept_waiting(this);
     Timer::get().add(*this);
+    if (Link* const link = this->above(); link != nullptr) {
+      static_cast<CancelLink*>(link)->listen(*this);
+    }
   }
 
  private:
+  void fire() noexcept override { this->end_if_over(); }
+  // Returns when neither the timer nor the link above knows the job any more.
+  void settle() noexcept {
+    Timer::get().settle(*this);
+    if (Link* const link = this->above(); link != nullptr) {
+      static_cast<CancelLink*>(link)->ignore(*this);
+    }
+  }
   static void fire_it(TimerEntry& self) noexcept {
     auto& task = static_cast<DelayedJob&>(self);
     task.pool()->make_ready(&task, /*is_due=*/true);
   }
 
   void call() override {
-    Timer::get().settle(*this);
+    settle();
     const Destroyer<F> destroyer{function_};
     this->store(std::move(*function_));
   }
   void drop() noexcept override {
-    Timer::get().settle(*this);
+    settle();
     function_.reset();
   }
   bool can_begin(const LaneLock& /*lock*/, Missing& /*missing*/) noexcept override {

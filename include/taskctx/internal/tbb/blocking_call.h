@@ -2,8 +2,8 @@
 //
 // BlockingCall, LeafContext: the context of a blocking algorithm's caller, and of its bodies.
 //
-//   const BlockingCall call;                           // on the caller's stack, until it returns
-//   onetbb::parallel_sort(first, last, Borrowed(call, compare));
+//   AlgorithmCall call;                           // on the caller's stack, until it returns
+//   call.run([&] { onetbb::parallel_sort(first, last, Borrowed(call, compare)); });
 //
 // Each body that oneTBB calls installs the caller's context, and restores what was there. It counts
 // no references: the caller, which waits for it, keeps its node alive.
@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -30,30 +31,91 @@
 #include "taskctx/internal/core/key_list.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/watch.h"
+#include "taskctx/internal/tbb/call_link.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
-
-namespace onetbb = ::oneapi::tbb;
 
 // Holds the caller's context during a blocking algorithm: keeps its node alive, so that leaves may
 // borrow it, and hides it from foreign tasks. Restores it at the algorithm's end, also after an
 // exception, and on another thread.
 class BlockingCall {
  public:
-  BlockingCall() : node_(capture()) {}
+  // `is_in_group`: the leaves are in a group that the caller's link cancels.
+  explicit BlockingCall(bool is_in_group = false)
+      : node_(capture()), origin_(is_in_group ? hidden_.origin_in_group() : hidden_.origin()) {}
 
   [[nodiscard]] Node* node() const noexcept { return node_.get(); }
   // Returns where the caller is at work; its leaves are at work there, too.
-  [[nodiscard]] Origin origin() const noexcept { return hidden_.origin(); }
+  [[nodiscard]] Origin origin() const noexcept { return origin_; }
   // Returns the pool that the caller is at work in, or nullptr.
   [[nodiscard]] Executor* executor() const noexcept { return hidden_.executor(); }
 
  private:
   const NodeRef node_;
-  // The last member: the caller's context is back before its node is released.
+  // The caller's context is back before its node is released.
   const Hidden hidden_;
+  const Origin origin_;
+};
+
+// The call of an algorithm: if the caller is cancelled, so is the algorithm, and it throws.
+class AlgorithmCall : private CallLink, public BlockingCall {
+ public:
+  // Throws Cancelled if the caller is to stop.
+  AlgorithmCall() : CallLink("begin algorithm"), BlockingCall(is_linked()) {}
+
+  // Lets oneTBB run `algorithm()`, which gets these options, in a group that the caller's link
+  // cancels: the caller's own task_group_context, if there is one among the options. Throws what
+  // the algorithm throws, and Cancelled if it may have been ended early.
+  template <typename Algorithm, typename... Options>
+  void run(const Algorithm& algorithm, const Options&... options) {
+    if (needs_group() || (is_in_group() && kHasContext<Options...>)) [[unlikely]] {
+      run_in_group(algorithm, options...);
+    } else {
+      algorithm();
+    }
+    check();
+  }
+
+ protected:
+  using CallLink::kind;
+
+  // True if a task_group_context is among the options. It is the last one.
+  template <typename... Options>
+  static constexpr bool kHasContext =
+      (std::is_base_of_v<onetbb::task_group_context, std::remove_cvref_t<Options>> || ...);
+
+  // Calls `algorithm()`, which runs in `context`, likewise. `is_own`: it is of this kind(), and not
+  // the caller's own.
+  template <typename Algorithm>
+  void run_in(onetbb::task_group_context& context, bool is_own, const Algorithm& algorithm) {
+    if (needs_group() || (is_in_group() && !is_own)) [[unlikely]] {
+      const GroupListener listener(link(), executor(), context);
+      algorithm();
+    } else {
+      algorithm();
+    }
+    check();
+  }
+
+ private:
+  void check() const { CallLink::check("finish algorithm"); }
+
+  template <typename Algorithm, typename... Options>
+  [[gnu::noinline]] void run_in_group(const Algorithm& algorithm, const Options&... options) {
+    if constexpr (kHasContext<Options...>) {
+      auto& context = std::get<sizeof...(Options) - 1>(std::tie(options...));
+      const GroupListener listener(link(), executor(),
+                                   const_cast<onetbb::task_group_context&>(
+                                       static_cast<const onetbb::task_group_context&>(context)));
+      algorithm();
+    } else {
+      onetbb::task_group_context context(kind());
+      const GroupListener listener(link(), executor(), context);
+      onetbb::task_group(context).run_and_wait(algorithm);
+    }
+  }
 };
 
 // Tells whether due jobs call for a thread. Costs a load and a test. (Relaxed: only a hint.)

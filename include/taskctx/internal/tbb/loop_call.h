@@ -36,11 +36,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// The calls of loops that run in no pool: never any.
-inline constinit Calls no_calls{0};
-
 template <typename Range>
-class LoopCall : public BlockingCall {
+class LoopCall : public AlgorithmCall {
  public:
   LoopCall()
       : executor_(executor()), calls_(executor_ != nullptr ? &executor_->calls() : &no_calls) {}
@@ -52,9 +49,17 @@ class LoopCall : public BlockingCall {
   [[nodiscard]] const Calls& calls() const noexcept { return *calls_; }
 
   // Gives `rest` back to the loop, if this thread can answer a call: nothing waits on its stack
-  // below this body, around which `outer` is current. Returns whether it did; the body must return
-  // then.
+  // below this body, around which `outer` is current. Returns whether it did, or the loop was
+  // cancelled; the body must return then.
   [[gnu::noinline]] bool give_back(const Range& rest, const Activation* outer) noexcept {
+    // (Relaxed: a hint.)
+    const std::uint32_t calls = calls_->load(std::memory_order_relaxed);
+    if (calls >= kStop && onetbb::is_current_task_group_canceling()) {
+      return true;  // Nobody will ask for the rest.
+    }
+    if (calls % kStop == 0) {
+      return false;
+    }
     if (!is_outermost(outer) || is_elsewhere_.load(std::memory_order_relaxed)) {
       return false;
     }
@@ -78,20 +83,27 @@ class LoopCall : public BlockingCall {
   // Runs the loop, and all that was given back.
   template <typename Body, typename... Options>
   void run(const Range& range, const Body& body, Options&&... options) {
-    if constexpr ((std::is_base_of_v<onetbb::task_group_context, std::remove_cvref_t<Options>> ||
-                   ...)) {
-      run_parts(range, body, std::get<sizeof...(Options) - 1>(std::tie(options...)), options...);
+    if constexpr (this->template kHasContext<Options...>) {
+      run_parts(range, body, std::get<sizeof...(Options) - 1>(std::tie(options...)),
+                /*is_own=*/false, options...);
     } else {
-      onetbb::task_group_context context;
-      run_parts(range, body, context, options..., context);
+      onetbb::task_group_context context(this->kind());
+      run_parts(range, body, context, /*is_own=*/true, options..., context);
     }
   }
 
  private:
   template <typename Body, typename... Options>
   void run_parts(const Range& range, const Body& body, onetbb::task_group_context& context,
-                 Options&... options) {
-    onetbb::parallel_for(range, body, options...);
+                 bool is_own, Options&... options) {
+    this->run_in(context, is_own, [&] {
+      onetbb::parallel_for(range, body, options...);
+      run_what_was_given_back(body, context);
+    });
+  }
+
+  template <typename Body>
+  void run_what_was_given_back(const Body& body, onetbb::task_group_context& context) {
     // The end of oneTBB's loop makes visible what its bodies have done.
     while (Part* const left = parts_.load(std::memory_order_relaxed)) {
       parts_.store(nullptr, std::memory_order_relaxed);
@@ -179,15 +191,16 @@ class LoopCall : public BlockingCall {
 // A call of a loop with simple_partitioner: a task is one call of the body, with nothing to give
 // back.
 template <typename Range>
-class SimpleLoopCall : public BlockingCall {
+class SimpleLoopCall : public AlgorithmCall {
  public:
   [[nodiscard]] static NoCalls calls() noexcept { return {}; }
   static bool give_back(const Range& /*rest*/, const Activation* /*outer*/) noexcept {
     return false;
   }
   template <typename Body, typename... Options>
-  static void run(const Range& range, const Body& body, Options&&... options) {
-    onetbb::parallel_for(range, body, std::forward<Options>(options)...);
+  void run(const Range& range, const Body& body, Options&&... options) {
+    AlgorithmCall::run(
+        [&] { onetbb::parallel_for(range, body, std::forward<Options>(options)...); }, options...);
   }
 };
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whether the code that asks is to stop, and the error that says so.
+//
+//   if (cancel_count() != 0 && is_stopping()) throw_cancelled("wait for job");
+
+#ifndef TASKCTX_INTERNAL_CANCEL_STOPPING_H_
+#define TASKCTX_INTERNAL_CANCEL_STOPPING_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "taskctx/internal/cancel/cancel_link.h"
+#include "taskctx/internal/core/activation.h"
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Tells whether the code that calls it is to stop; or the work of `whose`.
+bool is_stopping() noexcept;
+bool is_stopping(Origin whose) noexcept;
+
+// Returns the link of the code that calls it, if it has one without making it, or else the one
+// above its job; nullptr if there is neither. Valid as long as that code runs.
+CancelLink* link_here() noexcept;
+CancelLink* known_link_of(Origin whose) noexcept;
+
+// Returns why the code that calls it is to stop, if it is. O(scopes and jobs around).
+absl::Status stop_reason();
+absl::Status stop_reason(Origin whose);
+
+// Returns a reason as a status. nullptr: nobody has said why.
+absl::Status status_of(const CancelReason* reason);
+
+// Throws the Cancelled that says why the code that calls it is to stop: "cannot <verb>: <reason>".
+[[noreturn]] void throw_cancelled(std::string_view verb);
+[[noreturn]] void throw_cancelled(std::string_view verb, Origin whose);
+// Does so if it is to stop.
+inline void check_stopping(std::string_view verb) {
+  if (cancel_count() != 0 && is_stopping()) [[unlikely]] {
+    throw_cancelled(verb);
+  }
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_CANCEL_STOPPING_H_
