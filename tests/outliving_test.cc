@@ -191,11 +191,10 @@ TEST_P(WhatOutlivesItsPool, MayRunCoroutines) {
 }
 
 // M21
-TEST_P(WhatOutlivesItsPool, BelongsToNoJobAndMayUseOtherPools) {
+TEST_P(WhatOutlivesItsPool, StillBelongsToItsJobAndMayUseOtherPools) {
   int result = 0;
   run([&] {
-    EXPECT_EQ(taskctx::this_job::id(), 0U);
-    EXPECT_EQ(taskctx::this_job::name(), "");
+    EXPECT_NE(taskctx::this_job::id(), 0U);
     JobPool other{{.concurrency = 1}};
     std::atomic<int> sum{0};
     ctbb::parallel_for(0, 4, [&](int i) { sum += other.submit([i] { return i; }).get(); });

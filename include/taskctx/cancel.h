@@ -116,7 +116,7 @@ inline void check_cancelled() {
 struct CancelScopeOptions {
   // How long it may last from now on, by the monotonic clock; and until when (deadline.h). The
   // scopes around count, too: an inner one can only shorten the time.
-  Timeout timeout = absl::InfiniteDuration();
+  Timeout timeout = Timeout::never();
   Deadline deadline = {};
 
   // Cancels the scope when a stop is requested there.

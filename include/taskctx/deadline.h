@@ -39,10 +39,15 @@ class Timeout {
   Timeout(std::chrono::duration<Rep, Period> timeout) noexcept  // NOLINT
       : ns_(saturated(std::chrono::duration<long double, std::nano>(timeout).count())) {}
 
+  // Makes the one that lasts forever.
+  [[nodiscard]] static constexpr Timeout never() noexcept { return Timeout(); }
+
   // Returns the nearest number of nanoseconds; the largest one stands for forever.
   [[nodiscard]] std::int64_t nanoseconds() const noexcept { return ns_; }
 
  private:
+  constexpr Timeout() noexcept : ns_(std::numeric_limits<std::int64_t>::max()) {}
+
   // A long double has all values of an int64_t, and the largest is rounded to itself or above.
   static std::int64_t saturated(long double ns) noexcept {
     using Limits = std::numeric_limits<std::int64_t>;

@@ -49,7 +49,7 @@ class CallbackThreads {
       callbacks.next = nullptr;
       (last_ != nullptr ? last_->next : first_) = &callbacks;
       last_ = &callbacks;
-      if (idle_ == 0 && threads_ < kMostThreads) {
+      if (++queued_ > idle_ && threads_ < kMostThreads) {
         (void)start();  // If there can be no more, one of those that we have comes to it.
       }
     }
@@ -60,8 +60,7 @@ class CallbackThreads {
   void unlock(bool is_child) noexcept {
     if (is_child) {
       renew(changed_);
-      threads_ = 0;
-      idle_ = 0;
+      threads_ = idle_ = queued_ = 0;
       first_ = last_ = nullptr;  // Of threads that are not here.
     }
     mutex_.unlock();
@@ -77,18 +76,21 @@ class CallbackThreads {
           return nullptr;
         },
         this, all);
-    threads_ += error == 0 ? 1 : 0;
+    if (error == 0) {
+      ++threads_;
+      ++idle_;
+    }
     return error;
   }
 
   void run() noexcept {
     std::unique_lock lock(mutex_);
     while (true) {
-      ++idle_;
       while (first_ == nullptr) {
         changed_.wait(lock);
       }
       --idle_;
+      --queued_;
       CallbackList* const callbacks = std::exchange(first_, first_->next);
       if (first_ == nullptr) {
         last_ = nullptr;
@@ -96,6 +98,7 @@ class CallbackThreads {
       lock.unlock();
       callbacks->call(callbacks);
       lock.lock();
+      ++idle_;
     }
   }
 
@@ -104,7 +107,8 @@ class CallbackThreads {
   CallbackList* first_ = nullptr;
   CallbackList* last_ = nullptr;
   int threads_ = 0;
-  int idle_ = 0;
+  int idle_ = 0;    // Of these, that call nothing.
+  int queued_ = 0;  // What is in the list.
 };
 
 }  // namespace

@@ -113,7 +113,7 @@ std::stop_token stop_token() {
 
 CancelScope::CancelScope(CancelScopeOptions options)
     : scope_([&options] {
-        const Deadline after = Deadline::after(options.timeout);
+        const Deadline after = Deadline::after(options.timeout);  // Asks no clock if it is never.
         return after.is_before(options.deadline) ? after : options.deadline;
       }()) {
   if (options.stop_token.stop_possible()) {

@@ -51,12 +51,17 @@ OpenScope::OpenScope(Deadline deadline, bool is_shield)
 
 OpenScope::~OpenScope() {
   Activation* const here = current_activation();
-  link_->end();
   if (here == activation_ && here->id == id_ && here->origin == Origin::frame(&link_->frame))
       [[likely]] {
     here->origin = link_->frame.outer;
+    if (link_->is_unknown()) {
+      link_->destroy();
+      return;
+    }
+    link_->end();
     link_->release();
   } else {
+    link_->end();
     leave_crossed();
   }
 }

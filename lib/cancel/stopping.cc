@@ -18,7 +18,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-bool is_stopping() noexcept { return is_stopping(current_activation()->origin.whose()); }
+bool is_stopping_in(Origin origin) noexcept { return is_stopping(origin.whose()); }
 
 bool is_stopping(Origin whose) noexcept {
   Link* link = whose.link();

@@ -18,14 +18,6 @@ constinit Activation hidden_activation = outermost_activation();
 // Defined in node.cc: this unit knows nodes by name only.
 extern Node empty_node;
 
-Origin Origin::innermost() const noexcept {
-  Origin origin = *this;
-  while (const Activation* const around = origin.next()) {
-    origin = around->origin;
-  }
-  return origin.is_lost() ? Origin() : origin;
-}
-
 Origin Origin::at_work() const noexcept {
   Origin origin = innermost();
   while (const Frame* const frame = origin.tagged_frame()) {
@@ -46,20 +38,6 @@ Executor* Origin::executor() const noexcept {
   const Origin origin = at_work();
   const Workplace* const job = origin.tagged_job();
   return job != nullptr ? job->executor : reinterpret_cast<Executor*>(origin.untagged(kPool));
-}
-
-Origin Origin::whose() const noexcept {
-  Origin origin = innermost();
-  while (const Frame* const frame = origin.tagged_frame()) {
-    if (frame->whose.kind() == kAsOuter) {
-      origin = frame->outer.innermost();
-    } else if (frame->whose.next() != nullptr) {
-      origin = frame->whose.innermost();
-    } else {
-      return frame->whose;
-    }
-  }
-  return origin.kind() == kJob ? origin : Origin();
 }
 
 bool Origin::is_in_group() const noexcept {

@@ -128,6 +128,11 @@ class CancelLink : public Link {
   // Forgets it. If another thread is just calling it, waits for that. O(1) otherwise.
   void ignore(CancelListener& listener) noexcept;
 
+  // Tells whether nobody but the caller knows it: nothing was created below it that is still there.
+  [[nodiscard]] bool is_unknown() const noexcept {
+    // `is_attached_` is set by those that have a reference, and read after theirs was dropped.
+    return is_only_ref() && !is_attached_;
+  }
   // Says that the job or scope has ended.
   void end() noexcept;
   [[nodiscard]] bool has_ended() const noexcept {

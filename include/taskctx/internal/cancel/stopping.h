@@ -18,9 +18,13 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Tells whether the code that calls it is to stop; or the work of `whose`.
-bool is_stopping() noexcept;
+// Tells whether the work of `whose` is to stop; or that of the code that calls it.
 bool is_stopping(Origin whose) noexcept;
+bool is_stopping_in(Origin origin) noexcept;
+inline bool is_stopping() noexcept {
+  const Origin origin = current_activation()->origin;
+  return !origin.is_nowhere() && is_stopping_in(origin);
+}
 
 // Returns the link of the code that calls it, if it has one without making it, or else the one
 // above its job; nullptr if there is neither. Valid as long as that code runs.

@@ -152,6 +152,28 @@ struct Activation {
   Activation* outer;
 };
 
+inline Origin Origin::innermost() const noexcept {
+  Origin origin = *this;
+  while (const Activation* const around = origin.next()) {
+    origin = around->origin;
+  }
+  return origin.is_lost() ? Origin() : origin;
+}
+
+inline Origin Origin::whose() const noexcept {
+  Origin origin = innermost();
+  while (const Frame* const frame = origin.tagged_frame()) {
+    if (frame->whose.kind() == kAsOuter) {
+      origin = frame->outer.innermost();
+    } else if (frame->whose.next() != nullptr) {
+      origin = frame->whose.innermost();
+    } else {
+      return frame->whose;
+    }
+  }
+  return origin.kind() == kJob ? origin : Origin();
+}
+
 // Returns an activation that is around no other, all of it set.
 constexpr Activation outermost_activation(Node* node = nullptr) noexcept {
   return {.node = node, .base = nullptr, .scopes = 0, .outer_node = nullptr, .outer = nullptr};

@@ -109,6 +109,10 @@ class Link {
     }
     return refs != 0;
   }
+  // Tells whether there is one reference. Acquires what those did who have dropped theirs.
+  [[nodiscard]] bool is_only_ref() const noexcept {
+    return refs_.load(std::memory_order_acquire) == 1;
+  }
   // Drops a reference. Returns whether it was the last one: the caller calls destroy() then.
   [[nodiscard]] bool drop_ref() noexcept {
     // The release publishes what this owner did with it; the last owner acquires it here.
