@@ -25,11 +25,13 @@ namespace {
 using namespace taskctx;
 using namespace taskctx_test;
 
+// Returns the message without the list of the jobs, which job_circle_names_test is about.
 std::string error_of(const std::function<void()>& wait) {
   try {
     wait();
   } catch (const taskctx::JobError& error) {
-    return error.what();
+    const std::string message = error.what();
+    return message.substr(0, message.find(": job "));
   }
   return "";
 }
@@ -108,7 +110,7 @@ TEST_P(Circle, ACoroutineThatAwaitsItselfHearsSo) {
     } catch (const taskctx::JobError& error) {
       said = error.what();
     }
-    EXPECT_EQ(said, kThat);
+    EXPECT_TRUE(said.starts_with(kThat)) << said;
     EXPECT_EQ(error_of([&] { self.get(); }), kThat);
     co_return 1;
   };
@@ -224,28 +226,37 @@ TEST(CircleOfSeveral, WhatIsRunByItsWaiterHearsSo) {
   }
 }
 
-// J69
-TEST(CircleOfSeveral, ACoroutineThatAwaitsItsWaiterIsNotWaitedFor) {
+// J69: either the thread that waits, or the coroutine, whichever comes last.
+TEST(CircleOfSeveral, ACoroutineAndItsWaiterDontBothWait) {
   const Watchdog watchdog("coroutine in a circle");
   for (const int threads : {1, 2}) {
     JobPool pool{{.concurrency = threads}};
     JobPool other{{.concurrency = 1}};
     SharedJob<int> waiter;
     Latch go;
+    std::atomic<int> errors = 0;
     SharedJob<int> coroutine = other
                                    .spawn([&]() -> Task<int> {
                                      go.wait();
-                                     co_return co_await waiter;
+                                     try {
+                                       co_return co_await waiter;
+                                     } catch (const taskctx::JobError&) {
+                                       ++errors;
+                                     }
+                                     co_return 1;
                                    })
                                    .shared();
     waiter = pool.submit([&] {
                    go.wait();
-                   EXPECT_EQ(error_of([&] { coroutine.get(); }), kThat);
+                   const std::string error = error_of([&] { coroutine.get(); });
+                   errors += error == kThat ? 1 : 0;
                    return 1;
                  })
                  .shared();
     go.open();
     EXPECT_EQ(coroutine.get(), 1);
+    EXPECT_EQ(waiter.get(), 1);
+    EXPECT_EQ(errors, 1);
   }
 }
 

@@ -28,7 +28,8 @@
 //             auto job = pool.submit([text] { return count(text); });  // text: a std::string
 //             int words = co_await job;
 //
-// Errors:   JobError if the task is empty or has been awaited, if the job's handle is empty, and
+// Errors:   JobError if the task is empty or has been awaited, if the job's handle is empty, if
+//           the await closes a circle of jobs that wait for one another (Job::wait()), and
 //           after the pool's shutdown. JobCancelled is thrown by co_await in a coroutine whose job
 //           is cancelled: the coroutine ends early, and all its destructors run, unless it catches
 //           the exception. Each Job::cancel() throws once: from the wait that the coroutine is in,
@@ -56,6 +57,7 @@
 #include "taskctx/internal/coro/coroutine_job.h"
 #include "taskctx/internal/coro/flow.h"
 #include "taskctx/internal/coro/suspension.h"
+#include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/launch.h"
@@ -79,13 +81,13 @@ inline namespace v1 {
 //
 //   int main() { return taskctx::sync_wait(run()); }
 template <typename T>
-T sync_wait(Task<T> task);
+T sync_wait(Task<T> task, internal::CallPlace place = internal::CallPlace::here());
 // Likewise for the task that `function` returns.
 //
 //   taskctx::sync_wait([&]() -> taskctx::Task<> { co_await server.run(); });
 template <internal::CoroutineFunction F>
-decltype(auto) sync_wait(F&& function) {
-  return sync_wait(std::invoke(function));
+decltype(auto) sync_wait(F&& function, internal::CallPlace place = internal::CallPlace::here()) {
+  return sync_wait(std::invoke(function), place);
 }
 
 namespace internal {
@@ -100,10 +102,10 @@ concept RangeOfTasks =
     std::ranges::input_range<Tasks> && kIsTask<std::ranges::range_value_t<Tasks>>;
 
 template <typename T>
-Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T> task) {
+Job<T> spawn(PoolCore* pool, const JobOptions* options, CallPlace place, Task<T> task) {
   TaskAccess::check(task, "spawn");
   PoolCore::Admission admission(*pool, options);
-  return JobAccess::make<T>(launch<CoroutineJob<T>>(admission, options, task));
+  return JobAccess::make<T>(launch<CoroutineJob<T>>(admission, options, place, task));
 }
 
 // Keeps a function and its arguments alive for as long as the coroutine that it makes from them.
@@ -114,13 +116,13 @@ auto keep(F function, Args... args) -> TaskOf<F, Args...> {
 
 template <typename T>
 struct Spawner<T, void> {  // The body of JobPool::spawn() and schedule().
-  static Job<T> spawn(PoolCore* pool, const JobOptions* options, Task<T>&& task) {
-    return internal::spawn(pool, options, std::move(task));
+  static Job<T> spawn(PoolCore* pool, const JobOptions* options, CallPlace place, Task<T>&& task) {
+    return internal::spawn(pool, options, place, std::move(task));
   }
   template <typename F, typename... Args>
-  static Job<T> spawn_call(PoolCore* pool, const JobOptions* options, F&& function,
+  static Job<T> spawn_call(PoolCore* pool, const JobOptions* options, CallPlace place, F&& function,
                            Args&&... args) {
-    return spawn(pool, options,
+    return spawn(pool, options, place,
                  keep<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(function),
                                                               std::forward<Args>(args)...));
   }
@@ -132,9 +134,9 @@ struct Spawner<T, void> {  // The body of JobPool::spawn() and schedule().
 template <typename T>
 class MadeJob {
  public:
-  explicit MadeJob(Task<T> task) : pool_(pool_here()) {
+  MadeJob(Task<T> task, CallPlace place) : pool_(pool_here()) {
     TaskAccess::check(task, "spawn");
-    job_ = new_job<CoroutineJob<T>>(pool_, nullptr, task);
+    job_ = new_job<CoroutineJob<T>>(pool_, nullptr, place, task);
     handle_ = JobAccess::make<T>(JobRef<JobResult<T>>(job_));
   }
   MadeJob(MadeJob&& other) noexcept
@@ -168,8 +170,8 @@ struct EnteredJob {
 };
 
 template <typename T>
-MadeJob<T> make_job(Task<T>&& task) {
-  return MadeJob<T>(std::move(task));
+MadeJob<T> make_job(Task<T>&& task, CallPlace place = {}) {
+  return MadeJob<T>(std::move(task), place);
 }
 template <typename T>
 EnteredJob<T> make_job(Job<T>&& job) {
@@ -182,7 +184,7 @@ auto make_job(F&& function) {
 
 // Combines the jobs of several tasks into one, by `combine`, and then lets them begin.
 template <RangeOfTasks Tasks, typename Combine>
-auto combine_tasks(Tasks&& tasks, Combine combine) {
+auto combine_tasks(Tasks&& tasks, CallPlace place, Combine combine) {
   using T = std::ranges::range_value_t<Tasks>;
   for (const T& task : tasks) {
     TaskAccess::check(task, "spawn");
@@ -193,7 +195,7 @@ auto combine_tasks(Tasks&& tasks, Combine combine) {
     made.reserve(std::ranges::size(tasks));
   }
   for (T& task : tasks) {
-    made.push_back(make_job(std::move(task)));
+    made.push_back(make_job(std::move(task), place));
   }
   handles.reserve(made.size());
   for (auto& job : made) {
@@ -278,9 +280,9 @@ auto when_all(Tasks... tasks) {
 //   std::vector<int> sizes = co_await taskctx::when_all(std::move(tasks));
 template <internal::RangeOfTasks Tasks>
   requires(!std::is_lvalue_reference_v<Tasks>)
-auto when_all(Tasks&& tasks) {
-  return internal::combine_tasks(std::forward<Tasks>(tasks),
-                                 [](auto jobs) { return when_all(std::move(jobs)); });
+auto when_all(Tasks&& tasks, internal::CallPlace place = internal::CallPlace::here()) {
+  return internal::combine_tasks(std::forward<Tasks>(tasks), place,
+                                 [place](auto jobs) { return when_all(std::move(jobs), place); });
 }
 // Likewise, but waits for the first task to end. The others continue.
 //
@@ -288,19 +290,20 @@ auto when_all(Tasks&& tasks) {
 //   Reply reply = co_await first.jobs[first.index];
 template <internal::RangeOfTasks Tasks>
   requires(!std::is_lvalue_reference_v<Tasks>)
-auto when_any(Tasks&& tasks) {
-  return internal::combine_tasks(std::forward<Tasks>(tasks),
-                                 [](auto jobs) { return when_any(std::move(jobs)); });
+auto when_any(Tasks&& tasks, internal::CallPlace place = internal::CallPlace::here()) {
+  return internal::combine_tasks(std::forward<Tasks>(tasks), place,
+                                 [place](auto jobs) { return when_any(std::move(jobs), place); });
 }
 
 template <typename T>
-T sync_wait(Task<T> task) {
+T sync_wait(Task<T> task, internal::CallPlace place) {
   using namespace internal;  // NOLINT(google-build-using-namespace): of this function only
   TaskAccess::check(task, "wait for");
   Activation* const caller = identified_activation();
   PoolCore* const pool = pool_here();
   pool->check_not_forked("wait for task", "");
   auto* const job = new CoroutineJob<T>(pool, task, caller);
+  job->set_place(place.get());
   const JobRef<CoroutineJob<T>> handle(job);
   const Origin origin = caller->origin;
   Node* const node = current_node();

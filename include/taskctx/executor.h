@@ -26,6 +26,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/pool/call_place.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -40,7 +41,7 @@ class JobExecutor {
   //
   //   executor.execute([] { work(); });
   template <typename F>
-  void execute(F&& function) const;
+  void execute(F&& function, internal::CallPlace place = internal::CallPlace::here()) const;
 
   // Does the same, for libraries that call their scheduler.
   //
@@ -48,7 +49,7 @@ class JobExecutor {
   template <typename F>
     requires std::invocable<std::decay_t<F>>
   void operator()(F&& function) const {
-    execute(std::forward<F>(function));
+    execute(std::forward<F>(function), internal::CallPlace());  // The call is the library's.
   }
 
   [[nodiscard]] friend bool operator==(const JobExecutor& a, const JobExecutor& b) = default;

@@ -32,6 +32,8 @@
 
 #include "taskctx/context.h"
 #include "taskctx/deadline.h"
+#include "taskctx/errors.h"
+#include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/job_refusals.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
@@ -90,7 +92,7 @@ struct Continue {
 // Submits `function`, to be called with the end of `parent`, which is left empty.
 template <typename Handle, typename R, typename Result, typename... Options, typename Parent,
           typename F>
-auto then(Parent& parent, const JobOptions* options, F&& function) {
+auto then(Parent& parent, const JobOptions* options, CallPlace place, F&& function) {
   using Call = Continue<Handle, R, Result>;
   using Next = std::invoke_result_t<Call, std::decay_t<F>, Parent>;
   PoolCore* const core = state_of(parent)->pool();
@@ -98,7 +100,7 @@ auto then(Parent& parent, const JobOptions* options, F&& function) {
   WaitingEntry entry(core, "submit job", options, [&parent](auto* job) { job->start(parent); });
   return Started<Job<Next>, F, Options...>(
       JobAccess::make<Next>(launch<ThenJob<Next, Parent, std::decay_t<F>, Call>>(
-          entry, options, std::forward<F>(function))));
+          entry, options, place, std::forward<F>(function))));
 }
 
 // What Job and SharedJob have in common. `Ref`: what the handle holds the job by.
@@ -124,9 +126,11 @@ class JobHandle {
   // where that job, or one that is queued before it, may wait for a job. (A coroutine that suspends
   // keeps no thread: that is always safe.)
   //
-  // If jobs wait for each other in a circle, one that blocks its thread, the last one as a rule,
-  // gets JobError: if all that block do so in a job and without a deadline, and the circle has at
-  // most about sixty jobs. A circle of coroutines that only await one another stays suspended.
+  // If jobs wait for each other in a circle, by whatever calls and co_awaits, and by way of
+  // whatever continuations, the one that closes it gets JobError at that moment. The message names
+  // each job of the circle, and where it was submitted (place()). Waits with a deadline are no part
+  // of a circle: they end. when_any() is none, either. Finding it costs O(jobs that the target
+  // waits for), and nothing where a wait does not block.
   //
   //   job.wait();
   void wait() const { state("wait for").wait(); }
@@ -161,6 +165,13 @@ class JobHandle {
   //
   //   log("waiting for ", job.name());
   [[nodiscard]] std::string_view name() const { return state("ask").name(); }
+
+  // Returns where the job was submitted: the place of the call, or of its options
+  // (JobOptions::place). Line 0 if that is not known: of a job whose function got arguments in a
+  // call without options, and of when_all() and gather() of single jobs or tasks. O(1).
+  //
+  //   log("waiting for the job of ", job.place().file, ":", job.place().line);
+  [[nodiscard]] SourcePlace place() const { return state("ask").place(); }
 
   // Returns a copy of the job's context. Before the job has ended, that is the context that it
   // starts with; afterwards, the one that it has left, if it was submitted with
@@ -236,12 +247,12 @@ class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<interna
   //   Job<std::string> text = pool.submit(read).then([](Data data) { return format(data); });
   //   Job<void> sent = text.then([](Job<std::string> job) { try_to_send(job); });
   template <internal::ContinuationOf<Job<R>, R> F>
-  auto then(F&& function) {
-    return continue_with(nullptr, std::forward<F>(function));
+  auto then(F&& function, internal::CallPlace place = internal::CallPlace::here()) {
+    return continue_with(nullptr, place, std::forward<F>(function));
   }
   template <internal::ContinuationOf<Job<R>, R> F>
   auto then(const JobOptions& options, F&& function) {
-    return continue_with<JobOptions>(&options, std::forward<F>(function));
+    return continue_with<JobOptions>(&options, {}, std::forward<F>(function));
   }
   using internal::ThenRefusals<Job, R>::then;  // What is no continuation.
 
@@ -259,9 +270,9 @@ class [[nodiscard]] Job : public internal::JobHandle<R, internal::JobRef<interna
   using internal::JobHandle<R, Ref>::JobHandle;
 
   template <typename... Options, typename F>
-  auto continue_with(const JobOptions* options, F&& function) {
+  auto continue_with(const JobOptions* options, internal::CallPlace place, F&& function) {
     this->state("continue");
-    return internal::then<Job<R>, R, R, Options...>(this->state_, options,
+    return internal::then<Job<R>, R, R, Options...>(this->state_, options, place,
                                                     std::forward<F>(function));
   }
 };
@@ -291,12 +302,12 @@ class [[nodiscard]] SharedJob
   //
   //   Job<void> applied = config.then([](const Config& now) { apply(now); });
   template <internal::ContinuationOf<SharedJob<R>, internal::PeekOf<R>> F>
-  auto then(F&& function) const {
-    return continue_with(nullptr, std::forward<F>(function));
+  auto then(F&& function, internal::CallPlace place = internal::CallPlace::here()) const {
+    return continue_with(nullptr, place, std::forward<F>(function));
   }
   template <internal::ContinuationOf<SharedJob<R>, internal::PeekOf<R>> F>
   auto then(const JobOptions& options, F&& function) const {
-    return continue_with<JobOptions>(&options, std::forward<F>(function));
+    return continue_with<JobOptions>(&options, {}, std::forward<F>(function));
   }
   using internal::ThenRefusals<SharedJob, internal::PeekOf<R>>::then;  // What is no continuation.
 
@@ -307,11 +318,11 @@ class [[nodiscard]] SharedJob
   using internal::JobHandle<R, Ref>::JobHandle;
 
   template <typename... Options, typename F>
-  auto continue_with(const JobOptions* options, F&& function) const {
+  auto continue_with(const JobOptions* options, internal::CallPlace place, F&& function) const {
     this->state("continue");
     Ref parent = this->state_;
     return internal::then<SharedJob<R>, R, internal::PeekOf<R>, Options...>(
-        parent, options, std::forward<F>(function));
+        parent, options, place, std::forward<F>(function));
   }
 };
 

@@ -19,7 +19,11 @@ namespace taskctx {
 inline namespace v1 {
 
 // A call that can't work: on a handle without a job, on a pool that was shut down, in a forked
-// process, or a job's wait for itself, directly or through other jobs (Job::wait()).
+// process, or a job's wait for itself, directly or through other jobs (Job::wait()), which the
+// message names:
+//
+//   cannot wait for job 'b': it would wait for itself: job 7 'b' (submitted at server.cc:31) waits
+//   for job 5 'a' (submitted at server.cc:20), which waits for it
 class JobError : public std::logic_error {
  public:
   using std::logic_error::logic_error;

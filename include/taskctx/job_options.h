@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 
 #include "taskctx/context.h"
@@ -69,6 +70,11 @@ struct JobOptions {
   // is a handle. Otherwise a job releases its context, and the values in it, before any thread can
   // see that it has ended, so that a handle does not keep those values alive.
   bool keep_context = false;
+
+  // The place that messages and reports give for the job's submission. Default: where these options
+  // are written, if that is in braces: `{.name = "a"}`, or `JobOptions options{}`. A function that
+  // submits for others passes its caller's.
+  std::source_location place = std::source_location::current();
 };
 
 enum class JobPriority { low, normal, high };

@@ -47,6 +47,7 @@
 #include "taskctx/executor.h"
 #include "taskctx/internal/core/refused.h"
 #include "taskctx/internal/pool/bulk_job.h"
+#include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/function_job.h"
 #include "taskctx/internal/pool/job_refusals.h"
 #include "taskctx/internal/pool/launch.h"
@@ -83,13 +84,14 @@ using SpawnedJobOf = Job<SpawnedResultOf<F, Args...>>;
 template <typename T, typename = void>
 struct Spawner {
   static constexpr bool kHasCoro = !std::is_same_v<T, T>;
-  static Job<T> spawn(PoolCore* /*pool*/, const JobOptions* /*options*/, Task<T>&& /*task*/) {
+  static Job<T> spawn(PoolCore* /*pool*/, const JobOptions* /*options*/, CallPlace /*place*/,
+                      Task<T>&& /*task*/) {
     static_assert(kHasCoro, "include taskctx/coro.h, to spawn coroutines");
     return {};
   }
   template <typename F, typename... Args>
-  static Job<T> spawn_call(PoolCore* /*pool*/, const JobOptions* /*options*/, F&& /*function*/,
-                           Args&&... /*args*/) {
+  static Job<T> spawn_call(PoolCore* /*pool*/, const JobOptions* /*options*/, CallPlace /*place*/,
+                           F&& /*function*/, Args&&... /*args*/) {
     static_assert(kHasCoro, "include taskctx/coro.h, to spawn coroutines");
     return {};
   }
@@ -156,31 +158,43 @@ class JobPool : private internal::JobRefusals {
   //
   //   taskctx::Job<int> sum = pool.submit(add, 1, 2);
   //   auto job = pool.submit({.name = "reindex", .detached = true}, [] { reindex(); });
-  template <typename F, typename... Args>
-    requires internal::JobFunction<F, Args...>
-  internal::JobOf<F, Args...> submit(F&& function, Args&&... args) {
-    return start(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
+  template <typename F>
+    requires internal::JobFunction<F>
+  internal::JobOf<F> submit(F&& function, internal::CallPlace place = internal::CallPlace::here()) {
+    return start(nullptr, place, std::forward<F>(function));
+  }
+  template <typename F, typename First, typename... More>
+    requires internal::JobFunction<F, First, More...>
+  internal::JobOf<F, First, More...> submit(F&& function, First&& first, More&&... more) {
+    return start(nullptr, {}, std::forward<F>(function), std::forward<First>(first),
+                 std::forward<More>(more)...);
   }
   template <typename F, typename... Args>
     requires internal::JobFunction<F, Args...>
   internal::JobWithOptionsOf<F, Args...> submit(const JobOptions& options, F&& function,
                                                 Args&&... args) {
-    return start(&options, std::forward<F>(function), std::forward<Args>(args)...);
+    return start(&options, {}, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   // Runs `function(args...)` likewise, without a handle: what it throws goes to the exception
   // handler.
   //
   //   pool.post([] { refresh_cache(); });
-  template <typename F, typename... Args>
-    requires internal::PostedFunction<F, Args...>
-  void post(F&& function, Args&&... args) {
-    start_posted(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
+  template <typename F>
+    requires internal::PostedFunction<F>
+  void post(F&& function, internal::CallPlace place = internal::CallPlace::here()) {
+    start_posted(nullptr, place, std::forward<F>(function));
+  }
+  template <typename F, typename First, typename... More>
+    requires internal::PostedFunction<F, First, More...>
+  void post(F&& function, First&& first, More&&... more) {
+    start_posted(nullptr, {}, std::forward<F>(function), std::forward<First>(first),
+                 std::forward<More>(more)...);
   }
   template <typename F, typename... Args>
     requires internal::PostedFunction<F, Args...>
   void post(const JobOptions& options, F&& function, Args&&... args) {
-    start_posted(&options, std::forward<F>(function), std::forward<Args>(args)...);
+    start_posted(&options, {}, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   // Refused: coroutines, which run when they are spawned; what can't be called so.
@@ -197,12 +211,12 @@ class JobPool : private internal::JobRefusals {
   //
   //   taskctx::Job<int> answer = pool.spawn(compute());
   template <typename T>
-  Job<T> spawn(Task<T> task) {
-    return internal::Spawner<T>::spawn(core_, nullptr, std::move(task));
+  Job<T> spawn(Task<T> task, internal::CallPlace place = internal::CallPlace::here()) {
+    return internal::Spawner<T>::spawn(core_, nullptr, place, std::move(task));
   }
   template <typename T>
   internal::Started<Job<T>, JobOptions> spawn(const JobOptions& options, Task<T> task) {
-    return internal::Spawner<T>::spawn(core_, &options, std::move(task));
+    return internal::Spawner<T>::spawn(core_, &options, {}, std::move(task));
   }
 
   // Likewise for the coroutine that `function(args...)` returns. Function and arguments are copied
@@ -213,19 +227,27 @@ class JobPool : private internal::JobRefusals {
   //     co_await taskctx::sleep_for(absl::Seconds(1));
   //     co_return text.size();
   //   });
-  template <typename F, typename... Args>
-    requires internal::CoroutineFunction<F, Args...>
-  internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> spawn(F&& function,
-                                                                          Args&&... args) {
-    return internal::Spawner<internal::SpawnedResultOf<F, Args...>>::spawn_call(
-        core_, nullptr, std::forward<F>(function), std::forward<Args>(args)...);
+  template <typename F>
+    requires internal::CoroutineFunction<F>
+  internal::Started<internal::SpawnedJobOf<F>, F> spawn(
+      F&& function, internal::CallPlace place = internal::CallPlace::here()) {
+    return internal::Spawner<internal::SpawnedResultOf<F>>::spawn_call(core_, nullptr, place,
+                                                                       std::forward<F>(function));
+  }
+  template <typename F, typename First, typename... More>
+    requires internal::CoroutineFunction<F, First, More...>
+  internal::Started<internal::SpawnedJobOf<F, First, More...>, F, First, More...> spawn(
+      F&& function, First&& first, More&&... more) {
+    return internal::Spawner<internal::SpawnedResultOf<F, First, More...>>::spawn_call(
+        core_, nullptr, {}, std::forward<F>(function), std::forward<First>(first),
+        std::forward<More>(more)...);
   }
   template <typename F, typename... Args>
     requires internal::CoroutineFunction<F, Args...>
   internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> spawn(
       const JobOptions& options, F&& function, Args&&... args) {
     return internal::Spawner<internal::SpawnedResultOf<F, Args...>>::spawn_call(
-        core_, &options, std::forward<F>(function), std::forward<Args>(args)...);
+        core_, &options, {}, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   // Returns an awaitable: the coroutine that awaits it continues on a thread of this pool, also if
@@ -247,12 +269,14 @@ class JobPool : private internal::JobRefusals {
   //   auto sizes = pool.submit_bulk(files, [](const File& file) { return file.size(); });
   //   pool.submit_bulk(std::views::iota(0, 1000), [](int i) { work(i); }).wait();
   template <internal::BulkRange Range, internal::BulkFunction<Range> F>
-  auto submit_bulk(Range&& range, F&& function) {
-    return start_bulk<F, Range>(nullptr, std::forward<Range>(range), std::forward<F>(function));
+  auto submit_bulk(Range&& range, F&& function,
+                   internal::CallPlace place = internal::CallPlace::here()) {
+    return start_bulk<F, Range>(nullptr, place, std::forward<Range>(range),
+                                std::forward<F>(function));
   }
   template <internal::BulkRange Range, internal::BulkFunction<Range> F>
   auto submit_bulk(const JobOptions& options, Range&& range, F&& function) {
-    return start_bulk<F, Range, JobOptions>(&options, std::forward<Range>(range),
+    return start_bulk<F, Range, JobOptions>(&options, {}, std::forward<Range>(range),
                                             std::forward<F>(function));
   }
 
@@ -281,28 +305,43 @@ class JobPool : private internal::JobRefusals {
   //
   //   auto retry = pool.submit_after(absl::Seconds(1), [] { try_again(); });
   //   pool.submit_at(next_midnight, rotate_logs);
-  template <typename F, typename... Args>
-    requires internal::JobFunction<F, Args...>
-  internal::JobOf<F, Args...> submit_at(Deadline due, F&& function, Args&&... args) {
-    return start_delayed(due, nullptr, std::forward<F>(function), std::forward<Args>(args)...);
+  template <typename F>
+    requires internal::JobFunction<F>
+  internal::JobOf<F> submit_at(Deadline due, F&& function,
+                               internal::CallPlace place = internal::CallPlace::here()) {
+    return start_delayed(due, nullptr, place, std::forward<F>(function));
+  }
+  template <typename F, typename First, typename... More>
+    requires internal::JobFunction<F, First, More...>
+  internal::JobOf<F, First, More...> submit_at(Deadline due, F&& function, First&& first,
+                                               More&&... more) {
+    return start_delayed(due, nullptr, {}, std::forward<F>(function), std::forward<First>(first),
+                         std::forward<More>(more)...);
   }
   template <typename F, typename... Args>
     requires internal::JobFunction<F, Args...>
   internal::JobWithOptionsOf<F, Args...> submit_at(const JobOptions& options, Deadline due,
                                                    F&& function, Args&&... args) {
-    return start_delayed(due, &options, std::forward<F>(function), std::forward<Args>(args)...);
+    return start_delayed(due, &options, {}, std::forward<F>(function), std::forward<Args>(args)...);
   }
-  template <typename F, typename... Args>
-    requires internal::JobFunction<F, Args...>
-  internal::JobOf<F, Args...> submit_after(Timeout delay, F&& function, Args&&... args) {
-    return start_delayed(Deadline::after(delay), nullptr, std::forward<F>(function),
-                         std::forward<Args>(args)...);
+  template <typename F>
+    requires internal::JobFunction<F>
+  internal::JobOf<F> submit_after(Timeout delay, F&& function,
+                                  internal::CallPlace place = internal::CallPlace::here()) {
+    return start_delayed(Deadline::after(delay), nullptr, place, std::forward<F>(function));
+  }
+  template <typename F, typename First, typename... More>
+    requires internal::JobFunction<F, First, More...>
+  internal::JobOf<F, First, More...> submit_after(Timeout delay, F&& function, First&& first,
+                                                  More&&... more) {
+    return start_delayed(Deadline::after(delay), nullptr, {}, std::forward<F>(function),
+                         std::forward<First>(first), std::forward<More>(more)...);
   }
   template <typename F, typename... Args>
     requires internal::JobFunction<F, Args...>
   internal::JobWithOptionsOf<F, Args...> submit_after(const JobOptions& options, Timeout delay,
                                                       F&& function, Args&&... args) {
-    return start_delayed(Deadline::after(delay), &options, std::forward<F>(function),
+    return start_delayed(Deadline::after(delay), &options, {}, std::forward<F>(function),
                          std::forward<Args>(args)...);
   }
 
@@ -338,24 +377,27 @@ class JobPool : private internal::JobRefusals {
   friend struct internal::JobPoolAccess;
 
   template <typename F, typename... Args>
-  auto start(const JobOptions* options, F&& function, Args&&... args) {
+  auto start(const JobOptions* options, internal::CallPlace place, F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
     internal::PoolCore::Admission admission(*core_, options);
     return internal::JobAccess::make<R>(
         internal::launch<internal::FunctionJob<R, internal::CallOf<F, Args...>>>(
-            admission, options, /*references=*/2U, std::forward<F>(function),
+            admission, options, place, /*references=*/2U, std::forward<F>(function),
             std::forward<Args>(args)...));
   }
 
   template <typename F, typename... Args>
-  void start_posted(const JobOptions* options, F&& function, Args&&... args) {
+  void start_posted(const JobOptions* options, internal::CallPlace place, F&& function,
+                    Args&&... args) {
     internal::PoolCore::Admission admission(*core_, options);
     admission.accept(internal::new_job<internal::FunctionJob<void, internal::CallOf<F, Args...>>>(
-        core_, options, /*references=*/1U, std::forward<F>(function), std::forward<Args>(args)...));
+        core_, options, place, /*references=*/1U, std::forward<F>(function),
+        std::forward<Args>(args)...));
   }
 
   template <typename F, typename Range, typename... Options>
-  auto start_bulk(const JobOptions* options, Range&& range, F&& function) {
+  auto start_bulk(const JobOptions* options, internal::CallPlace place, Range&& range,
+                  F&& function) {
     using BulkJob = internal::BulkJob<std::decay_t<Range>, std::decay_t<F>>;
     using R = typename BulkJob::Result;
     using Started = internal::Started<Job<R>, F, Range, Options...>;
@@ -363,16 +405,17 @@ class JobPool : private internal::JobRefusals {
                   "a vector can't hold references");
     internal::PoolCore::Admission admission(*core_, options);
     return Started(internal::JobAccess::make<R>(internal::launch<BulkJob>(
-        admission, options, std::forward<Range>(range), std::forward<F>(function))));
+        admission, options, place, std::forward<Range>(range), std::forward<F>(function))));
   }
 
   template <typename F, typename... Args>
-  auto start_delayed(Deadline due, const JobOptions* options, F&& function, Args&&... args) {
+  auto start_delayed(Deadline due, const JobOptions* options, internal::CallPlace place,
+                     F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
     internal::WaitingEntry entry(core_, "submit job", options, [](auto* job) { job->start(); });
     return internal::JobAccess::make<R>(
         internal::launch<internal::DelayedJob<R, internal::CallOf<F, Args...>>>(
-            entry, options, due, std::forward<F>(function), std::forward<Args>(args)...));
+            entry, options, place, due, std::forward<F>(function), std::forward<Args>(args)...));
   }
 
   internal::PoolCore* core_;
@@ -387,8 +430,8 @@ class JobPool : private internal::JobRefusals {
 JobPool& default_pool();
 
 template <typename F>
-void JobExecutor::execute(F&& function) const {
-  pool_->post(std::forward<F>(function));
+void JobExecutor::execute(F&& function, internal::CallPlace place) const {
+  pool_->post(std::forward<F>(function), place);
 }
 
 namespace internal {

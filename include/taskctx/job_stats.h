@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string>
 
+#include "taskctx/errors.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -37,6 +38,7 @@ struct UnfinishedJob {
   std::uint64_t id = 0;
   std::string name;
   bool has_begun = false;  // It was asked to end, and still runs. If not, it never will.
+  SourcePlace place = {};  // Where it was submitted; line 0 if that is not known (Job::place()).
 };
 
 }  // namespace v1

@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/launch.h"
 #include "taskctx/internal/pool/pool_core.h"
@@ -100,11 +101,11 @@ struct JobVector {
 // children are still there.
 template <typename R, typename Children, typename F>
 Job<R> start_gather(PoolCore* core, Children& children, std::size_t count, bool needs_all,
-                    F function) {
+                    CallPlace place, F function) {
   WaitingEntry entry(core, "wait for jobs", nullptr,
                      [&children](auto* job) { job->start(children); });
-  return JobAccess::make<R>(
-      launch<GatherJob<R, Children, F>>(entry, nullptr, count, needs_all, std::move(function)));
+  return JobAccess::make<R>(launch<GatherJob<R, Children, F>>(entry, nullptr, place, count,
+                                                              needs_all, std::move(function)));
 }
 
 template <typename Handle>
@@ -166,7 +167,7 @@ Job<std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>> 
   Children children{{std::move(first), std::move(more)...}};
   try {
     return internal::start_gather<Result>(
-        core, children, kCount, /*needs_all=*/true, [](Children ended) {
+        core, children, kCount, /*needs_all=*/true, /*place=*/{}, [](Children ended) {
           return std::apply(
               [](auto&... job) {
                 return Result{internal::take_element(job)...};  // Braces: from left to right.
@@ -195,18 +196,18 @@ auto when_all(Jobs&&... jobs) {
 //   std::vector<int> results = taskctx::when_all(std::move(jobs)).get();
 template <internal::RangeOfJobs Jobs>
   requires(!std::is_lvalue_reference_v<Jobs>)
-auto when_all(Jobs&& jobs) {
+auto when_all(Jobs&& jobs, internal::CallPlace place = internal::CallPlace::here()) {
   using R = internal::JobResultIn<std::ranges::range_value_t<Jobs>>;
   static_assert(!std::is_reference_v<R>, "a vector can't hold references");
   using Result =
       std::conditional_t<std::is_void_v<R>, void, std::vector<internal::TupleElement<R>>>;
   using Children = internal::JobVector<R>;
-  return internal::with_jobs(std::forward<Jobs>(jobs), [](Children& children) {
+  return internal::with_jobs(std::forward<Jobs>(jobs), [place](Children& children) {
     const std::size_t count = children.jobs.size();
     internal::PoolCore* const core =
         count == 0 ? internal::JobPoolAccess::core(default_pool())
                    : internal::JobAccess::state(children.jobs.front(), "wait for").pool();
-    return internal::start_gather<Result>(core, children, count, /*needs_all=*/true,
+    return internal::start_gather<Result>(core, children, count, /*needs_all=*/true, place,
                                           [](Children ended) -> Result {
                                             if constexpr (std::is_void_v<R>) {
                                               for (Job<R>& job : ended.jobs) {
@@ -232,6 +233,11 @@ template <typename... Jobs>
 decltype(auto) gather(Jobs&&... jobs) {
   return when_all(std::forward<Jobs>(jobs)...).get();
 }
+template <internal::RangeOfJobs Jobs>
+  requires(!std::is_lvalue_reference_v<Jobs>)
+decltype(auto) gather(Jobs&& jobs, internal::CallPlace place = internal::CallPlace::here()) {
+  return when_all(std::forward<Jobs>(jobs), place).get();
+}
 
 // Returns a job that ends when the first job of a range has ended, with or without an error, with
 // all the handles. Throws JobError if there is no job. O(n).
@@ -241,17 +247,17 @@ decltype(auto) gather(Jobs&&... jobs) {
 //   for (const auto& job : first.jobs) if (job.valid()) job.cancel();
 template <internal::RangeOfJobs Jobs>
   requires(!std::is_lvalue_reference_v<Jobs>)
-auto when_any(Jobs&& jobs) {
+auto when_any(Jobs&& jobs, internal::CallPlace place = internal::CallPlace::here()) {
   using R = internal::JobResultIn<std::ranges::range_value_t<Jobs>>;
   using Children = internal::JobVector<R>;
-  return internal::with_jobs(std::forward<Jobs>(jobs), [](Children& children) {
+  return internal::with_jobs(std::forward<Jobs>(jobs), [place](Children& children) {
     if (children.jobs.empty()) {
       internal::throw_no_job("wait for first of no");
     }
     internal::PoolCore* const core =
         internal::JobAccess::state(children.jobs.front(), "wait for").pool();
     return internal::start_gather<FirstJob<R>>(
-        core, children, children.jobs.size(), /*needs_all=*/false, [](Children ended) {
+        core, children, children.jobs.size(), /*needs_all=*/false, place, [](Children ended) {
           FirstJob<R> first{.index = 0, .jobs = std::move(ended.jobs)};
           while (!first.jobs[first.index].ready()) {
             ++first.index;

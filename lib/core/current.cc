@@ -86,12 +86,7 @@ bool is_within(const Activation* inner, const Activation* outer) noexcept {
   return inner == outer;
 }
 
-bool is_at_work_for(const Workplace* job, const Activation* inner) noexcept {
-  while (inner != nullptr && inner->origin.job() != job) {
-    inner = around(inner);
-  }
-  return inner != nullptr;
-}
+const Activation* activation_around(const Activation* inner) noexcept { return around(inner); }
 
 void end_inner(Activation& outer) noexcept {
   if (Activation* const inner = current_activation(); inner != &outer) {

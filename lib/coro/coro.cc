@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/pool/blocked_wait.h"
 #include "lib/pool/parking.h"
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/cancel/stopping.h"
@@ -109,13 +110,12 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
     if (job->pool()->locked(job,
                             [&](const LaneLock& lock) { return job->take_interrupt(lock, old); })) {
       to_wake_ = job;
-      is_interrupted_ = true;
+      early_ = Early::cancelled;
       return false;
     }
   }
   if (cancel_count() != 0 && is_stopping(whose)) [[unlikely]] {
-    is_interrupted_ = true;
-    is_stopped_ = true;
+    early_ = Early::stopped;
     return false;
   }
   try {
@@ -126,25 +126,33 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
       to_wake_ = task;
       if (!listen_to(whose)) [[unlikely]] {
         give_up();
-        return !(is_interrupted_ = is_stopped_ = true);
+        early_ = Early::stopped;
+        return false;
       }
       start();
       return true;
     }
-    const bool has_awaited = awaited() != nullptr;
-    if (awaited() == job) [[unlikely]] {
-      job->throw_waits_for_itself();
+    JobState* const target = awaited();
+    if (target == job) [[unlikely]] {
+      throw_circle(*job, *job);
+    }
+    if (target != nullptr) {
+      job->note_wait();
     }
     to_wake_ = job;
     home->set_next(*flow, handle, this);
     if (!listen_to(whose)) [[unlikely]] {
       stop_listening();
-      return !(is_interrupted_ = is_stopped_ = true);
+      early_ = Early::stopped;
+      return false;
     }
     start();
-    job->pool()->suspend(job);
-    if (has_awaited) {
+    const bool may_close_circle = job->pool()->suspend(job, target);
+    if (target != nullptr) {
       unpark_helpers();  // A thread that waits for this job can run the awaited one.
+    }
+    if (may_close_circle) [[unlikely]] {
+      internal::break_circle(job, target);
     }
   } catch (...) {
     stop_listening();
@@ -183,23 +191,22 @@ void Suspension::fire() noexcept {
     listening_ = nullptr;
     return;
   }
-  const auto stop = [this](const LaneLock& lock) {
-    is_stopped_ = interrupt(lock);
-    return is_stopped_;
-  };
+  const auto stop = [this](const LaneLock& lock) { return end_early(lock, Early::stopped); };
   while (!is_over_.load(std::memory_order_acquire) &&
          !to_wake_->pool()->wake_early(to_wake_, stop)) {
     std::this_thread::yield();
   }
 }
 
-void Suspension::throw_interrupted() {
-  if (is_stopped_) {
-    to_wake_ = nullptr;
+void Suspension::throw_early() {
+  JobState* const job = std::exchange(to_wake_, nullptr);
+  if (early_ == Early::stopped) {
     throw_cancelled("wait");
   }
-  const std::string name = std::exchange(to_wake_, nullptr)->quoted_name();
-  throw JobCancelled("cannot wait in job" + name + ": it was cancelled");
+  if (early_ == Early::circle) {
+    throw_circle(*job, *awaited());
+  }
+  throw JobCancelled("cannot wait in job" + job->quoted_name() + ": it was cancelled");
 }
 
 // It must be a ResumeJob: a coroutine that is a job is destroyed by its job, never suspended.

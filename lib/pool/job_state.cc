@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "taskctx/internal/cancel/cancel_link.h"
@@ -62,6 +63,12 @@ std::uint64_t JobState::id() noexcept {
   return id;
 }
 
+SourcePlace JobState::place() const noexcept {
+  // Options that were made without braces know no better than where their type is.
+  const bool is_known = !std::string_view(place_.file_name()).ends_with("taskctx/job_options.h");
+  return is_known ? SourcePlace{place_.file_name(), place_.line()} : SourcePlace();
+}
+
 std::string JobState::quoted_name() const {
   return name().empty() ? std::string() : " '" + std::string(name()) + "'";
 }
@@ -99,7 +106,8 @@ void JobState::add_continuation(Continuation* continuation) noexcept {
                                                std::memory_order_acq_rel)) {
   }
   // Pairs with finish(): either that sees kContinued, or we see kDone. So somebody fires.
-  if ((bits_.fetch_or(kContinued, std::memory_order_acq_rel) & kDone) != 0) {
+  // seq_cst for the search for circles (blocked_wait.cc).
+  if ((bits_.fetch_or(kContinued, std::memory_order_seq_cst) & kDone) != 0) {
     fire_continuations();
   }
 }

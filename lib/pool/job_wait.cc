@@ -10,7 +10,6 @@
 #include <exception>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -69,22 +68,23 @@ bool JobState::wait_slowly(Deadline deadline, bool may_stop) {
   }
   CancelWatch* const watch = watched ? &*watched : nullptr;
   if (current_activation()->origin.job() == this) {
-    throw_waits_for_itself();
+    throw_circle(*this, *this);
   }
+  BlockedWait wait(*this);
   auto* here = static_cast<PoolCore*>(current_activation()->origin.executor());
   if (here == nullptr && pool()->is_in_arena()) {
     here = pool();  // A plain task of oneTBB's, in the pool's arena: this is one of its threads.
   }
   if (here != nullptr) {
-    help(here, deadline, watch);
+    help(here, deadline, wait, watch);
     if (is_done()) {
       return true;
     }
     pool()->check_not_forked("wait for job", name());  // What we have run may have forked.
   }
-  std::optional<BlockedWait> wait;
-  if (deadline.is_never() && current_activation()->origin.job() != nullptr) {
-    wait.emplace(*this);
+  if (deadline.is_never()) {
+    bits_.fetch_or(kBlocked, std::memory_order_seq_cst);  // See blocked_wait.cc.
+    wait.begin();
   }
   if (watch != nullptr) {
     watch->arm();
@@ -117,16 +117,12 @@ std::exception_ptr JobState::wait_to_the_end() {
   return error;
 }
 
-void JobState::throw_waits_for_itself() const {
-  throw JobError("cannot wait for job" + quoted_name() + ": it would wait for itself");
-}
-
 // Helps one waiting thread. Needs memory to look at what the target waits for; where there is none,
 // it looks again a little later.
 class Helper final : private Missing {
  public:
-  Helper(JobState& target, PoolCore* here, const Workplace* waiter, CancelWatch* watch) noexcept
-      : target_(target), here_(here), waiter_(waiter), watch_(watch) {}
+  Helper(JobState& target, PoolCore* here, BlockedWait& wait, CancelWatch* watch) noexcept
+      : target_(target), here_(here), wait_(wait), watch_(watch) {}
   Helper(const Helper&) = delete;
   Helper& operator=(const Helper&) = delete;
   ~Helper() {
@@ -157,7 +153,6 @@ class Helper final : private Missing {
   struct Step {
     HeldJob job;
     bool is_expanded = false;
-    bool is_needed = true;  // The target can't continue before it ends.
   };
 
   [[nodiscard]] bool is_to_return() const noexcept {
@@ -186,16 +181,13 @@ class Helper final : private Missing {
       if (run_something()) {
         continue;
       }
-      if (is_circle_) {
-        target_.throw_waits_for_itself();
-      }
       if (!is_waiting_ && !lacks_memory_) {
         return;  // Done, or somebody else runs it.
       }
-      target_.bits_.fetch_or(JobState::kAwaited, std::memory_order_acq_rel);
-      std::optional<BlockedWait> wait;
-      if (deadline.is_never() && waiter_ != nullptr) {
-        wait.emplace(target_);
+      // seq_cst for the search for circles (blocked_wait.cc).
+      target_.bits_.fetch_or(JobState::kAwaited, std::memory_order_seq_cst);
+      if (deadline.is_never()) {
+        wait_.begin();
       }
       const BlockedThread blocked;
       std::unique_lock lock(spot.mutex);
@@ -219,14 +211,12 @@ class Helper final : private Missing {
   // of continuations may be long.
   bool run_something() noexcept {
     bool has_run = false;
-    is_circle_ = false;
     try {
       std::unordered_set<const JobState*> seen{&target_};
       std::vector<Step> path;
       path.push_back({HeldJob(&target_)});
       while (!path.empty()) {
         JobState* const job = path.back().job.get();
-        is_needed_ = path.back().is_needed;
         const PoolCore::Found found = look(job);
         if (found == PoolCore::Found::begun) {
           PoolCore::perform_apart(job);
@@ -241,7 +231,7 @@ class Helper final : private Missing {
           path.back().is_expanded = true;
           for (HeldJob& other : missing_) {
             if (!other->is_done() && seen.insert(other.get()).second) {
-              path.push_back({std::move(other), false, is_needed_});
+              path.push_back({std::move(other)});
             }
           }
           missing_.clear();
@@ -267,9 +257,7 @@ class Helper final : private Missing {
       missing_.reserve(missing_.size() + left_out_);  // Not with the lock.
     }
   }
-  void add(const LaneLock& /*lock*/, JobState* job, bool is_choice) noexcept override {
-    is_needed_ = is_needed_ && !is_choice;
-    is_circle_ = is_circle_ || (is_needed_ && job == waiter_);
+  void add(const LaneLock& /*lock*/, JobState* job, bool /*is_choice*/) noexcept override {
     if (missing_.size() < missing_.capacity()) {
       missing_.emplace_back(job);
     } else {
@@ -277,8 +265,6 @@ class Helper final : private Missing {
     }
   }
 
-  bool is_needed_ = true;   // While a job is looked at: the target can't continue before it ends.
-  bool is_circle_ = false;  // The target waits for the waiter.
   bool is_parked_ = false;
   bool is_waiting_ = false;    // After run_something(): the target, which it looked at last.
   bool lacks_memory_ = false;  // It did not look at all.
@@ -286,15 +272,19 @@ class Helper final : private Missing {
   std::size_t left_out_ = 0;
   JobState& target_;
   PoolCore* const here_;
-  const Workplace* const waiter_;  // The job that waits, if it is known.
-  CancelWatch* const watch_;       // nullptr if the wait ends early for nothing.
+  BlockedWait& wait_;
+  CancelWatch* const watch_;  // nullptr if the wait ends early for nothing.
 };
 
-void JobState::help(PoolCore* here, Deadline deadline, CancelWatch* watch) {
-  const Workplace* const waiter = current_activation()->origin.job();
+void JobState::help(PoolCore* here, Deadline deadline) {
+  BlockedWait wait(*this);
+  help(here, deadline, wait, /*watch=*/nullptr);
+}
+
+void JobState::help(PoolCore* here, Deadline deadline, BlockedWait& wait, CancelWatch* watch) {
   // The ends of other jobs see nothing of the one that waits here.
   const Installed at_work(&empty_node, Origin::pool(here));
-  Helper(*this, here, waiter, watch).help(deadline);
+  Helper(*this, here, wait, watch).help(deadline);
 }
 
 }  // namespace internal

@@ -125,6 +125,9 @@ void PoolCore::accept_waiting(JobState* job) {
   {
     const LaneLock lock(lane);
     if (count_submitted(lock)) {
+      // Nobody else knows the job yet.
+      job->bits_.store(job->bits_.load(std::memory_order_relaxed) | JobState::kMayWait,
+                       std::memory_order_relaxed);
       job->stage_ = Stage::waiting;
       lane.waiting.push_back(job);
       return;
@@ -168,7 +171,7 @@ void PoolCore::accept_or_end(JobState* job) noexcept {
   }
 }
 
-void PoolCore::suspend(JobState* job) noexcept {
+bool PoolCore::suspend(JobState* job, JobState* awaited) noexcept {
   Lane& lane = lane_of(job);
   std::optional<std::uint32_t> shell;
   LinkRef old;
@@ -180,12 +183,36 @@ void PoolCore::suspend(JobState* job) noexcept {
     } else if (!job->is_interrupted() || !job->interrupt(lock) || !job->take_interrupt(lock, old)) {
       job->stage_ = Stage::waiting;
       lane.waiting.push_back(job);
-      return;
+      // The coroutine has a handle of what it awaits, and can't be resumed before we unlock.
+      if (awaited == nullptr || !job->may_be_awaited() || !awaited->may_wait()) {
+        return false;
+      }
+      job->add_ref();
+      awaited->add_ref();
+      return true;
     }
     push_queued(lock, job);
     shell = reserve_shell();
   }
   start_shell(shell);
+  unpark_helpers();
+  return false;
+}
+
+bool PoolCore::break_circle(JobState* job, const JobState* awaited) noexcept {
+  PoolCore* const core = job->pool();
+  Lane& lane = core->lane_of(job);
+  const LaneLock lock(lane);
+  if (job->stage_ != Stage::waiting || !job->break_circle(lock, awaited)) {
+    return false;
+  }
+  lane.waiting.erase(job);
+  core->push_queued(lock, job);
+  return true;
+}
+
+void PoolCore::resume_early() noexcept {
+  add_shell();
   unpark_helpers();
 }
 
@@ -294,8 +321,7 @@ bool PoolCore::begin_to_cancel(JobState* job, LinkRef* created) noexcept {
   if (is_taken) {
     give_room_of(job);
   } else {
-    add_shell();
-    unpark_helpers();
+    resume_early();
   }
   return is_taken;
 }

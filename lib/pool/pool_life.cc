@@ -321,7 +321,7 @@ std::vector<UnfinishedJob> PoolCore::shutdown(Deadline deadline) {
   std::vector<UnfinishedJob> unfinished;
   unfinished.reserve(jobs.size());
   for (const HeldJob& job : jobs) {  // What needs memory comes before the first is cancelled.
-    unfinished.push_back({job->id(), std::string(job->name()), /*has_begun=*/true});
+    unfinished.push_back({job->id(), std::string(job->name()), /*has_begun=*/true, job->place()});
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < jobs.size(); ++i) {

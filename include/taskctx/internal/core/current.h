@@ -53,9 +53,9 @@ void leave_crossed(Activation& ending, std::string_view what) noexcept;
 }
 // Tells whether `inner` is `outer`, or has begun inside it and not ended.
 bool is_within(const Activation* inner, const Activation* outer) noexcept;
-// Tells whether `inner`, or anything that it has begun in, is at work for this job: that code can't
-// continue before `inner` has ended. The stack must not change meanwhile.
-bool is_at_work_for(const Workplace* job, const Activation* inner) noexcept;
+// Returns the activation that `inner` has begun in: its code can't continue before `inner` has
+// ended. nullptr if there is none. The stack must not change meanwhile.
+const Activation* activation_around(const Activation* inner) noexcept;
 // Cuts off what has begun inside `outer`, and not ended: `outer` is current then.
 void end_inner(Activation& outer) noexcept;
 

@@ -100,6 +100,9 @@ class CoroutineJob final : public JobResult<T>, public Flow {
   bool interrupt(const LaneLock& lock) noexcept override {
     return suspension() != nullptr && suspension()->interrupt(lock);
   }
+  bool break_circle(const LaneLock& lock, const JobState* awaited) noexcept override {
+    return suspension() != nullptr && suspension()->break_circle(lock, awaited);
+  }
   bool can_begin(const LaneLock& lock, Missing& missing) noexcept override {
     JobState* const awaited = suspension() != nullptr ? suspension()->awaited() : nullptr;
     if (awaited != nullptr && !awaited->is_done()) {

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <coroutine>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -52,7 +53,11 @@ class Suspension : private CancelListener {
 
   // Resumes the coroutine early, with an error. Returns false if its wake-up is on the way already.
   // Needs the lock of the job's lane.
-  bool interrupt(const LaneLock& lock) noexcept { return is_interrupted_ = withdraw(lock); }
+  bool interrupt(const LaneLock& lock) noexcept { return end_early(lock, Early::cancelled); }
+  // Likewise if it waits for `job`, because that closes a circle.
+  bool break_circle(const LaneLock& lock, const JobState* job) noexcept {
+    return awaited() == job && end_early(lock, Early::circle);
+  }
   // Returns the job that the coroutine waits for, if any.
   [[nodiscard]] virtual JobState* awaited() const noexcept { return nullptr; }
 
@@ -64,12 +69,12 @@ class Suspension : private CancelListener {
   // others by a job of `elsewhere` (nullptr: of pool_here()). Returns false if it must continue at
   // once. Throws what start() throws, and JobError after that pool's shutdown.
   bool suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool, PoolCore* elsewhere);
-  // For await_resume(): throws JobCancelled after interrupt(), and Cancelled if the coroutine's
-  // scope has ended the wait.
+  // For await_resume(): throws JobCancelled after interrupt(), JobError after break_circle(), and
+  // Cancelled if the coroutine's scope has ended the wait.
   void go_on() {
     stop_listening();
-    if (is_interrupted_) [[unlikely]] {
-      throw_interrupted();
+    if (early_ != Early::no) [[unlikely]] {
+      throw_early();
     }
     to_wake_ = nullptr;
   }
@@ -99,15 +104,23 @@ class Suspension : private CancelListener {
   void stop_listening_slowly() noexcept;
   void fire() noexcept override;
 
-  [[noreturn]] void throw_interrupted();
+  // Why a wait ends early: by Job::cancel(), by the link that it listens to, or in a circle.
+  enum class Early : std::uint8_t { no, cancelled, stopped, circle };
+  bool end_early(const LaneLock& lock, Early why) noexcept {
+    if (!withdraw(lock)) {
+      return false;
+    }
+    early_ = why;
+    return true;
+  }
+  [[noreturn]] void throw_early();
   void give_up_slowly() noexcept;
 
   JobState* to_wake_ = nullptr;      // While the coroutine is suspended.
   LinkRef link_;                     // While it listens to that.
   const void* listening_ = nullptr;  // The thread that is in listen_to().
   std::atomic<bool> is_over_{false};
-  bool is_interrupted_ = false;
-  bool is_stopped_ = false;  // By the link, not by the job's cancel().
+  Early early_ = Early::no;
 };
 
 // The awaitable of sleep_for() and sleep_until().

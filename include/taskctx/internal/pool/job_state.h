@@ -18,12 +18,14 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "taskctx/deadline.h"
+#include "taskctx/errors.h"
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
@@ -37,6 +39,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+class BlockedWait;
 class JobState;
 class LaneLock;  // See job_list.h: what takes one needs the lock of the job's lane.
 class PoolCore;
@@ -63,7 +66,7 @@ struct JobExtras {
 //   made     the beginning
 //   waiting  accept_waiting(); suspend()
 //   queued   accept(); make_ready(); suspend(), if woken already; requeue_bulk();
-//            begin_to_cancel(), of a suspended coroutine
+//            begin_to_cancel() and break_circle(), of a suspended coroutine
 //   running  accept(), accept_running(), accept_or_end(): the caller runs or ends it; begin_queued();
 //            begin_or_look(); begin_to_cancel(), to end it; end_share(), of a bulk's last thread
 //   ended    take_out(), called by finish()
@@ -122,6 +125,9 @@ class JobState : public Workplace, private Mortal {
   [[nodiscard]] std::string quoted_name() const;
   [[nodiscard]] const JobExtras* extras() const noexcept { return extras_.get(); }
   void describe(std::unique_ptr<JobExtras> extras) noexcept { extras_ = std::move(extras); }
+  // Where the job was submitted; line 0 if that is not known.
+  [[nodiscard]] SourcePlace place() const noexcept;
+  void set_place(std::source_location place) noexcept { place_ = place; }
 
   // Shares the context: what the job starts with, or how it left it. Throws JobError if it has let
   // go of that. The caller has a handle.
@@ -141,17 +147,14 @@ class JobState : public Workplace, private Mortal {
   }
 
   // Runs, on this thread, which is at work in the pool `here`, what nobody has begun of this job
-  // and of what it waits for. Returns when it is done, when another thread runs it, at `deadline`,
-  // or when `watch`, if there is one, has news.
-  void help(PoolCore* here, Deadline deadline, CancelWatch* watch = nullptr);
+  // and of what it waits for. Returns when it is done, when another thread runs it, or at
+  // `deadline`.
+  void help(PoolCore* here, Deadline deadline);
 
   // Returns when the job, a coroutine, has ended, whatever happens. Where waiting for it would
   // never end, cancels it, and returns the JobError then. In a forked process it returns that at
   // once.
   std::exception_ptr wait_to_the_end();
-
-  // Throws the JobError that says so.
-  [[noreturn]] void throw_waits_for_itself() const;
 
   // Asks the job to end, and all that it has created. Returns true if it was not begun, and never
   // will be.
@@ -183,6 +186,13 @@ class JobState : public Workplace, private Mortal {
   void abandon() noexcept;
   // Says that the error, if there is one, has been seen.
   void mark_seen() noexcept { bits_.fetch_or(kSeen, std::memory_order_relaxed); }
+
+  // Says, before the job waits for another one, that it may do so from now on.
+  void note_wait() noexcept {
+    if ((bits_.load(std::memory_order_relaxed) & kMayWait) == 0) {
+      bits_.fetch_or(kMayWait, std::memory_order_seq_cst);  // See blocked_wait.cc.
+    }
+  }
 
   void add_ref() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
@@ -270,6 +280,8 @@ class JobState : public Workplace, private Mortal {
   //                     PoolCore::unlock()                              both functions suspend()
   //   kExpired          finish()                  -                     cancellation()
   //   kCall             accept_running()          -                     has_only_calls()
+  //   kMayWait          note_wait(),              -                     may_wait()
+  //                     accept_waiting()
   static constexpr std::uint32_t kDone = 1;              // Result or error are there.
   static constexpr std::uint32_t kAbandoned = 2;         // No handle is left.
   static constexpr std::uint32_t kSeen = 4;              // Somebody got the error.
@@ -283,7 +295,8 @@ class JobState : public Workplace, private Mortal {
   static constexpr std::uint32_t kRemoving = 1024;       // A lock: the continuations are taken out.
   static constexpr std::uint32_t kInterrupted = 2048;    // Its code does not know yet of cancel().
   static constexpr std::uint32_t kCall = 4096;           // Its caller waits for it: sync_wait().
-  static constexpr std::uint32_t kExpired = 8192;        // Its time was over before it began.
+  static constexpr std::uint32_t kMayWait = 8192;        // It has waited for another job, or does.
+  static constexpr std::uint32_t kExpired = 16384;       // Its time was over before it began.
 
   // Says that the end of this job ends no other one, unless it has an error.
   void holds_nothing() noexcept { may_hold_ = false; }
@@ -310,6 +323,7 @@ class JobState : public Workplace, private Mortal {
   friend class PoolCore;
   friend class JobList;
   friend class Helper;
+  friend class CircleSearch;
 
   // Calls the callable, stores the result, and destroys the callable.
   virtual void call() = 0;
@@ -325,6 +339,10 @@ class JobState : public Workplace, private Mortal {
   [[nodiscard]] virtual bool may_suspend() const noexcept { return false; }
   // Lets a suspended job resume early. Returns false if it can't.
   virtual bool interrupt(const LaneLock& /*lock*/) noexcept { return false; }
+  // Likewise, with the JobError that says that its wait for `awaited` closes a circle.
+  virtual bool break_circle(const LaneLock& /*lock*/, const JobState* /*awaited*/) noexcept {
+    return false;
+  }
   // Tells whether a waiting job could begin now; else adds what it waits for to `missing`.
   virtual bool can_begin(const LaneLock& /*lock*/, Missing& /*missing*/) noexcept { return true; }
   // Waits for the job's end, and wakes all those who do. Virtual, so that both happen in the copy
@@ -342,10 +360,19 @@ class JobState : public Workplace, private Mortal {
     }
     return left ? std::exchange(context_, *std::move(left)) : NodeRef();
   }
+  // Tells whether anybody may wait for this job, and whether it may wait for another one.
+  [[nodiscard]] bool may_be_awaited() const noexcept {
+    return (bits_.load(std::memory_order_seq_cst) & (kContinued | kAwaited | kBlocked)) != 0;
+  }
+  [[nodiscard]] bool may_wait() const noexcept {
+    return (bits_.load(std::memory_order_seq_cst) & kMayWait) != 0;
+  }
   bool wait_slowly(Deadline deadline, bool may_stop);
   void check_waiter() const;
   // Takes the link away: what is created from now on gets another one.
   LinkRef take_link(const LaneLock& lock) noexcept;
+  // Likewise, in a wait that is known; returns as well when `watch`, if there is one, has news.
+  void help(PoolCore* here, Deadline deadline, BlockedWait& wait, CancelWatch* watch);
   void fire_continuations() noexcept;
   void hand_over_error() noexcept;
   void let_go_of_context() noexcept;
@@ -368,6 +395,10 @@ class JobState : public Workplace, private Mortal {
   std::atomic<CancelLink*> link_{nullptr};  // Made at the first need.
   std::atomic<std::uint64_t> id_{0};
   std::unique_ptr<JobExtras> extras_;
+  std::source_location place_;
+  // Where a search for a circle has found the job. Guarded by the lock in blocked_wait.cc.
+  JobState* next_found_ = nullptr;
+  JobState* found_from_ = nullptr;
 };
 
 class HeldJob {

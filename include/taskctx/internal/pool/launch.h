@@ -19,6 +19,7 @@
 
 #include <utility>
 
+#include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/job_options.h"
@@ -50,21 +51,23 @@ class WaitingEntry {
   Start start_;
 };
 
-// Does steps 2 and 3, and returns the job, which has not entered its pool. `args` are what J's
-// constructor takes after pool and context.
+// Does steps 2 and 3, and returns the job, which has not entered its pool. `place`: that of the
+// call; options have one of their own. `args` are what J's constructor takes after pool and
+// context.
 template <typename J, typename... Args>
-J* new_job(PoolCore* core, const JobOptions* options, Args&&... args) {
+J* new_job(PoolCore* core, const JobOptions* options, CallPlace place, Args&&... args) {
   auto extras = core->extras(options);
   auto* const job = new J(core, core->inherited(options), std::forward<Args>(args)...);
   job->describe(std::move(extras));
+  job->set_place(options != nullptr ? options->place : place.get());
   return job;
 }
 
 // Does steps 2 to 5, and returns the handle's reference.
 template <typename J, typename Entry, typename... Args>
 JobRef<JobResult<typename J::Result>> launch(Entry& entry, const JobOptions* options,
-                                             Args&&... args) {
-  auto* const job = new_job<J>(entry.core(), options, std::forward<Args>(args)...);
+                                             CallPlace place, Args&&... args) {
+  auto* const job = new_job<J>(entry.core(), options, place, std::forward<Args>(args)...);
   JobRef<JobResult<typename J::Result>> handle(job);
   entry.accept(job);
   return handle;

@@ -163,7 +163,13 @@ class PoolCore final
   // Takes a job that its caller runs. Throws likewise.
   void accept_running(JobState* job);
   // Moves a running job to those that wait for make_ready(), if that was not called already.
-  void suspend(JobState* job) noexcept;
+  // `awaited`: the job that it waits for, if any. Returns true if that may close a circle of jobs
+  // that wait for one another: the caller gets a reference to both then, and looks.
+  bool suspend(JobState* job, JobState* awaited) noexcept;
+  // Takes a job out of those that wait, if its wait for `awaited` still closes a circle, and lets
+  // it resume with an error: once resume_early() is called.
+  static bool break_circle(JobState* job, const JobState* awaited) noexcept;
+  void resume_early() noexcept;
   // Queues a job that waited, unless a thread has begun or cancelled it meanwhile. A job whose time
   // has come is due: it begins before others, as due_jobs.cc says.
   void make_ready(JobState* job, bool is_due = false) noexcept;
