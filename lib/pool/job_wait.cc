@@ -52,6 +52,7 @@ void JobState::unblock() noexcept { bits_.notify_all(); }
 
 void JobState::check_waiter() const {
   if (is_stopping()) {
+    pool()->check_not_forked("wait for job", name());
     throw_cancelled("wait for job" + quoted_name());
   }
 }
