@@ -94,6 +94,7 @@ void add_threads();
 void add_loops();
 void add_jobs();
 void add_latencies();
+void add_deadlines();
 void add_coroutines();
 
 }  // namespace bench

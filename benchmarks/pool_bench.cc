@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   bench::add_loops();
   bench::add_jobs();
   bench::add_latencies();
+  bench::add_deadlines();
   bench::add_coroutines();
   return bench::run(argc, argv);
 }

@@ -76,7 +76,7 @@ FLOORS = {
     "core": [],
     "bind": ["core"],
     "dict": ["core"],
-    "testing": ["core"],
+    "testing": ["core", "cancel"],
     "cancel": ["core"],
     "tbb": ["core", "cancel"],
     "pool": ["core", "cancel"],

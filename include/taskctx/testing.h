@@ -11,6 +11,8 @@
 //     EXPECT_THAT(user, taskctx::gtest::HasValue("ann"));
 //   }
 //
+// With a ManualClock, a test of deadlines, sleeps and delays needs no time, and always goes alike.
+//
 // Threads:  each guard is for the thread that made it, and ends there, in the opposite order.
 // Lifetime: variables outlive the matchers and checks that name them.
 // Errors:   what is wrong is a failure of the test, which goes on. Only apply() throws.
@@ -21,6 +23,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <ostream>
@@ -28,6 +31,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/internal/core/activation.h"
@@ -42,6 +46,41 @@ template <typename T>
 void PrintTo(const ContextVar<T>& variable, std::ostream* out) {  // NOLINT: GoogleTest's name
   *out << "context variable '" << variable.name() << '\'';
 }
+
+// Stops the clocks of the process, so that time passes only where a test says so: for Deadline,
+// sleep_for(), submit_after(), wait_for(), drain() and all that takes a time. (Not for absl::Now()
+// and std::chrono, which are not ours: now() and steady_now() tell what the stopped clocks show.)
+//
+//   taskctx::ManualClock clock;
+//   taskctx::Job<int> job = pool.submit_after(absl::Hours(1), [] { return 42; });
+//   clock.advance(absl::Minutes(59));
+//   EXPECT_FALSE(job.ready());
+//   clock.advance(absl::Minutes(1));
+//   EXPECT_EQ(job.get(), 42);
+//
+// Make it before anything waits for a time, and end it after that. The clocks begin with what they
+// would have shown, and show that again at the end. A thread that blocks in wait_for() notices some
+// milliseconds later. now() and steady_now() can be called on any thread, the others on one at a
+// time.
+class ManualClock {
+ public:
+  // Throws std::logic_error if there is one already.
+  ManualClock();
+  ManualClock(const ManualClock&) = delete;
+  ManualClock& operator=(const ManualClock&) = delete;
+  ~ManualClock();
+
+  // Lets so much time pass on both clocks. Returns when all that is due by then has fired: jobs are
+  // queued, but may not have run. Throws std::invalid_argument if it is negative: only a time of
+  // day goes back.
+  void advance(absl::Duration time);
+  // Sets the clock on the wall, forwards or back, and returns like advance().
+  void set(absl::Time time_of_day);
+
+  // Returns what the clocks show.
+  [[nodiscard]] absl::Time now() const noexcept;
+  [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const noexcept;
+};
 
 namespace internal {
 

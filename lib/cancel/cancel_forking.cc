@@ -31,13 +31,14 @@ void unlock_all(bool is_child) noexcept {
 
 }  // namespace
 
-void handle_cancel_forks() noexcept {
-  [[maybe_unused]] static const bool is_handled = [] {
+bool handle_cancel_forks() noexcept {
+  static const bool is_handled = [] {
     return handle_forks() &&  // Of the core, whose locks come after ours.
            pthread_atfork(
                &lock_all, [] { unlock_all(/*is_child=*/false); },
                [] { unlock_all(/*is_child=*/true); }) == 0;
   }();
+  return is_handled;
 }
 
 }  // namespace internal

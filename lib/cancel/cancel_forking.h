@@ -12,9 +12,10 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Does that for each fork, from the first call on. What uses the timer calls it before that; code
-// whose locks are taken before these calls it before it registers its own handler.
-void handle_cancel_forks() noexcept;
+// Does that for each fork, from the first call on. What uses the timer calls it before that, say
+// when it is loaded; code whose locks are taken before these calls it before it registers its own
+// handler. Returns whether that was possible.
+bool handle_cancel_forks() noexcept;
 
 }  // namespace internal
 }  // namespace v1

@@ -401,7 +401,7 @@ ScopeLink::ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadlin
 void ScopeLink::start() {
   if (is_timed()) {
     prepare_callback_threads();
-    prepare();
+    Timer::get().start();
     Timer::get().add(*this);
   }
 }

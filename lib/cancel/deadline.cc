@@ -1,25 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Deadlines and the two clocks that they run on.
+// Deadlines, and what their clocks show.
 
 #include "taskctx/deadline.h"
 
-#include <chrono>
 #include <cstdint>
 #include <limits>
+
+#include "lib/cancel/clocks.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace {
 
-template <typename Clock>
-std::int64_t since_beginning() noexcept {
-  return std::chrono::nanoseconds(Clock::now().time_since_epoch()).count();
-}
-
 std::int64_t now(Deadline::Clock clock) noexcept {
-  return clock == Deadline::Clock::wall ? since_beginning<std::chrono::system_clock>()
-                                        : since_beginning<std::chrono::steady_clock>();
+  return (clock == Deadline::Clock::wall ? internal::wall_clock : internal::monotonic_clock).now();
 }
 
 }  // namespace

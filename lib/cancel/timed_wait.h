@@ -7,18 +7,24 @@
 #define TASKCTX_LIB_CANCEL_TIMED_WAIT_H_
 
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <new>
 
 #include "taskctx/deadline.h"
+#include "taskctx/version.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Returns when, on the monotonic clock, to look again whether `deadline` has passed.
-Deadline next_look(Deadline deadline) noexcept;
+// Returns when, on the clock of real_now(), to look again whether `clock` shows `ns`.
+std::int64_t next_look(Deadline::Clock clock, std::int64_t ns) noexcept;
+
+// Waits until `changed` is notified (or wakes up for no reason), or until real_now() is `time`.
+void wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
+                std::int64_t time);
 
 // Waits until `changed` is notified (or wakes up for no reason), or until `deadline`. Returns false
 // if the deadline has passed.

@@ -217,7 +217,7 @@ void Suspension::give_up_slowly() noexcept {
 }
 
 void Sleep::start() {
-  prepare();
+  Timer::get().start();
   is_late_ = due().has_passed();
   Timer::get().add(*this);
 }

@@ -50,8 +50,8 @@ PoolRegistry& PoolRegistry::make() noexcept {
   static PoolRegistry& own = *::new (static_cast<void*>(place)) PoolRegistry;
   PoolRegistry& registry = first_of_copies(process_wide().pools, own);
   if (&registry == &own) {
-    handle_cancel_forks();  // Those locks, and the core's, come after ours.
-    (void)Timer::get();     // If another copy's is used: its handler is there by now.
+    (void)handle_cancel_forks();  // Those locks, and the core's, come after ours.
+    (void)Timer::get();           // If another copy's is used: its handler is there by now.
     pthread_atfork([] { own.lock_all(); }, [] { own.unlock_all(/*is_child=*/false); },
                    [] { own.unlock_all(/*is_child=*/true); });
   }
@@ -110,9 +110,6 @@ void PoolRegistry::add(PoolCore* core, int threads) {
   }
   cores_.push_back(core);
   try {
-    if (!has_had_pools_) {
-      reserve();
-    }
     change_limit(lock, threads, 0);
   } catch (...) {
     cores_.pop_back();

@@ -29,7 +29,6 @@
 #include "lib/cancel/start_thread.h"
 #include "lib/pool/pool_arena.h"
 #include "lib/pool/pool_registry.h"
-#include "taskctx/deadline.h"
 #include "taskctx/internal/cancel/timer.h"
 #include "taskctx/internal/pool/pool_core.h"
 
@@ -75,7 +74,7 @@ void PoolRegistry::count_blocked(int threads) noexcept {
 }
 
 void PoolRegistry::look_later(const Lock& /*lock*/) noexcept {
-  set_due(Deadline::after(until_look_));
+  set_due_in(absl::ToInt64Nanoseconds(until_look_));
   Timer::get().add(*this);
 }
 

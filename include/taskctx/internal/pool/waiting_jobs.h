@@ -250,7 +250,7 @@ class DelayedJob final : public JobResult<R>, private TimerEntry, private Cancel
 
   void start() {
     try {
-      prepare();
+      Timer::get().start();
     } catch (...) {
       this->release();  // The list's.
       throw;
