@@ -39,7 +39,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kOpen = 1'000'000;
 constexpr auto kSoonest = std::chrono::minutes(10);  // None fires.
 
-enum class Delays { same, increasing, random };
+enum class Delays { same, increasing, decreasing, random };
 
 // When each of a series of deadlines is due. They are set 100 ns after each other.
 std::vector<Clock::duration> delays(Delays which) {
@@ -51,6 +51,8 @@ std::vector<Clock::duration> delays(Delays which) {
     std::int64_t delay = 0;
     if (which == Delays::increasing) {
       delay = 10 * set;
+    } else if (which == Delays::decreasing) {  // Each is due before all others.
+      delay = -10 * set;
     } else if (which == Delays::random) {
       delay = static_cast<std::int64_t>(random() % 60'000'000'000);
     }
@@ -188,6 +190,7 @@ void late_condition_variable(benchmark::State& state) {
 void add_deadlines() {
   for (const auto& [delays, which] : {std::pair("same", Delays::same),
                                       {"increasing", Delays::increasing},
+                                      {"decreasing", Delays::decreasing},
                                       {"random", Delays::random}}) {
     for (const bool at_random : {false, true}) {
       const std::string name =
