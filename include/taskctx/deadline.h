@@ -9,7 +9,8 @@
 //
 // A duration, and a time point of std::chrono::steady_clock, run on the monotonic clock, however
 // the time of day changes. A time of day (absl::Time, std::chrono::system_clock) follows the wall
-// clock, also when that is set: a thread that waits for it notices within a quarter of a second.
+// clock, also when that is set: a thread that waits for it notices within a quarter of a second. A
+// test can stop both clocks, and move them (ManualClock in testing.h).
 //
 // All values are valid: one that is too large or infinite never comes, a negative one has passed. A
 // time between two nanoseconds is rounded up. Both are plain values that can be copied.

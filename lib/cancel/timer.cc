@@ -31,6 +31,7 @@ namespace {
 constexpr std::uint64_t kAhead = std::uint64_t{1} << 28;  // ns
 // How many steps a wheel does while others wait for the lock.
 constexpr int kSteps = 64;
+constexpr std::size_t kFew = 16;
 
 constexpr std::uint64_t kFirst = std::uint64_t{1} << 63;
 
@@ -87,12 +88,10 @@ TimerEntry* Timer::Line::pop(std::uint64_t now, bool& has_more) noexcept {
   return nullptr;
 }
 
-// If a few are to move, they can do so when they are due: that saves a look.
+// A few can move when they are due: that saves a look.
 std::uint64_t Timer::Line::next() noexcept {
-  const TimingWheel::Next later = far.next();
-  const std::uint64_t move =
-      later.is_exact ? later.time : later.time - std::min(kAhead, later.time);
-  return std::min(near.next().time, move);
+  const std::uint64_t later = far.next();
+  return std::min(near.next(), count <= kFew ? later : later - std::min(kAhead, later));
 }
 
 Timer& Timer::get() noexcept {

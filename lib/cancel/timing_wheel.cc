@@ -112,13 +112,9 @@ bool TimingWheel::step(std::uint64_t time, WheelEntry*& popped) noexcept {
   return true;
 }
 
-TimingWheel::Next TimingWheel::next() noexcept {
+std::uint64_t TimingWheel::next() noexcept {
   First first;
-  if (!find_first(first)) {
-    return {kNever, true};
-  }
-  const std::uint64_t least = slots_[first.level][first.slot].least_time(first.begin);
-  return {least, least != first.begin || first.level == 0};
+  return find_first(first) ? slots_[first.level][first.slot].least_time(first.begin) : kNever;
 }
 
 // The entries below the level of the highest bits that change had those bits in common. So all of

@@ -81,13 +81,10 @@ class TimingWheel {
   // moves one entry, or takes one out, which is `popped` then. Returns false if all is done.
   bool step(std::uint64_t time, WheelEntry*& popped) noexcept;
 
-  // When step() will have something to do, once it has returned false.
-  struct Next {
-    std::uint64_t time;
-    bool is_exact;  // It is the time of an entry; otherwise that of a slot.
-  };
+  // Returns when to call step() again, once that has returned false: at the time of the first
+  // entry, or somewhat earlier.
+  [[nodiscard]] std::uint64_t next() noexcept;
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
-  [[nodiscard]] Next next() noexcept;
 
   // Brings the position back to `time`, if that is before it.
   void rewind(std::uint64_t time) noexcept;
