@@ -11,6 +11,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "taskctx/cancel.h"
 #include "taskctx/coro.h"
 #include "taskctx/deadline.h"
 #include "taskctx/job.h"
@@ -95,6 +96,23 @@ TEST(ManualClockTest, TheTimeOfDayCanBeSetBackAndForth) {
   clock.set(noon + absl::Hours(1));
   EXPECT_EQ(pool.stats().waiting, 0U);
   daily.get();
+}
+
+// J79
+TEST(ManualClockTest, ScopesAreCancelledWhenTheTestSaysSo) {
+  const Watchdog watchdog("a manual clock");
+  ManualClock clock;
+  const CancelScope outer{{.deadline = Deadline(clock.now() + absl::Hours(2))}};
+  const CancelScope inner{{.timeout = absl::Hours(1)}};
+  EXPECT_EQ(taskctx::remaining(), absl::Hours(1));
+  EXPECT_EQ(taskctx::deadline(), clock.now() + absl::Hours(1));
+  clock.advance(absl::Hours(1) - absl::Nanoseconds(1));
+  EXPECT_FALSE(inner.is_cancelled());
+  clock.advance(absl::Nanoseconds(1));
+  EXPECT_TRUE(inner.is_cancelled());
+  EXPECT_FALSE(outer.is_cancelled());
+  clock.advance(absl::Hours(1));
+  EXPECT_TRUE(outer.is_cancelled());
 }
 
 // J79

@@ -70,9 +70,9 @@ class ManualClock {
   ManualClock& operator=(const ManualClock&) = delete;
   ~ManualClock();
 
-  // Lets so much time pass on both clocks. Returns when all that is due by then has fired: jobs are
-  // queued, but may not have run. Throws std::invalid_argument if it is negative: only a time of
-  // day goes back.
+  // Lets so much time pass on both clocks. Returns when all that is due by then has fired: scopes
+  // are cancelled and jobs are queued, but neither these nor callbacks may have run. Throws
+  // std::invalid_argument if it is negative: only a time of day goes back.
   void advance(absl::Duration time);
   // Sets the clock on the wall, forwards or back, and returns like advance().
   void set(absl::Time time_of_day);

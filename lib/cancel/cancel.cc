@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lib/cancel/clocks.h"
 #include "taskctx/deadline.h"
 #include "taskctx/errors.h"
 #include "taskctx/internal/cancel/callback_listener.h"
@@ -83,7 +83,7 @@ absl::Time deadline() {
   }
   return until.clock() == Deadline::Clock::wall
              ? absl::UnixEpoch() + absl::Nanoseconds(until.nanoseconds())
-             : absl::Now() + until.time_left();
+             : absl::FromUnixNanos(internal::wall_clock.now()) + until.time_left();
 }
 
 absl::Duration remaining() {
