@@ -119,7 +119,6 @@ TEST(ManualClockTest, ScopesAreCancelledWhenTheTestSaysSo) {
 TEST(ManualClockTest, IsOneAtATimeAndTimeGoesOnByItselfAfterIt) {
   const Watchdog watchdog("the end of a manual clock");
   JobPool pool{{.concurrency = 1}};
-  Job<void> job;
   {
     ManualClock clock;
     EXPECT_THROW(ManualClock{}, std::logic_error);
