@@ -242,6 +242,7 @@ TEST(Timer, GoesOnInAForkedProcessWithNothingOfItsParents) {
   std::atomic<bool> is_over{false};
   std::thread other([&] {
     while (!is_over) {
+      std::this_thread::yield();
       const Alarm now(fired, 0, Deadline());
       const Alarm soon(fired, 0, Deadline::after(absl::Microseconds(20)));
       const Alarm later(fired, 0, Deadline::after(absl::Hours(1)));
