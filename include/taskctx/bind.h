@@ -73,7 +73,7 @@ class Bound {
       : node_(std::move(node)), link_(std::move(link)), function_(std::forward<G>(function)) {}
 
   [[nodiscard]] internal::Frame frame() const noexcept {
-    return {internal::Origin(internal::current_activation()), internal::Origin::link(link_.get())};
+    return {internal::Origin(internal::current_activation()), internal::Origin::link(link_)};
   }
 
   internal::NodeRef node_;

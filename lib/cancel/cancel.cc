@@ -49,7 +49,7 @@ void CallbackListener::stop() noexcept {
 }
 
 void CallbackListener::fire() noexcept {
-  const Frame frame{.outer = Origin(current_activation()), .whose = Origin::link(link_.get())};
+  const Frame frame{.outer = Origin(current_activation()), .whose = Origin::link(link_)};
   const Installed context(node_.get(), Origin::frame(&frame));
   try {
     call();

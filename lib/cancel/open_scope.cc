@@ -45,7 +45,8 @@ OpenScope::OpenScope(Deadline deadline, bool is_shield)
     : activation_(identified_activation()),
       id_(activation_->id),
       link_(make_link(activation_, deadline, is_shield)) {
-  link_->frame = {.outer = activation_->origin, .whose = Origin::link(link_)};
+  link_->frame = {.outer = activation_->origin,
+                  .whose = Origin::link(link_, /*is_in_group=*/false)};
   activation_->origin = Origin::frame(&link_->frame);
 }
 

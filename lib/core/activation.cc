@@ -45,7 +45,7 @@ bool Origin::is_in_group() const noexcept {
   while (origin.kind() != kInGroup) {
     if (const Frame* const frame = origin.tagged_frame(); frame != nullptr) {
       if (frame->whose.kind() != kAsOuter) {
-        return frame->is_in_group;
+        return frame->whose.kind() == kLinkInGroup;
       }
       origin = frame->outer;
     } else if (const Activation* const around = origin.next()) {

@@ -179,7 +179,7 @@ class task_group {
       listener_.emplace(link_, internal::current_activation()->origin.executor(), context);
     }
   }
-  [[nodiscard]] const internal::Link* link() const noexcept { return link_.get(); }
+  [[nodiscard]] const internal::LinkRef& link() const noexcept { return link_; }
 
   template <typename Wait>
   task_group_status wait_by(const Wait& wait) {

@@ -62,9 +62,13 @@ class Origin {
   static Origin frame(const Frame* frame) noexcept {
     return Origin(reinterpret_cast<std::uintptr_t>(frame) | kFrame);
   }
-  // Of Frame::whose: a link, or nobody if that is nullptr; or whose work the code around is.
-  static Origin link(const Link* link) noexcept {
-    return Origin(link != nullptr ? reinterpret_cast<std::uintptr_t>(link) | kLink : 0);
+  // Of Frame::whose: a link's work, or nobody's; likewise, in a group of oneTBB's that is cancelled
+  // with the link; or the work of the code around.
+  static Origin link(const LinkRef& link) noexcept { return Origin(link.bits()); }
+  static Origin link(const Link* link, bool is_in_group) noexcept {
+    return Origin(link == nullptr ? 0
+                                  : reinterpret_cast<std::uintptr_t>(link) +
+                                        (is_in_group ? kLinkInGroup : kLink));
   }
   static Origin as_outer() noexcept { return Origin(kAsOuter); }
 
@@ -93,18 +97,21 @@ class Origin {
   [[nodiscard]] const Workplace* tagged_job() const noexcept {
     return reinterpret_cast<const Workplace*>(untagged(kJob));
   }
-  [[nodiscard]] Link* link() const noexcept { return reinterpret_cast<Link*>(untagged(kLink)); }
+  [[nodiscard]] Link* link() const noexcept {
+    return reinterpret_cast<Link*>(untagged(kLink) + untagged(kLinkInGroup));
+  }
 
  private:
   // The kinds, in the lowest bits of the pointer.
   static constexpr std::uintptr_t kOuter = 0;
   static constexpr std::uintptr_t kPool = 1;
   static constexpr std::uintptr_t kJob = 2;
-  static constexpr std::uintptr_t kLost = 3;
+  static constexpr std::uintptr_t kLost = 3;     // Of an activation.
+  static constexpr std::uintptr_t kAsOuter = 3;  // Of Frame::whose.
   static constexpr std::uintptr_t kFrame = 4;
   static constexpr std::uintptr_t kInGroup = 5;
-  static constexpr std::uintptr_t kLink = 6;
-  static constexpr std::uintptr_t kAsOuter = 7;
+  static constexpr std::uintptr_t kLink = LinkRef::kTag;
+  static constexpr std::uintptr_t kLinkInGroup = 7;
   static constexpr std::uintptr_t kKind = 7;
 
   explicit Origin(std::uintptr_t bits) noexcept : bits_(bits) {}
@@ -136,7 +143,6 @@ class Origin {
 struct Frame {
   Origin outer;
   Origin whose;
-  bool is_in_group = false;  // As Origin::is_in_group().
 };
 
 // Who runs here. Its owner is a guard, a Context, or the thread (unguarded.h).

@@ -140,9 +140,12 @@ class Link {
   const JobIdentity job_;
 };
 
-// The owner of a reference to a link, or of nothing.
+// The owner of a reference to a link, or of nothing. Keeps it as an origin has it (activation.h).
 class LinkRef {
  public:
+  // What the pointer of a link is tagged with.
+  static constexpr std::uintptr_t kTag = 6;
+
   LinkRef() = default;
   // Takes over a reference; nullptr stands for none.
   static LinkRef adopt(Link* link) noexcept { return LinkRef(link); }
@@ -152,26 +155,36 @@ class LinkRef {
     }
     return LinkRef(link);
   }
-  LinkRef(const LinkRef& other) noexcept : LinkRef(share(other.link_)) {}
-  LinkRef(LinkRef&& other) noexcept : link_(std::exchange(other.link_, nullptr)) {}
+  LinkRef(const LinkRef& other) noexcept : LinkRef(share(other.get())) {}
+  LinkRef(LinkRef&& other) noexcept : bits_(std::exchange(other.bits_, 0)) {}
   LinkRef& operator=(LinkRef other) noexcept {
-    std::swap(link_, other.link_);
+    std::swap(bits_, other.bits_);
     return *this;
   }
   ~LinkRef() {
-    if (link_ != nullptr) {
-      link_->release();
+    if (bits_ != 0) {
+      get()->release();
     }
   }
 
-  [[nodiscard]] Link* get() const noexcept { return link_; }
+  [[nodiscard]] Link* get() const noexcept {
+    return bits_ != 0 ? reinterpret_cast<Link*>(bits_ - kTag) : nullptr;
+  }
+  [[nodiscard]] bool is_nothing() const noexcept { return bits_ == 0; }
+  // Returns the tagged pointer, or 0.
+  [[nodiscard]] std::uintptr_t bits() const noexcept { return bits_; }
   // Gives up the reference, without dropping it.
-  [[nodiscard]] Link* detach() noexcept { return std::exchange(link_, nullptr); }
+  [[nodiscard]] Link* detach() noexcept {
+    Link* const link = get();
+    bits_ = 0;
+    return link;
+  }
 
  private:
-  explicit LinkRef(Link* link) noexcept : link_(link) {}
+  explicit LinkRef(Link* link) noexcept
+      : bits_(link != nullptr ? reinterpret_cast<std::uintptr_t>(link) + kTag : 0) {}
 
-  Link* link_ = nullptr;
+  std::uintptr_t bits_ = 0;
 };
 
 // What a job is to the code that runs in it: the base of the job pool's jobs. It takes over a

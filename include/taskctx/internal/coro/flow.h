@@ -185,7 +185,7 @@ class PromiseFlow : public Flow {
   explicit PromiseFlow(Node* node) noexcept : Flow(node) {}
   // Runs as the work of `link`, or of nobody.
   PromiseFlow(Node* node, LinkRef link) noexcept : Flow(node), link_(std::move(link)) {
-    frame_.whose = Origin::link(link_.get());
+    frame_.whose = Origin::link(link_);
   }
   ~PromiseFlow() override {
     if (is_entered()) {  // The coroutine is being destroyed.

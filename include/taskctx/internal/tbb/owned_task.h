@@ -23,44 +23,91 @@ inline namespace v1 {
 namespace internal {
 
 // Where a task runs that may outlive the code which creates it, its job, and even the pool. Holds
-// the creator's link, and the pool, by one reference if that is the link's.
+// the creator's link, which holds the pool, or, if there is none, the pool.
 class TaskOrigin {
  public:
   // Makes that of a task which stays in this arena: it is at work in the same pool. It may be in a
   // group that the link `of_group` cancels.
-  static TaskOrigin here(const Link* of_group = nullptr) {
-    return {current_activation()->origin.executor(), of_group};
+  static TaskOrigin here(const LinkRef& of_group = {}) {
+    const Origin origin = current_activation()->origin;  // NOLINT(clang-analyzer-core*)
+    return origin.is_nowhere() ? TaskOrigin() : of(origin, origin.executor(), of_group);
   }
   // Makes that of a task in another arena: it is at work in no pool.
-  static TaskOrigin elsewhere(const Link* of_group = nullptr) { return {nullptr, of_group}; }
-
-  TaskOrigin(TaskOrigin&&) noexcept = default;
-  TaskOrigin& operator=(TaskOrigin&&) = delete;
-  ~TaskOrigin() = default;
-
-  // Returns the origin, good as long as this.
-  [[nodiscard]] Origin get() const noexcept {
-    return link_.get() != nullptr ? Origin::frame(&frame_) : frame_.outer;
+  static TaskOrigin elsewhere(const LinkRef& of_group = {}) {
+    const Origin origin = current_activation()->origin;  // NOLINT(clang-analyzer-core*)
+    return origin.is_nowhere() ? TaskOrigin() : of(origin, nullptr, of_group);
   }
-  [[nodiscard]] bool is_nowhere() const noexcept { return get().is_nowhere(); }
+
+  TaskOrigin(TaskOrigin&& other) noexcept : bits_(std::exchange(other.bits_, 0)) {}
+  TaskOrigin& operator=(TaskOrigin&&) = delete;
+  ~TaskOrigin() {
+    if (bits_ != 0) [[unlikely]] {
+      release();
+    }
+  }
+
+  [[nodiscard]] bool is_nowhere() const noexcept { return bits_ == 0; }
   // Tells whether a task that has not begun is to be left out.
   [[nodiscard]] bool is_stopping() const noexcept {
-    return link_.get() != nullptr && cancel_count() != 0 && cancel_link(link_).is_cancelled();
+    return bits_ != 0 && cancel_count() != 0 && link() != nullptr &&
+           static_cast<CancelLink*>(link())->is_cancelled();
   }
+  // Returns the frame of the task's code. It is good as long as this.
+  [[nodiscard]] Frame frame() const noexcept;
 
  private:
-  TaskOrigin(Executor* executor, const Link* of_group)
-      : link_(capture_link()),
-        executor_(link_.get() != nullptr && link_.get()->executor() == executor ? nullptr
-                                                                                : executor),
-        frame_{.outer = Origin::pool(executor),
-               .whose = Origin::link(link_.get()),
-               .is_in_group = link_.get() == of_group} {}
+  // Tags of the pointer: to an executor, or to a link, and then what else is to be known.
+  static constexpr std::uintptr_t kExecutor = 1;
+  static constexpr std::uintptr_t kLink = 2;
+  static constexpr std::uintptr_t kInGroup = 1;
+  static constexpr std::uintptr_t kElsewhere = 4;
+  static constexpr std::uintptr_t kTags = 7;
 
-  LinkRef link_;
-  ExecutorRef executor_;  // If the link does not hold it.
-  Frame frame_;
+  TaskOrigin() = default;
+  explicit TaskOrigin(std::uintptr_t bits) noexcept : bits_(bits) {}
+  static TaskOrigin of(Origin origin, Executor* executor, const LinkRef& of_group);
+
+  [[nodiscard]] Link* link() const noexcept {
+    return (bits_ & kLink) != 0 ? reinterpret_cast<Link*>(bits_ & ~kTags) : nullptr;
+  }
+  [[nodiscard]] Executor* executor() const noexcept {
+    return (bits_ & kLink) == 0        ? reinterpret_cast<Executor*>(bits_ & ~kTags)
+           : (bits_ & kElsewhere) == 0 ? link()->executor()
+                                       : nullptr;
+  }
+  void release() noexcept;
+
+  std::uintptr_t bits_ = 0;
 };
+
+[[gnu::noinline]] inline TaskOrigin TaskOrigin::of(Origin origin, Executor* executor,
+                                                   const LinkRef& of_group) {
+  LinkRef link = link_of(origin.whose());
+  if (link.is_nothing()) {
+    if (executor == nullptr) {
+      return {};
+    }
+    executor->add_ref();
+    return TaskOrigin(reinterpret_cast<std::uintptr_t>(executor) | kExecutor);
+  }
+  // A task in another pool than its job's counts as in none: nothing would hold that pool.
+  const std::uintptr_t tags = kLink | (link.get() == of_group.get() ? kInGroup : 0) |
+                              (link.get()->executor() == executor ? 0 : kElsewhere);
+  return TaskOrigin(reinterpret_cast<std::uintptr_t>(link.detach()) | tags);
+}
+
+inline Frame TaskOrigin::frame() const noexcept {
+  const Origin outer = Origin::pool(executor());
+  return {outer, Origin::link(link(), (bits_ & kInGroup) != 0)};
+}
+
+[[gnu::noinline]] inline void TaskOrigin::release() noexcept {
+  if (Link* const held = link(); held != nullptr) {
+    held->release();
+  } else {
+    executor()->release();
+  }
+}
 
 // Runs the callable, and destroys it, in a snapshot of the context in which it was created. Must be
 // moved only before it is called. It holds the pool, so that its code may still use handles of it.
@@ -91,14 +138,20 @@ class OwnedTask {
         return;
       }
     }
-    const LeafContext context(node_.get(), origin_.get());
+    if (origin_.is_nowhere()) [[likely]] {
+      const LeafContext context(node_.get(), Origin());
+      return std::invoke(std::as_const(function_));
+    }
+    const Frame frame = origin_.frame();
+    const LeafContext context(node_.get(), Origin::frame(&frame));
     return std::invoke(std::as_const(function_));
   }
 
  private:
   // Destroys the callable and the context's values, at work in the pool.
   [[gnu::noinline]] void destroy() noexcept {
-    LeafContext context(node_.get(), origin_.get());
+    const Frame frame = origin_.frame();
+    LeafContext context(node_.get(), Origin::frame(&frame));
     function_.~F();
     context.leave_node();
     node_ = NodeRef();
