@@ -121,7 +121,7 @@ TEST(ContextCarrier, CreditsRightlyInStolenBlocksOfLargeFiles) {
 TEST(ContextCarrier, SharesOneBudgetBetweenStolenLeaves) {
   for (const QueryResult& query : search_with_steals(Carrier::context, 3, {.budget = 10})) {
     EXPECT_EQ(query.lines, 10U);
-    EXPECT_TRUE(query.truncated);
+    EXPECT_EQ(query.stopped, "budget");
   }
 }
 

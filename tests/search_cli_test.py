@@ -108,6 +108,8 @@ class BadUsage(TreeTest):
             ([".", "a=x", "--threads"], "'--threads'"),
             (["--repeat=-1", ".", "a=x"], "'repeat'"),
             (["--budget=0", ".", "a=x"], "'budget'"),
+            *(([f"--max-matches={n}", ".", "a=x"], "'max-matches'") for n in ["0", "-1", "x", ""]),
+            *(([f"--timeout={t}", ".", "a=x"], "'timeout'") for t in ["-5s", "0", "inf", "5", "x", ""]),
             (["--carrier=foo", ".", "a=x"], "'foo'"),
             (["--format=xml", ".", "a=x"], "'xml'"),
             (["--matches=perhaps", ".", "a=x"], "'perhaps'"),
@@ -177,8 +179,9 @@ class Help(unittest.TestCase):
 
     def test_names_each_option(self):
         text = search("--help").stdout.decode()
-        for name in ["queries", "matches", "account", "budget", "threads", "repeat", "format", "carrier"]:
-            self.assertIn("--" + name, text)
+        for name in ["queries", "matches", "account", "budget", "max-matches", "timeout", "threads",
+                     "repeat", "format", "carrier"]:
+            self.assertIn("--" + name + " ", text.replace("=", " "))
 
     def test_version_is_that_of_the_library(self):
         result = search("--version")

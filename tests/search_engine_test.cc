@@ -240,9 +240,9 @@ TEST(SearchBudget, LimitsTheLinesOfEachQueryByItself) {
   }
   const SearchResult result = search_below(tree.root(), {"a", "b"}, {.budget = 20});
   EXPECT_EQ(result.queries[0].lines, 20U);
-  EXPECT_TRUE(result.queries[0].truncated);
+  EXPECT_EQ(result.queries[0].stopped, "budget");
   EXPECT_EQ(result.queries[1].lines, 20U);
-  EXPECT_FALSE(result.queries[1].truncated);  // Just enough.
+  EXPECT_EQ(result.queries[1].stopped, "");  // Just enough.
 }
 
 TEST(SearchBudget, EndsTheSearchEarly) {

@@ -20,7 +20,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "tools/text_search/carrier.h"
 #include "tools/text_search/request_context.h"
 
@@ -35,12 +37,18 @@ struct LineCount {
   std::uint64_t value = 1;  // From 1, or MatchBudget::kUnlimited: "unlimited" on the command line.
 };
 
+struct TimeLimit {
+  absl::Duration value = absl::InfiniteDuration();  // Positive; infinite only if none is given.
+};
+
 // As ABSL_FLAG wants them.
 std::string AbslUnparseFlag(const SmallCount& count) { return std::to_string(count.value); }
 
 std::string AbslUnparseFlag(const LineCount& count) {
   return count.value == MatchBudget::kUnlimited ? "unlimited" : std::to_string(count.value);
 }
+
+std::string AbslUnparseFlag(const TimeLimit& limit) { return absl::FormatDuration(limit.value); }
 
 std::string AbslUnparseFlag(Carrier carrier) { return std::string(carrier_name(carrier)); }
 
@@ -63,6 +71,15 @@ bool AbslParseFlag(absl::string_view text, LineCount* count, std::string* error)
     return true;
   }
   *error = "it is a whole number from 1, or 'unlimited'";
+  return false;
+}
+
+bool AbslParseFlag(absl::string_view text, TimeLimit* limit, std::string* error) {
+  if (absl::ParseDuration(text, &limit->value) && limit->value > absl::ZeroDuration() &&
+      limit->value < absl::InfiniteDuration()) {
+    return true;
+  }
+  *error = "it is a time longer than 0 with its unit, such as 200ms, 5s or 1m30s";
   return false;
 }
 
@@ -95,6 +112,9 @@ ABSL_FLAG(text_search::SmallCount, threads, text_search::SmallCount{8}, "threads
 ABSL_FLAG(text_search::SmallCount, repeat, text_search::SmallCount{1}, "how often to search");
 ABSL_FLAG(text_search::LineCount, budget,
           text_search::LineCount{text_search::MatchBudget::kUnlimited}, "lines per query");
+ABSL_FLAG(text_search::LineCount, max_matches,
+          text_search::LineCount{text_search::MatchBudget::kUnlimited}, "lines that end a query");
+ABSL_FLAG(text_search::TimeLimit, timeout, text_search::TimeLimit{}, "for all of it");
 ABSL_FLAG(text_search::Carrier, carrier, text_search::Carrier::context, "what carries the id");
 ABSL_FLAG(text_search::Format, format, text_search::Format::table, "of the results");
 ABSL_FLAG(bool, matches, false, "print the lines");
@@ -105,13 +125,15 @@ namespace text_search {
 namespace {
 
 constexpr std::array<std::string_view, 2> kSwitches = {"matches", "account"};  // Need no value.
-constexpr std::array<std::string_view, 6> kFlags = {"threads", "repeat", "budget",
-                                                    "carrier", "format", "queries"};
+constexpr std::array<std::string_view, 8> kFlags = {"threads", "repeat",  "budget", "max-matches",
+                                                    "timeout", "carrier", "format", "queries"};
 
 template <typename Names>
 bool is_in(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
+
+std::string quoted(std::string_view word) { return "'" + std::string(word) + "'"; }
 
 absl::Status invalid(const std::string& message) { return absl::InvalidArgumentError(message); }
 
@@ -119,22 +141,22 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 
 // Reads "id=fixed string". The first '=' ends the id.
 absl::StatusOr<Query> parse_query(std::string_view argument) {
-  const std::string quoted = "query '" + std::string(argument) + "'";
+  const std::string name = "query " + quoted(argument);
   const std::size_t equals = argument.find('=');
   if (equals == std::string_view::npos) {
-    return invalid(quoted + " is not of the form id=string");
+    return invalid(name + " is not of the form id=string");
   }
   Query query;
   query.request = argument.substr(0, equals);
   query.text = argument.substr(equals + 1);
   if (query.request.empty()) {
-    return invalid(quoted + " has no id");
+    return invalid(name + " has no id");
   }
   if (std::any_of(query.request.begin(), query.request.end(), is_control)) {
-    return invalid("the id of " + quoted + " has a control character");
+    return invalid("the id of " + name + " has a control character");
   }
   if (query.text.empty()) {
-    return invalid(quoted + " has nothing to look for");
+    return invalid(name + " has nothing to look for");
   }
   if (query.text.find('\n') != std::string::npos) {
     return invalid("the string of query '" + query.request + "' has more than one line");
@@ -227,10 +249,13 @@ class Reader {
       value = words_[next_++];
     }
 
+    // Abseil's names have no dashes.
+    const std::string known_name = absl::StrReplaceAll({name.data(), name.size()}, {{"-", "_"}});
     std::string error;
-    absl::CommandLineFlag* flag =
-        absl::FindCommandLineFlag(absl::string_view(name.data(), name.size()));
-    return flag->ParseFrom(value, &error) ? absl::OkStatus() : invalid(error);
+    if (!absl::FindCommandLineFlag(known_name)->ParseFrom(value, &error)) {
+      return invalid(absl::StrReplaceAll(error, {{"'" + known_name + "'", quoted(name)}}));
+    }
+    return absl::OkStatus();
   }
 
   std::vector<std::string_view> words_;
@@ -247,6 +272,8 @@ CommandLine with_flags() {
   command.threads = absl::GetFlag(FLAGS_threads).value;
   command.repeat = absl::GetFlag(FLAGS_repeat).value;
   command.budget = absl::GetFlag(FLAGS_budget).value;
+  command.max_matches = absl::GetFlag(FLAGS_max_matches).value;
+  command.timeout = absl::GetFlag(FLAGS_timeout).value;
   return command;
 }
 
@@ -294,7 +321,11 @@ Options:
   --matches        print the matching lines, as request<TAB>path:line, in the order of the files;
                    the table goes to stderr then
   --account        show which request used the pool: how long its jobs were queued, and their CPU time
-  --budget=N       find at most N lines per query, whichever come first (default: unlimited)
+  --max-matches=N  end a query as soon as it has found N lines, whichever come first; the others go on
+  --budget=N       likewise, but look for one line more first: if there is none, the query is whole.
+                   Both are unlimited by default.
+  --timeout=TIME   end all queries when TIME has passed, such as 200ms, 5s or 1m30s, and print what
+                   they have found. It counts for the whole run, with listing and --repeat.
   --threads=N      threads of the pool (default: 8)
   --repeat=N       search N times. Files and lines are those of one time, and must agree; all else
                    in the results is the sum. --matches prints the lines of the first time.
@@ -309,27 +340,35 @@ Options:
 
 The table has, for each query:
   files            files with at least one matching line
-  lines            matching lines; with a '+' there are more, but the budget was used up
+  lines            matching lines; with a '+' the query ended early, and there may be more
   CPU ms           CPU time in the leaves of the job's parallel loops
   wrong            lines that the carrier credited to another request than the query's
   lost             lines that it credited to none. With --matches their request is shown as '?'.
 An audit, to which the true query is handed along beside the carrier, counts the last two. They are
 0 unless the carrier is thread_local: a leaf that another thread has stolen does not see it. At most
 half as many jobs as there are threads are in work at once, so that each has threads to help it.
+If a query ended early, there is one more column:
+  stopped          why: max-matches, budget, timeout or interrupted
+
+Ctrl-C (SIGINT) ends all queries, and what they have found is printed. The second one ends the program
+at once.
 
 The JSON object has root, carrier, threads, repeat, files_searched, files_binary, files_unreadable,
 folders_unreadable, leaves, leaves_elsewhere (on another thread than their job's), and queries: a
 list of objects with request, user, text, files, lines, truncated, cpu_ms, wrong, lost, leaves and
-leaves_elsewhere; and with --account also account, a list of objects with request, jobs, queue_ms and
-cpu_ms. The account's CPU time is that of the jobs' own threads, what other threads do for their loops
-is not in it. Bytes that are not UTF-8 are shown as U+FFFD there.
+leaves_elsewhere. A query that ended early is truncated and has also stopped: why, as in the table.
+So has the whole object if the timeout or Ctrl-C has ended it. With --account there is also account,
+a list of objects with request, jobs, queue_ms and cpu_ms. The account's CPU time is that of the jobs'
+own threads, what other threads do for their loops is not in it. Bytes that are not UTF-8 are shown
+as U+FFFD there.
 
 Exit status: 0 if a line matches, 1 if none does, 2 for a bad command line, an unreadable ROOT, or
 results that cannot be written. Unreadable files are counted and reported; they do not change it.
+124 if the timeout ended it, 130 if Ctrl-C did: the results are partial then, and say so.
 
 Examples:
   search /usr/include carol/q1=size_t dave/q2=noexcept
-  search --matches --budget=3 . 'loops=parallel_for('
+  search --matches --max-matches=3 --timeout=5s . 'loops=parallel_for('
 )";
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "tools/text_search/carrier.h"
 #include "tools/text_search/request_context.h"
 
@@ -35,6 +36,8 @@ struct CommandLine {
   int threads = 0;
   int repeat = 0;
   std::uint64_t budget = 0;
+  std::uint64_t max_matches = 0;
+  absl::Duration timeout = absl::InfiniteDuration();
 };
 
 // Returns what --help prints.

@@ -10,6 +10,9 @@
 // goes through the files in a parallel loop, and through the blocks of large files in one within
 // that. What it finds is recorded several calls down, on whichever thread has stolen that leaf.
 //
+// Cancelled, by a CancelScope around search() or by its own limit, a query ends early, with what it
+// has found until then as its result.
+//
 // Memory: a few blocks per thread, whatever the size of a file or a line.
 // Errors: std::system_error if matches cannot be written, std::bad_alloc. Files that cannot be read
 // are counted.
@@ -25,6 +28,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "taskctx/job_pool.h"
 #include "tools/text_search/carrier.h"
 #include "tools/text_search/files.h"
@@ -33,11 +37,18 @@
 
 namespace text_search {
 
+// Returns the reason of a cancel in a word: "timeout", or what was given to cancel().
+std::string word_for(const absl::Status& reason);
+
 struct SearchOptions {
   Carrier carrier = Carrier::context;
 
   // How many lines each query may find.
   std::uint64_t budget = MatchBudget::kUnlimited;
+
+  // After how many lines a query ends, at once, while the others go on. With the budget it goes on
+  // until it finds one line more.
+  std::uint64_t max_matches = MatchBudget::kUnlimited;
 
   // Where the matching lines go, as "request<TAB>path:line"; nullptr if they are only counted.
   Output* matches = nullptr;
@@ -62,7 +73,7 @@ struct QueryResult {
   std::uint64_t lines = 0;          // That contain the string; those that follow are some of them.
   std::uint64_t wrong = 0;          // Credited to another request.
   std::uint64_t lost = 0;           // Credited to none.
-  bool truncated = false;           // There are more lines, but the budget was used up.
+  std::string stopped = {};         // Why it ended early, in a word; empty if it is whole.
   std::chrono::nanoseconds cpu{0};  // Used in leaves.
   std::uint64_t leaves = 0;         // Pieces of work.
   std::uint64_t leaves_elsewhere = 0;  // Of those, how many ran on another thread than the job.
@@ -76,7 +87,9 @@ struct SearchResult {
 };
 
 // Searches all files of `tree` for all queries, whose requests differ, and waits: not to be called
-// in a job of that pool.
+// in a job of that pool. `stopped` is "max-matches", "budget", "timeout" if a deadline has passed,
+// or what was given to the cancel() of a scope around; a query that had not begun has no lines
+// then.
 SearchResult search(taskctx::JobPool& pool, const SourceTree& tree,
                     const std::vector<Query>& queries, const SearchOptions& options);
 

@@ -19,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "taskctx/cancel.h"
 
 namespace text_search {
 namespace {
@@ -130,7 +131,7 @@ absl::StatusOr<SourceTree> list_files(const std::string& root) {
   if (error) {
     return cannot_read(root, error.message());
   }
-  while (!folders.empty()) {
+  while (!folders.empty() && !taskctx::cancelled()) {
     const fs::path folder = std::move(folders.back());
     folders.pop_back();
     error = list_folder(folder, tree, folders);

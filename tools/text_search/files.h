@@ -57,7 +57,8 @@ struct SourceTree {
 };
 
 // Lists the regular files in and below `root`, which may also be a single file. Fails if `root`
-// cannot be read; what cannot be read below it is listed among the problems.
+// cannot be read; what cannot be read below it is listed among the problems. Cancelled, it returns
+// what it has listed.
 //
 // As in grep -r: paths are what was asked for plus what was found below; a symbolic link is
 // followed if it is the root itself, and not if it is met on the way; devices, pipes and sockets

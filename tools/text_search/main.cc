@@ -10,16 +10,21 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "taskctx/attribution.h"
+#include "taskctx/cancel.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/version.h"
 #include "tools/text_search/command_line.h"
 #include "tools/text_search/engine.h"
 #include "tools/text_search/files.h"
+#include "tools/text_search/interrupt.h"
 #include "tools/text_search/output.h"
 #include "tools/text_search/report.h"
 #include "tools/text_search/request_context.h"
@@ -30,6 +35,8 @@ namespace {
 constexpr int kMatches = 0;
 constexpr int kNoMatches = 1;
 constexpr int kTrouble = 2;
+constexpr int kTimeout = 124;      // As timeout(1) says it.
+constexpr int kInterrupted = 130;  // As a shell says it.
 
 int trouble(std::string_view message, std::string_view hint = "") {
   std::fprintf(stderr, "search: %.*s%.*s\n", static_cast<int>(message.size()), message.data(),
@@ -71,8 +78,8 @@ bool add(const SearchResult& run, SearchResult& total) {
     const QueryResult& query = run.queries[i];
     QueryResult& sum = total.queries[i];
     // A query that was cut short has found enough lines, in whichever files.
-    agrees = agrees && query.lines == sum.lines && query.truncated == sum.truncated &&
-             (query.truncated || query.files == sum.files);
+    agrees = agrees && query.lines == sum.lines && query.stopped == sum.stopped &&
+             (!query.stopped.empty() || query.files == sum.files);
     sum.wrong += query.wrong;
     sum.lost += query.lost;
     sum.cpu += query.cpu;
@@ -82,7 +89,16 @@ bool add(const SearchResult& run, SearchResult& total) {
   return agrees;
 }
 
+// Ends all that is below `scope`. For Ctrl-C.
+void interrupt(taskctx::CancelScope& scope) {
+  scope.cancel("interrupted");
+  std::fprintf(stderr, "%ssearch: interrupted; Ctrl-C again ends it at once\n",
+               is_terminal(STDERR_FILENO) ? "\r" : "");
+}
+
 int search_and_report(const CommandLine& command) {
+  taskctx::CancelScope scope{{.timeout = command.timeout}};
+  std::optional<OnInterrupt> on_interrupt(std::in_place, [&scope] { interrupt(scope); });
   absl::StatusOr<SourceTree> tree = list_files(command.root);
   if (!tree.ok()) {
     return trouble(message_of(tree.status()));
@@ -92,6 +108,7 @@ int search_and_report(const CommandLine& command) {
   std::atomic<std::uint64_t> files_done{0};
   SearchOptions options{.carrier = command.carrier,
                         .budget = command.budget,
+                        .max_matches = command.max_matches,
                         .matches = command.matches ? &out : nullptr,
                         .files_done = &files_done};
   const taskctx::Attribution<std::string> account{request_id};
@@ -109,16 +126,19 @@ int search_and_report(const CommandLine& command) {
     taskctx::JobPool pool(pool_options);
     result = search(pool, *tree, command.queries, options);
     options.matches = nullptr;
-    for (int run = 1; run < command.repeat; ++run) {
-      agrees = add(search(pool, *tree, command.queries, options), result) && agrees;
+    for (int run = 1; run < command.repeat && !taskctx::cancelled(); ++run) {
+      const SearchResult again = search(pool, *tree, command.queries, options);
+      agrees = (add(again, result) || taskctx::cancelled()) && agrees;
     }
   }
+  on_interrupt.reset();  // From here on, Ctrl-C ends the program.
+  const absl::Status stopped = taskctx::cancel_reason();
   out.flush();
 
   report_problems(tree->unreadable_folders, "folder");
   report_problems(result.unreadable_files, "file");
   const Account totals = account.totals();
-  const Report report{command, *tree, result, totals};
+  const Report report{command, *tree, result, totals, stopped.ok() ? "" : word_for(stopped)};
   if (command.format == Format::json) {
     out.write(format_json(report));
   } else if (command.matches) {
@@ -127,6 +147,9 @@ int search_and_report(const CommandLine& command) {
     out.write(format_table(report, wants_colour(STDOUT_FILENO)));
   }
   out.flush();
+  if (!stopped.ok()) {
+    return absl::IsDeadlineExceeded(stopped) ? kTimeout : kInterrupted;
+  }
   if (!agrees) {
     return trouble("the runs have found different lines: were files changed meanwhile?");
   }

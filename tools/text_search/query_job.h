@@ -5,6 +5,10 @@
 //
 //   pool.submit([&] { return QueryJob<ContextCarrier>(shared, query, index).run(); });
 //
+// All of it is below a CancelScope of its own, which ends it when it has found enough. Whether it
+// is that, a timeout or Ctrl-C that cancels: the loops throw Cancelled, and run() returns what it
+// has.
+//
 // No function here takes the request's id, user or budget. The Carrier that they hand down is for
 // comparison; where it is a ContextCarrier, it is empty.
 
@@ -22,8 +26,10 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "taskctx/cancel.h"
 #include "taskctx/tbb.h"
 #include "tools/text_search/engine.h"
 #include "tools/text_search/files.h"
@@ -103,16 +109,17 @@ class QueryJob {
   QueryJob(const SharedState& shared, const Query& query, std::size_t index)
       : shared_(shared), query_(query), index_(index) {}
 
-  // Searches all files. To be called once, at the start of the job, on its thread.
+  // Searches all files, or as many as it may. To be called once, at the start of the job, on its
+  // thread.
   QueryResult run() {
     const typename Carrier::JobGuard guard(query_.request);
     const Carrier carrier(query_.request);
-    for (std::size_t first = 0; first < shared_.tree.files.size() && !is_over();) {
-      const std::size_t last = batch_end(first);
-      ctbb::parallel_for(first, last,
-                         [this, carrier](std::size_t number) { search_file(number, carrier); });
+    std::string stopped;
+    try {
+      search_files(carrier);
+    } catch (const taskctx::Cancelled& cancelled) {  // What was found until then is the result.
+      stopped = word_for(cancelled.status());
       print_matches();
-      first = last;
     }
     const Ledger::Row& row = shared_.ledger.row(index_);
     return {.request = request_id.get(),
@@ -121,7 +128,7 @@ class QueryJob {
             .lines = row.lines(),
             .wrong = row.wrong,
             .lost = row.lost,
-            .truncated = match_budget.get()->is_hit(),
+            .stopped = std::move(stopped),
             .cpu = leaves_.cpu(),
             .leaves = leaves_.leaves(),
             .leaves_elsewhere = leaves_.elsewhere()};
@@ -158,9 +165,6 @@ class QueryJob {
     return std::uint64_t{block_bytes()} * shared_.options.window_blocks;
   }
 
-  // Tells whether nothing more can be recorded.
-  [[nodiscard]] static bool is_over() { return match_budget.get()->is_hit(); }
-
   // Returns the end of the files that are searched in one loop: all of them, unless the lines are
   // to be printed. Then it is a batch with a bounded number of lines, for the log; and a large file
   // comes alone, because it is printed window by window.
@@ -187,15 +191,23 @@ class QueryJob {
     }
   }
 
-  void search_file(std::size_t number, Carrier carrier) {
-    if (is_over()) {
-      return;
+  void search_files(Carrier carrier) {
+    for (std::size_t first = 0; first < shared_.tree.files.size();) {
+      const std::size_t last = batch_end(first);
+      ctbb::parallel_for(first, last,
+                         [this, carrier](std::size_t number) { search_file(number, carrier); });
+      print_matches();
+      first = last;
     }
+  }
+
+  void search_file(std::size_t number, Carrier carrier) {
     Subject subject(shared_.tree.files[number].path);
     FileState state = FileState::unvisited;
     if (!search_as_one_block(subject, carrier, state)) {
       const std::uint64_t size = check_blocks(subject, state);
       if (state == FileState::text) {
+        shared_.states.note(number, state);
         search_blocks(subject, size, carrier);
       }
     }
@@ -204,7 +216,6 @@ class QueryJob {
     } else {
       shared_.states.note(number, state);
     }
-    files_.fetch_add(subject.has_match ? 1 : 0, std::memory_order_relaxed);
     if (shared_.options.files_done != nullptr) {
       shared_.options.files_done->fetch_add(1, std::memory_order_relaxed);
     }
@@ -274,7 +285,7 @@ class QueryJob {
     const auto on_line = [&](std::uint64_t line) { record(subject, line, carrier); };
     LineJoiner joiner;
     std::vector<BlockEdges> blocks;
-    for (std::uint64_t window = 0; window < size && !is_over(); window += window_bytes()) {
+    for (std::uint64_t window = 0; window < size; window += window_bytes()) {
       const std::uint64_t end = std::min(size, window + window_bytes());
       blocks.assign((end - window + block_bytes() - 1) / block_bytes(), {});
       ctbb::parallel_for(std::size_t{0}, blocks.size(), [&, carrier](std::size_t i) {
@@ -306,8 +317,26 @@ class QueryJob {
   }
 
   void record(Subject& subject, std::uint64_t line, Carrier carrier) {
-    if (shared_.ledger.record_match(subject.path, line, carrier, Truth{index_})) {
-      subject.has_match.store(true, std::memory_order_relaxed);
+    if (taskctx::cancelled()) {
+      return;
+    }
+    if (shared_.ledger.record_match(subject.path, line, carrier, Truth{index_}) &&
+        !subject.has_match.load(std::memory_order_relaxed) &&
+        !subject.has_match.exchange(true, std::memory_order_relaxed)) {
+      files_.fetch_add(1, std::memory_order_relaxed);
+    }
+    end_if_enough();
+  }
+
+  // Cancels this query, and no other one, if it need not find more.
+  void end_if_enough() {
+    const MatchBudget& budget = *match_budget.get();
+    if (shared_.options.max_matches <= shared_.options.budget) {
+      if (budget.is_used_up()) {
+        scope_.cancel("max-matches");
+      }
+    } else if (budget.is_hit()) {
+      scope_.cancel("budget");
     }
   }
 
@@ -318,6 +347,7 @@ class QueryJob {
   const SharedState& shared_;
   const Query& query_;
   const std::size_t index_;
+  taskctx::CancelScope scope_;
   LeafCounters leaves_;
   std::atomic<std::uint64_t> files_{0};
 };

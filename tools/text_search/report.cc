@@ -43,13 +43,17 @@ QueryResult sum(const std::vector<QueryResult>& queries) {
   return total;
 }
 
-TableRow table_row(const QueryResult& result) {
-  return {result.request,
-          std::to_string(result.files),
-          std::to_string(result.lines) + (result.truncated ? "+" : ""),
-          milliseconds(result.cpu),
-          std::to_string(result.wrong),
-          std::to_string(result.lost)};
+TableRow table_row(const QueryResult& result, bool with_stopped) {
+  TableRow row = {result.request,
+                  std::to_string(result.files),
+                  std::to_string(result.lines) + (result.stopped.empty() ? "" : "+"),
+                  milliseconds(result.cpu),
+                  std::to_string(result.wrong),
+                  std::to_string(result.lost)};
+  if (with_stopped) {
+    row.push_back(result.stopped);
+  }
+  return row;
 }
 
 // Counts characters, not the further bytes of one in UTF-8.
@@ -63,7 +67,7 @@ std::string format_row(const TableRow& row, const std::vector<std::size_t>& widt
   std::string line;
   for (std::size_t column = 0; column < row.size(); ++column) {
     const std::size_t padding = widths[column] - width(row[column]);
-    const bool is_red = colour && column >= 4 && row[column] != "0";
+    const bool is_red = colour && (column == 4 || column == 5) && row[column] != "0";
     line.append(column == 0 ? 0 : kGap + padding, ' ');
     line += is_red ? "\033[31m" : "";
     line += row[column];
@@ -115,6 +119,9 @@ std::string format_footer(const Report& report) {
             std::to_string(result.unreadable_files.count) + " unreadable";
   if (const std::uint64_t folders = report.tree.unreadable_folders.count; folders != 0) {
     footer += ", and " + std::to_string(folders) + " unreadable folders";
+  }
+  if (!report.stopped.empty()) {
+    footer += "\npartial results: " + report.stopped;
   }
   return footer + '\n' + std::to_string(total.leaves) + " leaves, " +
          std::to_string(total.leaves_elsewhere) + " (" +
@@ -194,15 +201,28 @@ std::string json_object(const std::vector<std::string>& members, std::string_vie
   return '{' + object + '}';
 }
 
+// Adds why something ended early, if it did.
+void add_stopped(const std::string& stopped, std::vector<std::string>& members) {
+  if (!stopped.empty()) {
+    members.push_back(member("stopped", json_string(stopped)));
+  }
+}
+
 std::string json_query(const Query& query, const QueryResult& result) {
-  return json_object(
-      {member("request", json_string(result.request)), member("user", json_string(result.user)),
-       member("text", json_string(query.text)), member("files", result.files),
-       member("lines", result.lines), member("truncated", result.truncated ? "true" : "false"),
-       member("cpu_ms", milliseconds(result.cpu)), member("wrong", result.wrong),
-       member("lost", result.lost), member("leaves", result.leaves),
-       member("leaves_elsewhere", result.leaves_elsewhere)},
-      " ");
+  std::vector<std::string> members = {
+      member("request", json_string(result.request)),
+      member("user", json_string(result.user)),
+      member("text", json_string(query.text)),
+      member("files", result.files),
+      member("lines", result.lines),
+      member("truncated", result.stopped.empty() ? "false" : "true"),
+      member("cpu_ms", milliseconds(result.cpu)),
+      member("wrong", result.wrong),
+      member("lost", result.lost),
+      member("leaves", result.leaves),
+      member("leaves_elsewhere", result.leaves_elsewhere)};
+  add_stopped(result.stopped, members);
+  return json_object(members, " ");
 }
 
 std::string json_account(const Account& account) {
@@ -221,9 +241,15 @@ std::string json_account(const Account& account) {
 }  // namespace
 
 std::string format_table(const Report& report, bool colour) {
+  const std::vector<QueryResult>& queries = report.result.queries;
+  const bool with_stopped = std::any_of(queries.begin(), queries.end(),
+                                        [](const QueryResult& q) { return !q.stopped.empty(); });
   std::vector<TableRow> rows = {{"query", "files", "lines", "CPU ms", "wrong", "lost"}};
-  for (const QueryResult& result : report.result.queries) {
-    rows.push_back(table_row(result));
+  if (with_stopped) {
+    rows.front().emplace_back("stopped");
+  }
+  for (const QueryResult& result : queries) {
+    rows.push_back(table_row(result, with_stopped));
   }
   const std::string account =
       report.command.account ? format_account(report.account) + '\n' : std::string();
@@ -250,6 +276,7 @@ std::string format_json(const Report& report) {
       member("leaves", total.leaves),
       member("leaves_elsewhere", total.leaves_elsewhere),
       member("queries", '[' + queries + "\n  ]")};
+  add_stopped(report.stopped, members);
   if (report.command.account) {
     members.push_back(member("account", json_account(report.account)));
   }

@@ -2,7 +2,7 @@
 //
 // The results of a search, for people and for programs.
 //
-//   const Report report{command, tree, result, account.totals()};
+//   const Report report{command, tree, result, totals, /*stopped=*/"timeout"};
 //   out.write(format_table(report, /*colour=*/false));
 
 #ifndef TOOLS_TEXT_SEARCH_REPORT_H_
@@ -24,6 +24,7 @@ struct Report {
   const SourceTree& tree;
   const SearchResult& result;
   const Account& account;  // Shown if the command asks for it.
+  std::string stopped;     // Why all of it ended early, in a word; empty if it did not.
 };
 
 // Returns an aligned table with a footer. With `colour`, what the carrier got wrong is red.

@@ -50,6 +50,11 @@ class MatchBudget {
     return false;
   }
 
+  // Tells whether none is left.
+  [[nodiscard]] bool is_used_up() const noexcept {
+    return left_.load(std::memory_order_relaxed) == 0;
+  }
+
   // Tells whether a line was refused.
   [[nodiscard]] bool is_hit() const noexcept { return is_hit_.load(std::memory_order_relaxed); }
 
