@@ -83,7 +83,7 @@ class LoopCall : public AlgorithmCall {
   // Runs the loop, and all that was given back.
   template <typename Body, typename... Options>
   void run(const Range& range, const Body& body, Options&&... options) {
-    if constexpr (this->template kHasContext<Options...>) {
+    if constexpr (kHasContext<Options...>) {
       run_parts(range, body, std::get<sizeof...(Options) - 1>(std::tie(options...)),
                 /*is_own=*/false, options...);
     } else {
