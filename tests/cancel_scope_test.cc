@@ -186,6 +186,15 @@ TEST(Deadline, MayHavePassedOrBeSilly) {
   EXPECT_FALSE(cancelled());
 }
 
+// F-H3
+TEST(Deadline, SaysWhoseItWas) {
+  CancelScope scope{{.timeout = -absl::Seconds(1), .reason = "the query took too long"}};
+  while (!cancelled()) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(taskctx::cancel_reason(), absl::DeadlineExceededError("the query took too long"));
+}
+
 // F-H1: what brings a context with it does not bring cancellation, nor cut it.
 TEST(CancelScope, ReachesWhatHasAContextOfItsOwn) {
   taskctx::Context apart;

@@ -23,7 +23,7 @@
 //   what                          cancelled before it begins        cancelled while it is at work
 //   ----------------------------  --------------------------------  --------------------------------
 //   job, continuation             never runs: get() throws          cancelled() is true in it
-//   ... that waits for its time   ends at once, likewise            -
+//   ... that waits for its time   ends soon, likewise               -
 //   bulk                          never runs, likewise              leaves out elements not begun
 //   coroutine                     never runs, likewise              its next wait throws, or the
 //                                                                   one that it is in
@@ -121,6 +121,9 @@ struct CancelScopeOptions {
 
   // Cancels the scope when a stop is requested there.
   std::stop_token stop_token = {};
+
+  // What is said when the time is over. Default: "the time is over".
+  std::string reason = {};
 };
 
 // A block that can be cancelled, with all that is started in it, wherever that runs, and however
@@ -162,7 +165,7 @@ class [[nodiscard]] CancelScope {
 //   ~Connection() { taskctx::Shield shield; say_goodbye(); }
 class [[nodiscard]] Shield {
  public:
-  Shield() : scope_(internal::OpenScope::kShield) {}
+  Shield() noexcept : scope_(internal::OpenScope::Shielding()) {}
   Shield(const Shield&) = delete;
   Shield& operator=(const Shield&) = delete;
   ~Shield() = default;

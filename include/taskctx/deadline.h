@@ -41,7 +41,7 @@ class Timeout {
       : ns_(saturated(std::chrono::duration<long double, std::nano>(timeout).count())) {}
 
   // Makes the one that lasts forever.
-  [[nodiscard]] static constexpr Timeout never() noexcept { return Timeout(); }
+  [[nodiscard]] static constexpr Timeout never() noexcept { return {}; }
 
   // Returns the nearest number of nanoseconds; the largest one stands for forever.
   [[nodiscard]] std::int64_t nanoseconds() const noexcept { return ns_; }

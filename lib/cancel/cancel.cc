@@ -112,10 +112,13 @@ std::stop_token stop_token() {
 }
 
 CancelScope::CancelScope(CancelScopeOptions options)
-    : scope_([&options] {
-        const Deadline after = Deadline::after(options.timeout);  // Asks no clock if it is never.
-        return after.is_before(options.deadline) ? after : options.deadline;
-      }()) {
+    : scope_(
+          [&options] {
+            const Deadline after =
+                Deadline::after(options.timeout);  // Asks no clock if it is never.
+            return after.is_before(options.deadline) ? after : options.deadline;
+          }(),
+          std::move(options.reason)) {
   if (options.stop_token.stop_possible()) {
     stop_.emplace(std::move(options.stop_token), Stop{scope_.link()});
   }

@@ -384,6 +384,9 @@ void CancelLink::fire_later(CancelListener::Kind kind) noexcept {
 }
 
 bool cancel_because(CancelLink& link, std::string_view text) noexcept {
+  if (link.is_self_cancelled()) {
+    return false;
+  }
   std::shared_ptr<const CancelReason> reason;
   if (!text.empty()) {
     try {
@@ -394,9 +397,15 @@ bool cancel_because(CancelLink& link, std::string_view text) noexcept {
   return link.cancel(std::move(reason));
 }
 
-ScopeLink::ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline) noexcept
+ScopeLink::ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
+                     std::string reason)
     : CancelLink(std::move(above), executor, std::move(job), deadline),
-      TimerEntry(deadline, &fire_it) {}
+      TimerEntry(deadline, &fire_it) {
+  if (!reason.empty() && is_timed()) {
+    deadline_reason_ = std::make_shared<const CancelReason>(
+        CancelReason{.text = std::move(reason), .is_deadline = true});
+  }
+}
 
 void ScopeLink::start() {
   if (is_timed()) {
@@ -417,7 +426,8 @@ void ScopeLink::destroy() noexcept {
 void ScopeLink::fire_it(TimerEntry& self) noexcept {
   auto& link = static_cast<ScopeLink&>(self);
   if (link.try_add_ref()) {
-    (void)link.cancel(deadline_reason(), Caller::timer);
+    (void)link.cancel(link.deadline_reason_ != nullptr ? link.deadline_reason_ : deadline_reason(),
+                      Caller::timer);
     if (link.drop_ref()) {
       link.end_elsewhere();
     }

@@ -4,6 +4,8 @@
 
 #include "taskctx/internal/cancel/open_scope.h"
 
+#include <new>
+#include <string>
 #include <utility>
 
 #include "lib/cancel/cancel_forking.h"
@@ -12,6 +14,7 @@
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/capture.h"
+#include "taskctx/internal/core/ids.h"
 #include "taskctx/internal/core/unguarded.h"
 #include "taskctx/internal/core/workplace.h"
 
@@ -20,55 +23,77 @@ inline namespace v1 {
 namespace internal {
 namespace {
 
-ScopeLink* make_link(const Activation* here, Deadline deadline, bool is_shield) {
-  handle_cancel_forks();
-  LinkRef above = capture_link();
-  JobIdentity job = above.get() != nullptr ? above.get()->job() : JobIdentity();
-  if (is_shield) {
-    above = LinkRef();
-  }
-  LinkRef link = LinkRef::adopt(
-      new ScopeLink(std::move(above), here->origin.executor(), std::move(job), deadline));
-  auto& scope = static_cast<ScopeLink&>(*link.get());
-  scope.start();
-  (void)link.detach();
-  return &scope;
+// Returns the identity of the job that the code here belongs to.
+JobIdentity job_here() {
+  const LinkRef link = capture_link();
+  return !link.is_nothing() ? link.get()->job() : JobIdentity();
 }
 
 }  // namespace
 
-OpenScope::OpenScope(Deadline deadline) : OpenScope(deadline, /*is_shield=*/false) {}
+OpenScope::OpenScope(Deadline deadline, std::string reason) {
+  handle_cancel_forks();
+  Activation* const here = identified_activation();
+  LinkRef above = capture_link();
+  JobIdentity job = !above.is_nothing() ? above.get()->job() : JobIdentity();
+  LinkRef link = LinkRef::adopt(new ScopeLink(std::move(above), here->origin.executor(),
+                                              std::move(job), deadline, std::move(reason)));
+  static_cast<ScopeLink&>(*link.get()).start();
+  link_ = static_cast<ScopeLink*>(link.detach());
+  enter(here);
+}
 
-OpenScope::OpenScope(Kind /*kind*/) : OpenScope(Deadline(), /*is_shield=*/true) {}
+OpenScope::OpenScope(Shielding /*shielding*/) noexcept {
+  Activation* const here = current_activation();
+  if (here->origin.whose().is_nowhere()) {
+    return;
+  }
+  handle_cancel_forks();
+  if (here->id == 0) {
+    here->id = draw_id();
+    here->scopes = 0;
+  }
+  try {
+    link_ = new ScopeLink(LinkRef(), here->origin.executor(), job_here(), Deadline(), {});
+  } catch (const std::bad_alloc&) {
+  }
+  enter(here);
+}
 
-OpenScope::OpenScope(Deadline deadline, bool is_shield)
-    : activation_(identified_activation()),
-      id_(activation_->id),
-      link_(make_link(activation_, deadline, is_shield)) {
-  link_->frame = {.outer = activation_->origin,
-                  .whose = Origin::link(link_, /*is_in_group=*/false)};
-  activation_->origin = Origin::frame(&link_->frame);
+void OpenScope::enter(Activation* here) noexcept {
+  activation_ = here;
+  id_ = here->id;
+  frame() = {.outer = here->origin, .whose = Origin::link(link_, /*is_in_group=*/false)};
+  here->origin = Origin::frame(&frame());
 }
 
 OpenScope::~OpenScope() {
+  if (activation_ == nullptr) {
+    return;
+  }
   Activation* const here = current_activation();
-  if (here == activation_ && here->id == id_ && here->origin == Origin::frame(&link_->frame))
-      [[likely]] {
-    here->origin = link_->frame.outer;
-    if (link_->is_unknown()) {
-      link_->destroy();
-      return;
-    }
-    link_->end();
-    link_->release();
+  if (here != activation_ || here->id != id_ || here->origin != Origin::frame(&frame()))
+      [[unlikely]] {
+    leave_crossed();
+    return;
+  }
+  here->origin = frame().outer;
+  if (link_ == nullptr) [[unlikely]] {
+    return;
+  }
+  if (link_->is_unknown()) {
+    link_->destroy();
   } else {
     link_->end();
-    leave_crossed();
+    link_->release();
   }
 }
 
 // The link keeps its last reference: the place where the scope began may still refer to its frame.
 void OpenScope::leave_crossed() noexcept {
+  if (link_ != nullptr) {
+    link_->end();
+  }
   report_misuse(
       "leave cancel scope",
       "it did not begin here, or one inside it has not ended: what runs where it began is "

@@ -40,7 +40,7 @@ CancelLink* known_link_of(Origin whose) noexcept {
 
 absl::Status status_of(const CancelReason* reason) {
   if (reason != nullptr && reason->is_deadline) {
-    return absl::DeadlineExceededError("the time is over");
+    return absl::DeadlineExceededError(reason->text.empty() ? "the time is over" : reason->text);
   }
   return absl::CancelledError(reason == nullptr || reason->text.empty() ? "it was cancelled"
                                                                         : reason->text);

@@ -51,8 +51,8 @@ bool JobState::block(Deadline deadline, CancelWatch* watch) {
 void JobState::unblock() noexcept { bits_.notify_all(); }
 
 void JobState::check_waiter() const {
-  if (is_stopping()) {
-    pool()->check_not_forked("wait for job", name());
+  // (In a forked process all coroutines are told to stop: see PoolCore::unlock().)
+  if (is_stopping() && !pool()->is_forked()) {
     throw_cancelled("wait for job" + quoted_name());
   }
 }

@@ -133,6 +133,10 @@ class CancelLink : public Link {
     // `is_attached_` is set by those that have a reference, and read after theirs was dropped.
     return is_only_ref() && !is_attached_;
   }
+  // Tells whether cancel() would do nothing.
+  [[nodiscard]] bool is_self_cancelled() const noexcept {
+    return (state_.load(std::memory_order_relaxed) & kSelf) != 0;
+  }
   // Says that the job or scope has ended.
   void end() noexcept;
   [[nodiscard]] bool has_ended() const noexcept {
@@ -236,7 +240,9 @@ inline CancelLink& cancel_link(const LinkRef& link) noexcept {
 // The link of a scope, with its frame: the frame lives as long as anything may refer to it.
 class ScopeLink final : public CancelLink, private TimerEntry {
  public:
-  ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline) noexcept;
+  // `reason`: what is said when the deadline has passed; may be empty. Throws std::bad_alloc.
+  ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
+            std::string reason);
   void destroy() noexcept override;
 
   // Lets the deadline cancel it. Throws std::system_error if there can be no thread for that.
@@ -247,6 +253,8 @@ class ScopeLink final : public CancelLink, private TimerEntry {
  private:
   ~ScopeLink() override = default;
   static void fire_it(TimerEntry& self) noexcept;
+
+  std::shared_ptr<const CancelReason> deadline_reason_;  // nullptr: that of all others.
 };
 
 // Takes and gives back the locks around a fork.

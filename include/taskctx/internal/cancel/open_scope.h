@@ -6,6 +6,7 @@
 #define TASKCTX_INTERNAL_CANCEL_OPEN_SCOPE_H_
 
 #include <cstdint>
+#include <string>
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/cancel/cancel_link.h"
@@ -20,25 +21,30 @@ namespace internal {
 // current activation, which is told by its id, as for a Scope. So it may end on another thread.
 class OpenScope {
  public:
-  enum Kind { kShield };
+  struct Shielding {};
 
-  // Begins a scope below what is around. Throws std::bad_alloc, and std::system_error.
-  explicit OpenScope(Deadline deadline);
-  // Begins one that has nothing above it.
-  explicit OpenScope(Kind kind);
+  // Begins a scope below what is around. `reason`: what is said when the time is over; may be
+  // empty. Throws std::bad_alloc, and std::system_error.
+  OpenScope(Deadline deadline, std::string reason);
+  // Begins one that has nothing above it. Without memory its code belongs to no job. Outside of all
+  // jobs and scopes it does nothing.
+  explicit OpenScope(Shielding shielding) noexcept;
   OpenScope(const OpenScope&) = delete;
   OpenScope& operator=(const OpenScope&) = delete;
   ~OpenScope();
 
+  // Of a scope that is no shield.
   [[nodiscard]] CancelLink& link() const noexcept { return *link_; }
 
  private:
-  OpenScope(Deadline deadline, bool is_shield);
+  void enter(Activation* here) noexcept;
+  [[nodiscard]] Frame& frame() noexcept { return link_ != nullptr ? link_->frame : own_frame_; }
   void leave_crossed() noexcept;
 
-  Activation* const activation_;
-  const std::uint64_t id_;
-  ScopeLink* const link_;
+  Activation* activation_ = nullptr;  // nullptr: it does nothing.
+  std::uint64_t id_ = 0;
+  ScopeLink* link_ = nullptr;
+  Frame own_frame_;  // If there is no link.
 };
 
 }  // namespace internal

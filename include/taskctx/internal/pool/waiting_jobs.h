@@ -264,7 +264,8 @@ class DelayedJob final : public JobResult<R>, private TimerEntry, private Cancel
   }
 
  private:
-  void fire() noexcept override { this->end_if_over(); }
+  // A thread of the pool ends it: this may be the timer's, which runs no code of the user's.
+  void fire() noexcept override { this->pool()->make_ready(this); }
   // Returns when neither the timer nor the link above knows the job any more.
   void settle() noexcept {
     Timer::get().settle(*this);
