@@ -28,7 +28,7 @@ LinkRef link_of(Origin whose);
 // task of a job an allocation; outside of all jobs and scopes nothing. Throws std::bad_alloc.
 inline LinkRef capture_link() {
   // (The analyzer does not know what the inline assembly sets.)
-  const Origin origin = current_activation()->origin;  // NOLINT(clang-analyzer-core*)
+  const Origin origin = current_activation()->origin.innermost();  // NOLINT(clang-analyzer-core*)
   return origin.is_nowhere() ? LinkRef() : link_of(origin.whose());
 }
 

@@ -41,7 +41,8 @@ class CallLink {
   // For a call by the code that runs here. Costs a load and a test outside of all jobs and scopes.
   // Throws Cancelled, and std::bad_alloc.
   explicit CallLink(std::string_view verb) {
-    if (const Origin origin = current_activation()->origin; !origin.is_nowhere()) [[unlikely]] {
+    const Origin origin = current_activation()->origin;
+    if (!origin.innermost().is_nowhere()) [[unlikely]] {
       look(origin, verb);
     }
   }

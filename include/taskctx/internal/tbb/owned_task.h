@@ -28,14 +28,10 @@ class TaskOrigin {
  public:
   // Makes that of a task which stays in this arena: it is at work in the same pool. It may be in a
   // group that the link `of_group` cancels.
-  static TaskOrigin here(const LinkRef& of_group = {}) {
-    const Origin origin = current_activation()->origin;  // NOLINT(clang-analyzer-core*)
-    return origin.is_nowhere() ? TaskOrigin() : of(origin, origin.executor(), of_group);
-  }
+  static TaskOrigin here(const LinkRef& of_group = {}) { return make(of_group, /*is_here=*/true); }
   // Makes that of a task in another arena: it is at work in no pool.
   static TaskOrigin elsewhere(const LinkRef& of_group = {}) {
-    const Origin origin = current_activation()->origin;  // NOLINT(clang-analyzer-core*)
-    return origin.is_nowhere() ? TaskOrigin() : of(origin, nullptr, of_group);
+    return make(of_group, /*is_here=*/false);
   }
 
   TaskOrigin(TaskOrigin&& other) noexcept : bits_(std::exchange(other.bits_, 0)) {}
@@ -65,7 +61,12 @@ class TaskOrigin {
 
   TaskOrigin() = default;
   explicit TaskOrigin(std::uintptr_t bits) noexcept : bits_(bits) {}
-  static TaskOrigin of(Origin origin, Executor* executor, const LinkRef& of_group);
+  static TaskOrigin make(const LinkRef& of_group, bool is_here) {
+    // (The analyzer does not know what the inline assembly sets.)
+    const Origin origin = current_activation()->origin.innermost();  // NOLINT(clang-analyzer-core*)
+    return origin.is_nowhere() ? TaskOrigin() : of(origin, of_group, is_here);
+  }
+  static TaskOrigin of(Origin origin, const LinkRef& of_group, bool is_here);
 
   [[nodiscard]] Link* link() const noexcept {
     return (bits_ & kLink) != 0 ? reinterpret_cast<Link*>(bits_ & ~kTags) : nullptr;
@@ -80,20 +81,21 @@ class TaskOrigin {
   std::uintptr_t bits_ = 0;
 };
 
-[[gnu::noinline]] inline TaskOrigin TaskOrigin::of(Origin origin, Executor* executor,
-                                                   const LinkRef& of_group) {
+[[gnu::noinline]] inline TaskOrigin TaskOrigin::of(Origin origin, const LinkRef& of_group,
+                                                   bool is_here) {
   LinkRef link = link_of(origin.whose());
-  if (link.is_nothing()) {
-    if (executor == nullptr) {
-      return {};
-    }
-    executor->add_ref();
-    return TaskOrigin(reinterpret_cast<std::uintptr_t>(executor) | kExecutor);
+  Executor* const executor = is_here ? origin.executor() : nullptr;
+  if (!link.is_nothing()) {
+    // A task in another pool than its job's counts as in none: nothing would hold that pool.
+    const std::uintptr_t tags = kLink | (link.get() == of_group.get() ? kInGroup : 0) |
+                                (link.get()->executor() == executor ? 0 : kElsewhere);
+    return TaskOrigin(reinterpret_cast<std::uintptr_t>(link.detach()) | tags);
   }
-  // A task in another pool than its job's counts as in none: nothing would hold that pool.
-  const std::uintptr_t tags = kLink | (link.get() == of_group.get() ? kInGroup : 0) |
-                              (link.get()->executor() == executor ? 0 : kElsewhere);
-  return TaskOrigin(reinterpret_cast<std::uintptr_t>(link.detach()) | tags);
+  if (executor == nullptr) {
+    return {};
+  }
+  executor->add_ref();
+  return TaskOrigin(reinterpret_cast<std::uintptr_t>(executor) | kExecutor);
 }
 
 inline Frame TaskOrigin::frame() const noexcept {
