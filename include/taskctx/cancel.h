@@ -78,7 +78,8 @@ inline namespace v1 {
 //
 //   for (const Row& row : rows) { if (taskctx::cancelled()) break; ... }
 [[nodiscard]] inline bool cancelled() noexcept {
-  return internal::cancel_count() != 0 && internal::is_stopping();
+  const std::uint64_t count = internal::cancel_count();
+  return count != 0 && internal::is_stopping(count);
 }
 
 // Throws Cancelled, with the reason, if cancelled(). Costs as much.

@@ -9,11 +9,13 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
 
+#include "lib/cancel/clocks.h"
 #include "lib/cancel/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/cancel/callback_threads.h"
@@ -65,6 +67,18 @@ std::shared_ptr<const CancelReason> deadline_reason() noexcept {
 }
 
 }  // namespace
+
+bool is_near(Deadline deadline) noexcept {
+  const bool is_wall = deadline.clock() == Deadline::Clock::wall;
+  if (!(is_wall ? wall_clock : monotonic_clock).runs()) {
+    return true;
+  }
+  timespec time{};
+  clock_gettime(is_wall ? CLOCK_REALTIME_COARSE : CLOCK_MONOTONIC_COARSE, &time);
+  const std::int64_t ticks = std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  constexpr std::int64_t kTicks = 20'000'000;  // Two of the longest that Linux has.
+  return deadline.nanoseconds() < ticks + kTicks;
+}
 
 void count_cancel() noexcept {
   // Releases what has been cancelled to cancel_count().

@@ -4,6 +4,7 @@
 
 #include "taskctx/internal/cancel/stopping.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,17 +19,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-bool is_stopping_in(Origin origin) noexcept { return is_stopping(origin.whose()); }
-
-bool is_stopping(Origin whose) noexcept {
-  Link* link = whose.link();
-  if (const Workplace* const job = whose.tagged_job(); job != nullptr) {
-    if (job->is_told_to_stop()) {
-      return true;
-    }
-    link = job->above();
-  }
-  return link != nullptr && static_cast<CancelLink*>(link)->is_cancelled();
+bool is_stopping_in(Origin origin, std::uint64_t count) noexcept {
+  return is_stopping(origin.whose(), count);
 }
 
 CancelLink* link_here() noexcept { return known_link_of(current_activation()->origin.whose()); }

@@ -48,6 +48,10 @@ inline std::uint64_t cancel_count() noexcept {
 // Counts once more, after what is cancelled says so.
 void count_cancel() noexcept;
 
+// Tells whether a deadline may have passed: false if there are some ms left, by a clock that ticks
+// every few ms.
+bool is_near(Deadline deadline) noexcept;
+
 class CancelLink;
 class StopListener;  // See cancel.cc.
 
@@ -95,18 +99,21 @@ class CancelLink : public Link {
 
   // Tells whether this link, or one above it, is cancelled. A few loads, unless something was
   // cancelled since it was asked last: O(links above) then.
-  [[nodiscard]] bool is_cancelled() noexcept {
+  [[nodiscard]] bool is_cancelled() noexcept { return is_cancelled(cancel_count()); }
+  // `count`: what cancel_count() has just returned.
+  [[nodiscard]] bool is_cancelled(std::uint64_t count) noexcept {
     // Pairs with cancel(): what the canceller did before is visible.
     if ((state_.load(std::memory_order_acquire) & kCancelled) != 0) {
       return true;
     }
-    const std::uint64_t count = cancel_count();
     // Relaxed: an answer is only used together with the count that it was given at.
     return seen_.load(std::memory_order_relaxed) != count && look_above(count);
   }
-  // Likewise, and reads the clock: tells also whether the deadline has passed.
+  // Likewise, but tells also whether the deadline has passed, if the timer has not come to it yet.
+  // Looks at a clock that costs little, and exactly only where the deadline is near.
   [[nodiscard]] bool is_over() noexcept {
-    return is_cancelled() || (!deadline_.is_never() && deadline_.has_passed());
+    return is_cancelled() ||
+           (!deadline_.is_never() && is_near(deadline_) && deadline_.has_passed());
   }
 
   // Returns why it is cancelled: what the nearest link says that was, this one or one above it.

@@ -7,11 +7,13 @@
 #ifndef TASKCTX_INTERNAL_CANCEL_STOPPING_H_
 #define TASKCTX_INTERNAL_CANCEL_STOPPING_H_
 
+#include <cstdint>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -19,12 +21,24 @@ inline namespace v1 {
 namespace internal {
 
 // Tells whether the work of `whose` is to stop; or that of the code that calls it.
-bool is_stopping(Origin whose) noexcept;
-bool is_stopping_in(Origin origin) noexcept;
-inline bool is_stopping() noexcept {
-  const Origin origin = current_activation()->origin;
-  return !origin.is_nowhere() && is_stopping_in(origin);
+inline bool is_stopping(Origin whose, std::uint64_t count) noexcept {
+  Link* link = whose.link();
+  if (const Workplace* const job = whose.tagged_job(); job != nullptr) {
+    if (job->is_told_to_stop()) {
+      return true;
+    }
+    link = job->above();
+  }
+  return link != nullptr && static_cast<CancelLink*>(link)->is_cancelled(count);
 }
+inline bool is_stopping(Origin whose) noexcept { return is_stopping(whose, cancel_count()); }
+// Likewise of code with this origin. `count`: what cancel_count() has just returned.
+bool is_stopping_in(Origin origin, std::uint64_t count) noexcept;
+inline bool is_stopping(std::uint64_t count) noexcept {
+  const Origin origin = current_activation()->origin;
+  return !origin.is_nowhere() && is_stopping_in(origin, count);
+}
+inline bool is_stopping() noexcept { return is_stopping(cancel_count()); }
 
 // Returns the link of the code that calls it, if it has one without making it, or else the one
 // above its job; nullptr if there is neither. Valid as long as that code runs.
