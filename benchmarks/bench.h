@@ -96,6 +96,7 @@ void add_jobs();
 void add_latencies();
 void add_deadlines();
 void add_coroutines();
+void add_cancels();
 
 }  // namespace bench
 

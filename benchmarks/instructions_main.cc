@@ -17,11 +17,13 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <string>
 
 #include "benchmarks/baselines.h"
 #include "benchmarks/bench.h"
 #include "taskctx/bind.h"
+#include "taskctx/cancel.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/scope.h"
@@ -54,6 +56,12 @@ using Range = oneapi::tbb::blocked_range<int>;
   variable.set(5);
 }
 
+[[gnu::noinline]] void cancelled() { keep(taskctx::cancelled()); }
+[[gnu::noinline]] void cancel_scope() {
+  const taskctx::CancelScope scope;
+  clobber();
+}
+
 constexpr auto kBody = [] { clobber(); };
 using Task = decltype(taskctx::bind(kBody));
 Task* task = nullptr;
@@ -68,6 +76,11 @@ void repeat(int times) {
   for (int i = 0; i < times; ++i) {
     kOperation();
   }
+}
+
+void cancelled_in_scope(int times) {
+  const taskctx::CancelScope scope;
+  repeat<&cancelled>(times);
 }
 
 void leaves(int times) {
@@ -118,6 +131,14 @@ constexpr Operation kOperations[] = {
     {"raw_index", &raw_indices},
     {"task", &run_tasks<taskctx::tbb::task_group>},
     {"raw_task", &run_tasks<oneapi::tbb::task_group>},
+    {"cancelled", &repeat<&cancelled>},
+    {"cancel_scope", &repeat<&cancel_scope>},
+};
+
+// After something was cancelled, anywhere in the process.
+constexpr Operation kLaterOperations[] = {
+    {"cancelled_later", &repeat<&cancelled>},
+    {"cancelled_in_scope", &cancelled_in_scope},
 };
 
 }  // namespace
@@ -132,7 +153,7 @@ constexpr Operation kOperations[] = {
 
 namespace {
 
-void run_all(std::size_t size) {
+void run_all(std::size_t size, std::span<const Operation> operations) {
   const Variables<int> others(size);
   taskctx::Context().run([&] {
     text.set("request");
@@ -145,7 +166,7 @@ void run_all(std::size_t size) {
     variable.set(1);
     auto here = taskctx::bind(kBody);
     task = &here;
-    for (const Operation& operation : kOperations) {
+    for (const Operation& operation : operations) {
       operation.run(100);  // Slots are given, and allocators and thread-locals are ready.
       for (const int times : {1000, 2000}) {
         begin();
@@ -168,6 +189,10 @@ int main() {
   const oneapi::tbb::global_control one_thread(oneapi::tbb::global_control::max_allowed_parallelism,
                                                1);
   for (const std::size_t size : bench::kSizes) {
-    bench::run_all(size);
+    bench::run_all(size, bench::kOperations);
+  }
+  (void)taskctx::CancelScope().cancel();
+  for (const std::size_t size : bench::kSizes) {
+    bench::run_all(size, bench::kLaterOperations);
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Benchmarks on several threads: goals G8 to G11 and G15. Each takes turns with its baseline.
+// Benchmarks on several threads: goals G8 to G11, G15 and G22. Each takes turns with its baseline.
 
 #include "benchmarks/bench.h"
 
@@ -10,5 +10,6 @@ int main(int argc, char** argv) {
   bench::add_latencies();
   bench::add_deadlines();
   bench::add_coroutines();
+  bench::add_cancels();
   return bench::run(argc, argv);
 }
