@@ -147,11 +147,13 @@ class JobHandle {
     return wait_until(Deadline::after(timeout));
   }
 
-  // Asks the job to end. Returns true if it had not begun: then it never runs, its callable is
-  // destroyed here, in the job's context, and get() throws JobCancelled. A job that has begun may
-  // ask for it (this_job::cancel_requested()), or end as usual; a coroutine ends where it waits
-  // (coro.h). Never blocks. O(1); for a coroutine O(log n), for n pending times or waits for the
-  // same job.
+  // Asks the job to end, and all that it has created. Returns true if it had not begun: then it
+  // never runs, its callable is destroyed here, in the job's context, and get() throws
+  // JobCancelled. In a job that has begun, cancelled() is true from now on, its loops and groups
+  // end early, and waiting and algorithms throw Cancelled (cancel.h); a coroutine ends where it
+  // waits (coro.h). Waits for nothing but callbacks: those of CancelCallbacks below the job run
+  // here. O(what waits, runs loops, or has a callback below it); for a coroutine O(log n) more, for
+  // n pending times or waits for the same job.
   //
   //   if (!job.cancel()) job.wait();
   bool cancel() const { return state("cancel").cancel(); }

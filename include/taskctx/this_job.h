@@ -7,7 +7,9 @@
 //   });
 //   job.cancel();
 //
-// Threads:  all calls are thread-safe, and answer for the job that the calling code belongs to.
+// Threads:  all calls are thread-safe, and answer for the job that the calling code belongs to: the
+//           one that has created it. That may be over: tasks of a group, bound callables and tasks
+//           of an arena may outlive their job, and have its number and name nevertheless.
 // Errors:   none: outside any job there is a plain answer.
 
 #ifndef TASKCTX_THIS_JOB_H_
@@ -22,8 +24,9 @@ namespace taskctx {
 inline namespace v1 {
 namespace this_job {
 
-// Tells whether this job was asked to end, by Job::cancel() or the pool's shutdown(). False outside
-// any job. O(1): a few loads, so a loop may ask often.
+// Tells whether this job was asked to end, by Job::cancel() or the pool's shutdown(), or this code
+// is to stop for another reason (cancelled()). In a coroutine that has caught the JobCancelled it
+// stays true, and cancelled() does not. Costs as cancelled(), so a loop may ask often.
 //
 //   if (taskctx::this_job::cancel_requested()) throw taskctx::JobCancelled("stopped half-way");
 [[nodiscard]] bool cancel_requested() noexcept;
@@ -33,7 +36,8 @@ namespace this_job {
 //   log("job ", taskctx::this_job::id());
 [[nodiscard]] std::uint64_t id() noexcept;
 
-// Returns JobOptions::name of this job; empty if it has none. Valid as long as the job runs. O(1).
+// Returns JobOptions::name of this job; empty if it has none. Valid as long as the code that asks
+// runs. O(1).
 //
 //   log("in ", taskctx::this_job::name());
 [[nodiscard]] std::string_view name() noexcept;

@@ -134,6 +134,8 @@ int join_with_lock(dl_phdr_info* /*module*/, std::size_t /*size*/, void* data) {
     own_copy.next = shared->copies.load(std::memory_order_relaxed);
     // Publishes `next` to the acquire in find_record() (variable.cc).
     shared->copies.store(&own_copy, std::memory_order_release);
+    // Publishes what all copies count, to cancel_count().
+    cancel_counter.store(&shared->cancel_count, std::memory_order_release);
     // Publishes that this copy has joined, to process_wide() and join_process().
     own_copy.process_wide.store(shared, std::memory_order_release);
   }
@@ -169,6 +171,9 @@ void report(const Join& join) noexcept {
 [[maybe_unused]] const ProcessWide& joined_when_loaded = process_wide();
 
 }  // namespace
+
+constinit std::atomic<const std::atomic<std::uint64_t>*> cancel_counter{
+    &own_process_wide.cancel_count};
 
 ProcessWide& join_process() noexcept {
 #ifdef TASKCTX_ELF

@@ -43,7 +43,8 @@ namespace internal {
 // Returns how often anything was cancelled in this process: a job, a scope, by anybody. Acquires
 // what the canceller did before.
 inline std::uint64_t cancel_count() noexcept {
-  return process_wide().cancel_count.load(std::memory_order_acquire);
+  // The first pairs with the release in join_with_lock() (copies.cc).
+  return cancel_counter.load(std::memory_order_acquire)->load(std::memory_order_acquire);
 }
 // Counts once more, after what is cancelled says so.
 void count_cancel() noexcept;

@@ -69,6 +69,9 @@ inline ProcessWide& process_wide() noexcept {
   return joined != nullptr ? *joined : join_process();
 }
 
+// Where ProcessWide::cancel_count is: this copy's own, which stays 0, until it has joined.
+extern constinit std::atomic<const std::atomic<std::uint64_t>*> cancel_counter;
+
 // Returns what all copies use in place of an object that each has: the one that came here first.
 template <typename T>
 T& first_of_copies(std::atomic<void*>& place, T& own) noexcept {
