@@ -25,8 +25,8 @@ inline namespace v1 {
 namespace this_job {
 
 // Tells whether this job was asked to end, by Job::cancel() or the pool's shutdown(), or this code
-// is to stop for another reason (cancelled()). In a coroutine that has caught the JobCancelled it
-// stays true, and cancelled() does not. Costs as cancelled(), so a loop may ask often.
+// is to stop for another reason (cancelled()). Stays true in a coroutine that has caught its
+// JobCancelled, where cancelled() is false again. Costs as cancelled(): a loop may ask often.
 //
 //   if (taskctx::this_job::cancel_requested()) throw taskctx::JobCancelled("stopped half-way");
 [[nodiscard]] bool cancel_requested() noexcept;
