@@ -64,6 +64,7 @@ OWNERS = {
         "include/taskctx/generator.h",
         "include/taskctx/internal/coro/coroutine_job.h",
         "include/taskctx/internal/coro/flow.h",
+        "include/taskctx/internal/coro/join_awaiter.h",
         "include/taskctx/internal/coro/owned_coroutine.h",
         "include/taskctx/internal/coro/suspension.h",
         "include/taskctx/task.h",

@@ -50,18 +50,21 @@
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/refused.h"
 #include "taskctx/internal/core/unguarded.h"
 #include "taskctx/internal/coro/coroutine_job.h"
 #include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/coro/join_awaiter.h"  // For co_await scope.join().
 #include "taskctx/internal/coro/suspension.h"
 #include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/launch.h"
 #include "taskctx/internal/pool/pool_core.h"
+#include "taskctx/internal/pool/scope_job.h"
 #include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
@@ -107,6 +110,12 @@ Job<T> spawn(PoolCore* pool, const JobOptions* options, CallPlace place, Task<T>
   PoolCore::Admission admission(*pool, options);
   return JobAccess::make<T>(launch<CoroutineJob<T>>(admission, options, place, task));
 }
+template <typename T>
+Job<T> spawn(ScopeJob* scope, const JobOptions* options, CallPlace place, Task<T> task) {
+  TaskAccess::check(task, "spawn");
+  ScopeEntry entry(*scope, options);
+  return JobAccess::make<T>(launch<ChildJob<CoroutineJob<T>>>(entry, options, place, *scope, task));
+}
 
 // Keeps a function and its arguments alive for as long as the coroutine that it makes from them.
 template <typename F, typename... Args>
@@ -116,13 +125,14 @@ auto keep(F function, Args... args) -> TaskOf<F, Args...> {
 
 template <typename T>
 struct Spawner<T, void> {  // The body of JobPool::spawn() and schedule().
-  static Job<T> spawn(PoolCore* pool, const JobOptions* options, CallPlace place, Task<T>&& task) {
-    return internal::spawn(pool, options, place, std::move(task));
+  template <typename Where>
+  static Job<T> spawn(Where* where, const JobOptions* options, CallPlace place, Task<T>&& task) {
+    return internal::spawn(where, options, place, std::move(task));
   }
-  template <typename F, typename... Args>
-  static Job<T> spawn_call(PoolCore* pool, const JobOptions* options, CallPlace place, F&& function,
+  template <typename Where, typename F, typename... Args>
+  static Job<T> spawn_call(Where* where, const JobOptions* options, CallPlace place, F&& function,
                            Args&&... args) {
-    return spawn(pool, options, place,
+    return spawn(where, options, place,
                  keep<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(function),
                                                               std::forward<Args>(args)...));
   }
@@ -136,7 +146,7 @@ class MadeJob {
  public:
   MadeJob(Task<T> task, CallPlace place) : pool_(pool_here()) {
     TaskAccess::check(task, "spawn");
-    job_ = new_job<CoroutineJob<T>>(pool_, nullptr, place, task);
+    job_ = new_job<CoroutineJob<T>>(*this, nullptr, place, task);
     handle_ = JobAccess::make<T>(JobRef<JobResult<T>>(job_));
   }
   MadeJob(MadeJob&& other) noexcept
@@ -149,6 +159,10 @@ class MadeJob {
       job_->release();  // The reference that the pool's list would have had.
     }
   }
+
+  // For new_job().
+  [[nodiscard]] PoolCore* core() const noexcept { return pool_; }
+  Inherited inherited(const JobOptions* options) { return pool_->inherited(options); }
 
   Job<T> take_handle() noexcept { return std::move(handle_); }
   // If the pool refuses the job, the job ends with that error.

@@ -80,17 +80,18 @@ template <typename F, typename... Args>
 using SpawnedJobOf = Job<SpawnedResultOf<F, Args...>>;
 
 // Starts coroutines. The specialization that does is in coro.h; without that header, calls get this
-// one, which says so. T: what the task returns; void for schedule().
+// one, which says so. T: what the task returns; void for schedule(). Where: a pool, or a scope.
 template <typename T, typename = void>
 struct Spawner {
   static constexpr bool kHasCoro = !std::is_same_v<T, T>;
-  static Job<T> spawn(PoolCore* /*pool*/, const JobOptions* /*options*/, CallPlace /*place*/,
+  template <typename Where>
+  static Job<T> spawn(Where* /*where*/, const JobOptions* /*options*/, CallPlace /*place*/,
                       Task<T>&& /*task*/) {
     static_assert(kHasCoro, "include taskctx/coro.h, to spawn coroutines");
     return {};
   }
-  template <typename F, typename... Args>
-  static Job<T> spawn_call(PoolCore* /*pool*/, const JobOptions* /*options*/, CallPlace /*place*/,
+  template <typename Where, typename F, typename... Args>
+  static Job<T> spawn_call(Where* /*where*/, const JobOptions* /*options*/, CallPlace /*place*/,
                            F&& /*function*/, Args&&... /*args*/) {
     static_assert(kHasCoro, "include taskctx/coro.h, to spawn coroutines");
     return {};
@@ -391,7 +392,7 @@ class JobPool : private internal::JobRefusals {
                     Args&&... args) {
     internal::PoolCore::Admission admission(*core_, options);
     admission.accept(internal::new_job<internal::FunctionJob<void, internal::CallOf<F, Args...>>>(
-        core_, options, place, /*references=*/1U, std::forward<F>(function),
+        admission, options, place, /*references=*/1U, std::forward<F>(function),
         std::forward<Args>(args)...));
   }
 

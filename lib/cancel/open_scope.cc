@@ -21,25 +21,21 @@
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
-namespace {
 
-// Returns the identity of the job that the code here belongs to.
-JobIdentity job_here() {
-  const LinkRef link = capture_link();
-  return !link.is_nothing() ? link.get()->job() : JobIdentity();
-}
-
-}  // namespace
-
-OpenScope::OpenScope(Deadline deadline, std::string reason) {
+LinkRef make_scope_link(Deadline deadline, std::string reason) {
   handle_cancel_forks();
-  Activation* const here = identified_activation();
   LinkRef above = capture_link();
   JobIdentity job = !above.is_nothing() ? above.get()->job() : JobIdentity();
-  LinkRef link = LinkRef::adopt(new ScopeLink(std::move(above), here->origin.executor(),
-                                              std::move(job), deadline, std::move(reason)));
+  Executor* const executor = current_activation()->origin.executor();
+  LinkRef link = LinkRef::adopt(
+      new ScopeLink(std::move(above), executor, std::move(job), deadline, std::move(reason)));
   static_cast<ScopeLink&>(*link.get()).start();
-  link_ = static_cast<ScopeLink*>(link.detach());
+  return link;
+}
+
+OpenScope::OpenScope(Deadline deadline, std::string reason) {
+  Activation* const here = identified_activation();
+  link_ = static_cast<ScopeLink*>(make_scope_link(deadline, std::move(reason)).detach());
   enter(here);
 }
 
@@ -54,7 +50,8 @@ OpenScope::OpenScope(Shielding /*shielding*/) noexcept {
     here->scopes = 0;
   }
   try {
-    link_ = new ScopeLink(LinkRef(), here->origin.executor(), job_here(), Deadline(), {});
+    const LinkRef around = capture_link();
+    link_ = new ScopeLink(LinkRef(), here->origin.executor(), around.get()->job(), Deadline(), {});
   } catch (const std::bad_alloc&) {
   }
   enter(here);

@@ -104,17 +104,12 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
   JobState* const job = home != nullptr ? home->job() : nullptr;
   const Activation* const here = flow != nullptr ? flow->activation() : current_activation();
   const Origin whose = here->origin.whose();
-  if (job != nullptr && job->is_interrupted()) [[unlikely]] {
-    job->pool()->check_not_forked("suspend job", job->name());
-    LinkRef old;
-    if (job->pool()->locked(job,
-                            [&](const LaneLock& lock) { return job->take_interrupt(lock, old); })) {
-      to_wake_ = job;
-      early_ = Early::cancelled;
-      return false;
-    }
+  if (may_stop_ && job != nullptr && take_interrupt(job)) [[unlikely]] {
+    to_wake_ = job;
+    early_ = Early::cancelled;
+    return false;
   }
-  if (cancel_count() != 0 && is_stopping(whose)) [[unlikely]] {
+  if (may_stop_ && cancel_count() != 0 && is_stopping(whose)) [[unlikely]] {
     early_ = Early::stopped;
     return false;
   }
@@ -165,7 +160,27 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
   return true;
 }
 
+bool Suspension::take_interrupt(JobState* job) {
+  if (!job->is_interrupted()) [[likely]] {
+    return false;
+  }
+  job->pool()->check_not_forked("suspend job", job->name());
+  LinkRef old;
+  return job->pool()->locked(job,
+                             [&](const LaneLock& lock) { return job->take_interrupt(lock, old); });
+}
+
+void Suspension::check_interrupt(Flow* flow) {
+  JobState* const job = flow != nullptr && flow->home() != nullptr ? flow->home()->job() : nullptr;
+  if (job != nullptr && take_interrupt(job)) [[unlikely]] {
+    throw JobCancelled("cannot wait in job" + job->quoted_name() + ": it was cancelled");
+  }
+}
+
 bool Suspension::listen_to(Origin whose) noexcept {
+  if (!may_stop_) {
+    return true;
+  }
   const Workplace* const own = whose.tagged_job();
   Link* const link = own != nullptr ? own->above() : whose.link();
   if (link == nullptr) {

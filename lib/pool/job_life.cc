@@ -23,6 +23,7 @@
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/pool_lanes.h"
+#include "taskctx/internal/pool/scope_job.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {
@@ -189,11 +190,9 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
     // Not otherwise: libstdc++ knows the waiters of many atomics as one, and would ask the kernel.
     unblock();
   }
-  if ((before & kContinued) != 0) {
-    fire_continuations();
-  }
-  if ((before & kAwaited) != 0) {
-    unpark(this);
+  ScopeJob* scope = nullptr;
+  if ((before & (kContinued | kAwaited | kInScope)) != 0) {
+    scope = tell_others(before);
   }
   if (CancelLink* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
     link->end();
@@ -201,18 +200,62 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   // In this order, so that the pool waits for the end of a result that nobody took.
   const std::uint16_t lane = lane_;
   release();
+  if (scope != nullptr) [[unlikely]] {
+    scope->count_down();  // Likewise, and so that nothing of the job outlives its scope.
+  }
   core->count_ended(lane);
+}
+
+// Tells those who set a bit for that. Returns the scope, if the job is in one: it is to be told,
+// too, when the job is gone.
+ScopeJob* JobState::tell_others(std::uint32_t before) noexcept {
+  ScopeJob* scope = nullptr;
+  if ((before & kInScope) != 0) {
+    ScopeChild& child = *scope_child();
+    scope = child.scope;
+    scope->note_end(child);
+  }
+  if ((before & kContinued) != 0) {
+    fire_continuations();
+  }
+  if ((before & kAwaited) != 0) {
+    unpark(this);
+  }
+  return scope;
+}
+
+void JobState::wait_aside() noexcept { pool()->move_aside(this, Stage::waiting); }
+
+void JobState::end_aside() noexcept {
+  pool()->move_aside(this, Stage::ended);
+  // As in finish().
+  const std::uint32_t before = bits_.fetch_or(kDone, std::memory_order_acq_rel);
+  if ((before & kBlocked) != 0) {
+    unblock();
+  }
+  (void)tell_others(before);
+  release();
 }
 
 // Gives the exception handler what nobody has seen, in the context that the job has left. There is
 // no handle, and the job has ended.
 void JobState::hand_over_error() noexcept {
-  if (error_ != nullptr && (bits() & (kSeen | kCancelled)) == 0) {
-    const Installed context(context_.get(), Origin(current_activation()));
-    // The error ends with the job: what it holds may be another such job.
-    pool()->apart([this] { pool()->handler()(error_); });
+  if (error_ != nullptr) {
+    const std::uint32_t state = bits();
+    if ((state & kInScope) != 0) {
+      return;  // The scope has the job, and does that.
+    }
+    if ((state & (kSeen | kCancelled)) == 0) {
+      report_error();
+    }
   }
   context_ = NodeRef();
+}
+
+void JobState::report_error() noexcept {
+  const Installed context(context_.get(), Origin(current_activation()));
+  // The error ends with the job: what it holds may be another such job.
+  pool()->apart([this] { pool()->handler()(error_); });
 }
 
 void JobState::abandon() noexcept {
@@ -228,11 +271,14 @@ void JobState::rethrow(bool takes) {
     return;
   }
   mark_seen();
-  let_go_of_context();
+  const bool is_ours = (state & kInScope) == 0;
+  if (is_ours) {
+    let_go_of_context();
+  }
   if (error_ == nullptr) {
     throw cancellation();
   }
-  const std::exception_ptr error = takes ? std::exchange(error_, nullptr) : error_;
+  const std::exception_ptr error = takes && is_ours ? std::exchange(error_, nullptr) : error_;
   std::rethrow_exception(error);
 }
 

@@ -171,6 +171,11 @@ void PoolCore::accept_or_end(JobState* job) noexcept {
   }
 }
 
+void PoolCore::move_aside(JobState* job, Stage stage) noexcept {
+  const LaneLock lock(lane_of(job));
+  job->stage_ = stage;
+}
+
 bool PoolCore::suspend(JobState* job, JobState* awaited) noexcept {
   Lane& lane = lane_of(job);
   std::optional<std::uint32_t> shell;

@@ -30,9 +30,10 @@ namespace {
 // The longest time without an end of a job that the program's end waits for those that are left.
 constexpr absl::Duration kPatienceAtExit = absl::Seconds(5);
 
-// Tells whether exit() has called us, on this thread: then a job may wait for this very thread, to
-// join it, say, and nobody can know that. Looks through the stack: no handler could tell, as what
-// static objects have registered before it runs after it, and what they register later, before it.
+}  // namespace
+
+// Looks through the stack: no handler could tell, as what static objects have registered before it
+// runs after it, and what they register later, before it.
 bool is_in_exit() noexcept {
   const void* const symbol = dlsym(RTLD_DEFAULT, "exit");  // Not what a program has for calling it.
   struct Search {
@@ -51,8 +52,6 @@ bool is_in_exit() noexcept {
       &search);
   return search.is_found;
 }
-
-}  // namespace
 
 void report_loss(const std::string& message) noexcept {
   report_misuse({.message = message, .variable = {}, .is_warning = true});

@@ -11,11 +11,16 @@
 #include "taskctx/deadline.h"
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/workplace.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
+
+// Makes the link of a scope below the code that calls this. `reason`: what is said when the time is
+// over; may be empty. Throws std::bad_alloc, and std::system_error.
+LinkRef make_scope_link(Deadline deadline, std::string reason);
 
 // A scope that is no activation of its own: what the block sets stays. It changes the origin of the
 // current activation, which is told by its id, as for a Scope. So it may end on another thread.

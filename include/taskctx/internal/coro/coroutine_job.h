@@ -28,7 +28,7 @@ inline namespace v1 {
 namespace internal {
 
 template <typename T>
-class CoroutineJob final : public JobResult<T>, public Flow {
+class CoroutineJob : public JobResult<T>, public Flow {
  public:
   // Runs `task`, which has not begun, in a context of its own that begins as `context`.
   CoroutineJob(PoolCore* pool, Inherited inherited, Task<T>& task)

@@ -51,9 +51,11 @@ class Suspension : private CancelListener {
   Suspension(const Suspension&) = delete;
   Suspension& operator=(const Suspension&) = delete;
 
-  // Resumes the coroutine early, with an error. Returns false if its wake-up is on the way already.
-  // Needs the lock of the job's lane.
-  bool interrupt(const LaneLock& lock) noexcept { return end_early(lock, Early::cancelled); }
+  // Resumes the coroutine early, with an error. Returns false if its wake-up is on the way already,
+  // or if cancellation does not end this wait. Needs the lock of the job's lane.
+  bool interrupt(const LaneLock& lock) noexcept {
+    return may_stop_ && end_early(lock, Early::cancelled);
+  }
   // Likewise if it waits for `job`, because that closes a circle.
   bool break_circle(const LaneLock& lock, const JobState* job) noexcept {
     return awaited() == job && end_early(lock, Early::circle);
@@ -62,13 +64,18 @@ class Suspension : private CancelListener {
   [[nodiscard]] virtual JobState* awaited() const noexcept { return nullptr; }
 
  protected:
-  Suspension() noexcept : CancelListener(Kind::job) {}
+  // `may_stop`: cancellation may end the wait early.
+  explicit Suspension(bool may_stop = true) noexcept
+      : CancelListener(Kind::job), may_stop_(may_stop) {}
   ~Suspension() = default;
 
   // Suspends the coroutine. A spawned one waits as its job, unless `pool` is another pool; all
   // others by a job of `elsewhere` (nullptr: of pool_here()). Returns false if it must continue at
   // once. Throws what start() throws, and JobError after that pool's shutdown.
   bool suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool, PoolCore* elsewhere);
+  // Throws JobCancelled if the coroutine's job was told to end, and does not know yet. For a wait
+  // that did not end early.
+  static void check_interrupt(Flow* flow);
   // For await_resume(): throws JobCancelled after interrupt(), JobError after break_circle(), and
   // Cancelled if the coroutine's scope has ended the wait.
   void go_on() {
@@ -104,6 +111,7 @@ class Suspension : private CancelListener {
   void stop_listening_slowly() noexcept;
   void fire() noexcept override;
 
+  static bool take_interrupt(JobState* job);
   // Why a wait ends early: by Job::cancel(), by the link that it listens to, or in a circle.
   enum class Early : std::uint8_t { no, cancelled, stopped, circle };
   bool end_early(const LaneLock& lock, Early why) noexcept {
@@ -121,6 +129,7 @@ class Suspension : private CancelListener {
   const void* listening_ = nullptr;  // The thread that is in listen_to().
   std::atomic<bool> is_over_{false};
   Early early_ = Early::no;
+  const bool may_stop_;
 };
 
 // The awaitable of sleep_for() and sleep_until().

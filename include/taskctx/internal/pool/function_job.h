@@ -38,7 +38,7 @@ template <typename F, typename... Args>
 using CallOf = std::decay_t<decltype(with_arguments(std::declval<F>(), std::declval<Args>()...))>;
 
 template <typename R, typename F>
-class FunctionJob final : public JobResult<R> {
+class FunctionJob : public JobResult<R> {
  public:
   // `references`: the queue's, and the handle's, if there is one.
   template <typename... Args>

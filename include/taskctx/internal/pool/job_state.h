@@ -44,6 +44,8 @@ class JobState;
 class LaneLock;  // See job_list.h: what takes one needs the lock of the job's lane.
 class PoolCore;
 class CancelWatch;  // See cancel_watch.h.
+class ScopeJob;     // See scope_job.h.
+struct ScopeChild;
 
 // What is to happen when a job has ended. It is linked into the job, so adding it allocates
 // nothing; it must live until it fires, which it does exactly once, on the thread that ended the
@@ -107,6 +109,7 @@ class JobState : public Workplace, private Mortal {
   [[nodiscard]] bool has_no_result() const noexcept {
     return (bits() & (kFailed | kCancelled)) != 0;
   }
+  [[nodiscard]] bool has_failed() const noexcept { return (bits() & kFailed) != 0; }
   [[nodiscard]] bool is_cancel_requested() const noexcept {
     return (bits() & kCancelRequested) != 0;
   }
@@ -282,6 +285,8 @@ class JobState : public Workplace, private Mortal {
   //   kCall             accept_running()          -                     has_only_calls()
   //   kMayWait          note_wait(),              -                     may_wait()
   //                     accept_waiting()
+  //   kInScope          is_in_scope()             -                     finish(), rethrow(),
+  //                                                                     hand_over_error()
   static constexpr std::uint32_t kDone = 1;              // Result or error are there.
   static constexpr std::uint32_t kAbandoned = 2;         // No handle is left.
   static constexpr std::uint32_t kSeen = 4;              // Somebody got the error.
@@ -297,6 +302,15 @@ class JobState : public Workplace, private Mortal {
   static constexpr std::uint32_t kCall = 4096;           // Its caller waits for it: sync_wait().
   static constexpr std::uint32_t kMayWait = 8192;        // It has waited for another job, or does.
   static constexpr std::uint32_t kExpired = 16384;       // Its time was over before it began.
+  static constexpr std::uint32_t kInScope = 32768;       // Its error belongs to its scope.
+
+  // Says that it has a scope_child().
+  void is_in_scope() noexcept { bits_.fetch_or(kInScope, std::memory_order_relaxed); }
+  // Of a job that is in no list: says that it waits for others, without being begun.
+  void wait_aside() noexcept;
+  // Ends it, tells everybody, and drops the queue's reference.
+  void end_aside() noexcept;
+  bool wait_slowly(Deadline deadline, bool may_stop);
 
   // Says that the end of this job ends no other one, unless it has an error.
   void holds_nothing() noexcept { may_hold_ = false; }
@@ -324,6 +338,7 @@ class JobState : public Workplace, private Mortal {
   friend class JobList;
   friend class Helper;
   friend class CircleSearch;
+  friend class ScopeJob;
 
   // Calls the callable, stores the result, and destroys the callable.
   virtual void call() = 0;
@@ -345,6 +360,8 @@ class JobState : public Workplace, private Mortal {
   }
   // Tells whether a waiting job could begin now; else adds what it waits for to `missing`.
   virtual bool can_begin(const LaneLock& /*lock*/, Missing& /*missing*/) noexcept { return true; }
+  // Returns what ties the job to its scope, if it was started in one.
+  virtual ScopeChild* scope_child() noexcept { return nullptr; }
   // Waits for the job's end, and wakes all those who do. Virtual, so that both happen in the copy
   // of the library that has made the job: libstdc++ keeps a list of waiters for each module.
   virtual bool block(Deadline deadline, CancelWatch* watch);
@@ -362,19 +379,20 @@ class JobState : public Workplace, private Mortal {
   }
   // Tells whether anybody may wait for this job, and whether it may wait for another one.
   [[nodiscard]] bool may_be_awaited() const noexcept {
-    return (bits_.load(std::memory_order_seq_cst) & (kContinued | kAwaited | kBlocked)) != 0;
+    return (bits_.load(std::memory_order_seq_cst) & (kContinued | kAwaited | kBlocked | kInScope)) != 0;
   }
   [[nodiscard]] bool may_wait() const noexcept {
     return (bits_.load(std::memory_order_seq_cst) & kMayWait) != 0;
   }
-  bool wait_slowly(Deadline deadline, bool may_stop);
   void check_waiter() const;
   // Takes the link away: what is created from now on gets another one.
   LinkRef take_link(const LaneLock& lock) noexcept;
   // Likewise, in a wait that is known; returns as well when `watch`, if there is one, has news.
   void help(PoolCore* here, Deadline deadline, BlockedWait& wait, CancelWatch* watch);
   void fire_continuations() noexcept;
+  ScopeJob* tell_others(std::uint32_t before) noexcept;
   void hand_over_error() noexcept;
+  void report_error() noexcept;
   void let_go_of_context() noexcept;
 
   std::atomic<std::uint32_t> bits_{0};

@@ -19,6 +19,7 @@
 
 #include <utility>
 
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/job_result.h"
 #include "taskctx/internal/pool/pool_core.h"
@@ -41,6 +42,7 @@ class WaitingEntry {
   }
 
   [[nodiscard]] PoolCore* core() const noexcept { return core_; }
+  Inherited inherited(const JobOptions* options) { return core_->inherited(options); }
   template <typename J>
   void accept(J* job) {
     start_(job);
@@ -51,13 +53,14 @@ class WaitingEntry {
   Start start_;
 };
 
-// Does steps 2 and 3, and returns the job, which has not entered its pool. `place`: that of the
-// call; options have one of their own. `args` are what J's constructor takes after pool and
-// context.
-template <typename J, typename... Args>
-J* new_job(PoolCore* core, const JobOptions* options, CallPlace place, Args&&... args) {
+// Does steps 2 and 3, and returns the job, which has not entered its pool. `entry` has core() and
+// inherited(options). `place`: that of the call; options have one of their own. `args` are what J's
+// constructor takes after pool and context.
+template <typename J, typename Entry, typename... Args>
+J* new_job(Entry& entry, const JobOptions* options, CallPlace place, Args&&... args) {
+  PoolCore* const core = entry.core();
   auto extras = core->extras(options);
-  auto* const job = new J(core, core->inherited(options), std::forward<Args>(args)...);
+  auto* const job = new J(core, entry.inherited(options), std::forward<Args>(args)...);
   job->describe(std::move(extras));
   job->set_place(options != nullptr ? options->place : place.get());
   return job;
@@ -67,7 +70,7 @@ J* new_job(PoolCore* core, const JobOptions* options, CallPlace place, Args&&...
 template <typename J, typename Entry, typename... Args>
 JobRef<JobResult<typename J::Result>> launch(Entry& entry, const JobOptions* options,
                                              CallPlace place, Args&&... args) {
-  auto* const job = new_job<J>(entry.core(), options, place, std::forward<Args>(args)...);
+  auto* const job = new_job<J>(entry, options, place, std::forward<Args>(args)...);
   JobRef<JobResult<typename J::Result>> handle(job);
   entry.accept(job);
   return handle;

@@ -87,6 +87,9 @@ namespace internal {
 
 // Tells the misuse handler of something that could not be helped, and shall not abort.
 void report_loss(const std::string& message) noexcept;
+// Tells whether exit() has called us, on this thread: then a job may wait for this very thread, to
+// join it, say, and nobody can know that.
+bool is_in_exit() noexcept;
 
 // Returns the name in options, which may be nullptr.
 inline std::string_view name_in(const JobOptions* options) noexcept {
@@ -117,6 +120,7 @@ class PoolCore final
     }
 
     [[nodiscard]] PoolCore* core() const noexcept { return &core_; }
+    Inherited inherited(const JobOptions* options) { return core_.inherited(options); }
     void accept(JobState* job) { core_.accept(job, *this); }
 
    private:
@@ -146,6 +150,13 @@ class PoolCore final
     }
     return {chosen_context(*options), options->detached ? LinkRef() : capture_link()};
   }
+  // Likewise, with `link` in the creator's place.
+  Inherited inherited(const JobOptions* options, LinkRef link) {
+    return {options != nullptr ? chosen_context(*options)
+            : context_factory_ ? made_by(context_factory_)
+                               : capture(),
+            std::move(link)};
+  }
   std::unique_ptr<JobExtras> extras(const JobOptions* options) {
     if (options == nullptr && accountant_ == nullptr) [[likely]] {
       return nullptr;
@@ -162,6 +173,9 @@ class PoolCore final
   void accept_waiting(JobState* job);
   // Takes a job that its caller runs. Throws likewise.
   void accept_running(JobState* job);
+  // Puts a job that is in no list, and that nobody counts or begins, into this stage: the end of a
+  // scope (scope_job.h), which waits, or has ended.
+  void move_aside(JobState* job, Stage stage) noexcept;
   // Moves a running job to those that wait for make_ready(), if that was not called already.
   // `awaited`: the job that it waits for, if any. Returns true if that may close a circle of jobs
   // that wait for one another: the caller gets a reference to both then, and looks.
