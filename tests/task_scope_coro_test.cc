@@ -6,10 +6,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -246,6 +250,51 @@ TEST_P(TaskScopeCoro, AThreadThatJoinsRunsWhatOthersWaitForElsewhere) {
         scope.join();
       })
       .get();
+}
+
+// A coroutine of the user's own, which begins at once.
+struct Own {
+  struct promise_type {  // NOLINT(readability-identifier-naming): the standard's name
+    Own get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    static std::suspend_never initial_suspend() noexcept { return {}; }
+    static std::suspend_always final_suspend() noexcept { return {}; }
+    static void return_void() {}
+    static void unhandled_exception() { std::terminate(); }
+  };
+  std::coroutine_handle<> handle;
+};
+
+// K12: it is destroyed, or resumed on a thread of the pool.
+TEST_P(TaskScopeCoro, ACoroutineOfAnotherKindJoins) {
+  const Watchdog watchdog{"a join in a coroutine of another kind"};
+  for (const bool is_destroyed : {false, true}) {
+    Latch go;
+    Latch resumed;
+    std::atomic<int> ended{0};
+    const auto body = [&]() -> Own {
+      TaskScope scope{pool};
+      scope.post([&] {
+        go.wait();
+        ++ended;
+      });
+      co_await scope.join();
+      ended += 10;
+      resumed.open();
+    };
+    const Own own = body();
+    if (is_destroyed) {
+      std::thread opener([go]() mutable { go.open(); });
+      own.handle.destroy();
+      opener.join();
+      EXPECT_EQ(ended % 10, 1);
+    } else {
+      go.open();
+      resumed.wait();
+      pool.drain();
+      EXPECT_EQ(ended, 11);
+      own.handle.destroy();
+    }
+  }
 }
 
 // K12

@@ -47,6 +47,7 @@
 #include "absl/time/time.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/workplace.h"
+#include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/function_job.h"
 #include "taskctx/internal/pool/job_refusals.h"
 #include "taskctx/internal/pool/launch.h"
@@ -89,7 +90,8 @@ class [[nodiscard]] TaskScope : private internal::JobRefusals {
   // Throws std::bad_alloc, and std::system_error if there can be no thread for deadlines.
   //
   //   taskctx::TaskScope scope{pool, {.timeout = absl::Milliseconds(200)}};
-  explicit TaskScope(JobPool& pool, TaskScopeOptions options = {});
+  explicit TaskScope(JobPool& pool, TaskScopeOptions options = {},
+                     internal::CallPlace place = internal::CallPlace::here());
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
   ~TaskScope();
@@ -101,48 +103,68 @@ class [[nodiscard]] TaskScope : private internal::JobRefusals {
   //   taskctx::Job<int> sum = scope.submit(add, 1, 2);
   //   scope.post({.name = "warm up"}, [] { refresh_cache(); });
   //   auto page = scope.spawn(fetch(url));      // include coro.h
-  template <typename F, typename... Args>
-    requires internal::JobFunction<F, Args...>
-  internal::JobOf<F, Args...> submit(F&& function, Args&&... args) {
-    return start(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
+  template <typename F>
+    requires internal::JobFunction<F>
+  internal::JobOf<F> submit(F&& function, internal::CallPlace place = internal::CallPlace::here()) {
+    return start(nullptr, place, std::forward<F>(function));
+  }
+  template <typename F, typename First, typename... More>
+    requires internal::JobFunction<F, First, More...>
+  internal::JobOf<F, First, More...> submit(F&& function, First&& first, More&&... more) {
+    return start(nullptr, {}, std::forward<F>(function), std::forward<First>(first),
+                 std::forward<More>(more)...);
   }
   template <typename F, typename... Args>
     requires internal::JobFunction<F, Args...>
   internal::JobWithOptionsOf<F, Args...> submit(const JobOptions& options, F&& function,
                                                 Args&&... args) {
-    return start(&options, std::forward<F>(function), std::forward<Args>(args)...);
+    return start(&options, {}, std::forward<F>(function), std::forward<Args>(args)...);
   }
-  template <typename F, typename... Args>
-    requires internal::PostedFunction<F, Args...>
-  void post(F&& function, Args&&... args) {
-    (void)start(nullptr, std::forward<F>(function), std::forward<Args>(args)...);
+  template <typename F>
+    requires internal::PostedFunction<F>
+  void post(F&& function, internal::CallPlace place = internal::CallPlace::here()) {
+    (void)start(nullptr, place, std::forward<F>(function));
+  }
+  template <typename F, typename First, typename... More>
+    requires internal::PostedFunction<F, First, More...>
+  void post(F&& function, First&& first, More&&... more) {
+    (void)start(nullptr, {}, std::forward<F>(function), std::forward<First>(first),
+                std::forward<More>(more)...);
   }
   template <typename F, typename... Args>
     requires internal::PostedFunction<F, Args...>
   void post(const JobOptions& options, F&& function, Args&&... args) {
-    (void)start(&options, std::forward<F>(function), std::forward<Args>(args)...);
+    (void)start(&options, {}, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <typename T>
-  Job<T> spawn(Task<T> task) {
-    return internal::Spawner<T>::spawn(job_, nullptr, std::move(task));
+  Job<T> spawn(Task<T> task, internal::CallPlace place = internal::CallPlace::here()) {
+    return internal::Spawner<T>::spawn(job_, nullptr, place, std::move(task));
   }
   template <typename T>
   internal::Started<Job<T>, JobOptions> spawn(const JobOptions& options, Task<T> task) {
-    return internal::Spawner<T>::spawn(job_, &options, std::move(task));
+    return internal::Spawner<T>::spawn(job_, &options, {}, std::move(task));
   }
-  template <typename F, typename... Args>
-    requires internal::CoroutineFunction<F, Args...>
-  internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args...> spawn(F&& function,
-                                                                          Args&&... args) {
-    return internal::Spawner<internal::SpawnedResultOf<F, Args...>>::spawn_call(
-        job_, nullptr, std::forward<F>(function), std::forward<Args>(args)...);
+  template <typename F>
+    requires internal::CoroutineFunction<F>
+  internal::Started<internal::SpawnedJobOf<F>, F> spawn(
+      F&& function, internal::CallPlace place = internal::CallPlace::here()) {
+    return internal::Spawner<internal::SpawnedResultOf<F>>::spawn_call(job_, nullptr, place,
+                                                                       std::forward<F>(function));
+  }
+  template <typename F, typename First, typename... More>
+    requires internal::CoroutineFunction<F, First, More...>
+  internal::Started<internal::SpawnedJobOf<F, First, More...>, F, First, More...> spawn(
+      F&& function, First&& first, More&&... more) {
+    return internal::Spawner<internal::SpawnedResultOf<F, First, More...>>::spawn_call(
+        job_, nullptr, {}, std::forward<F>(function), std::forward<First>(first),
+        std::forward<More>(more)...);
   }
   template <typename F, typename... Args>
     requires internal::CoroutineFunction<F, Args...>
   internal::Started<internal::SpawnedJobOf<F, Args...>, F, Args..., JobOptions> spawn(
       const JobOptions& options, F&& function, Args&&... args) {
     return internal::Spawner<internal::SpawnedResultOf<F, Args...>>::spawn_call(
-        job_, &options, std::forward<F>(function), std::forward<Args>(args)...);
+        job_, &options, {}, std::forward<F>(function), std::forward<Args>(args)...);
   }
   using JobRefusals::post;  // What can't be a job.
   using JobRefusals::submit;
@@ -176,13 +198,13 @@ class [[nodiscard]] TaskScope : private internal::JobRefusals {
   };
 
   template <typename F, typename... Args>
-  auto start(const JobOptions* options, F&& function, Args&&... args) {
+  auto start(const JobOptions* options, internal::CallPlace place, F&& function, Args&&... args) {
     using R = internal::JobResultOf<F, Args...>;
     internal::ScopeEntry entry(*job_, options);
     return internal::JobAccess::make<R>(
         internal::launch<
             internal::ChildJob<internal::FunctionJob<R, internal::CallOf<F, Args...>>>>(
-            entry, options, *job_, /*references=*/2U, std::forward<F>(function),
+            entry, options, place, *job_, /*references=*/2U, std::forward<F>(function),
             std::forward<Args>(args)...));
   }
 

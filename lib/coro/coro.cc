@@ -5,6 +5,7 @@
 
 #include "taskctx/coro.h"
 
+#include <atomic>
 #include <new>
 #include <string>
 #include <thread>
@@ -187,9 +188,10 @@ bool Suspension::listen_to(Origin whose) noexcept {
     return true;
   }
   link_ = LinkRef::share(link);
-  listening_ = this_thread();
+  // Relaxed, here and in fire(): only this thread finds itself there.
+  listening_.store(this_thread(), std::memory_order_relaxed);
   cancel_link(link_).listen(*this);
-  return std::exchange(listening_, nullptr) != nullptr;
+  return listening_.exchange(nullptr, std::memory_order_relaxed) != nullptr;
 }
 
 // The first of the two, because fire() may be waiting for the coroutine to be suspended.
@@ -202,8 +204,8 @@ void Suspension::stop_listening_slowly() noexcept {
 // Resumes the coroutine, unless its wake-up was faster. In between it may be about to be suspended,
 // or its wake-up to be registered, or on the way: for a few instructions of another thread.
 void Suspension::fire() noexcept {
-  if (listening_ == this_thread()) {  // Nothing is to be woken up yet.
-    listening_ = nullptr;
+  if (listening_.load(std::memory_order_relaxed) == this_thread()) {  // Nothing is suspended yet.
+    listening_.store(nullptr, std::memory_order_relaxed);
     return;
   }
   const auto stop = [this](const LaneLock& lock) { return end_early(lock, Early::stopped); };

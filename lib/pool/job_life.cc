@@ -224,7 +224,10 @@ ScopeJob* JobState::tell_others(std::uint32_t before) noexcept {
   return scope;
 }
 
-void JobState::wait_aside() noexcept { pool()->move_aside(this, Stage::waiting); }
+void JobState::wait_aside() noexcept {
+  note_wait();
+  pool()->move_aside(this, Stage::waiting);
+}
 
 void JobState::end_aside() noexcept {
   pool()->move_aside(this, Stage::ended);

@@ -226,18 +226,20 @@ void ScopeJob::begin_to_join() {
 
 void ScopeJob::join() {
   begin_to_join();
-  wait_for_children();
+  (void)wait_for_children(Deadline());
   throw_failures();
   throw_if_cancelled();
 }
 
 // In a circle of waits all are cancelled, in the hope that it opens.
-void ScopeJob::wait_for_children() {
+bool ScopeJob::wait_for_children(Deadline deadline) {
   std::exception_ptr error;
   Deadline patience;
   while (!is_done()) {
     try {
-      (void)wait_slowly(Deadline(), /*may_stop=*/false);
+      if (!wait_slowly(deadline, /*may_stop=*/false)) {
+        return false;
+      }
     } catch (const JobError&) {
       if (pool()->is_forked() || patience.has_passed()) {
         throw;
@@ -253,6 +255,7 @@ void ScopeJob::wait_for_children() {
   if (error != nullptr) {
     std::rethrow_exception(error);
   }
+  return true;
 }
 
 void ScopeJob::throw_failures() {
@@ -291,13 +294,17 @@ void ScopeJob::end_scope(bool is_unwinding) noexcept {
     if (is_unwinding && !is_done()) {
       (void)cancel_because(scope_link(), "an exception has left the task scope's block");
     }
+    bool has_given_up = false;
     try {
       wait_at_the_end();
-      hand_over_failures();
-    } catch (const std::exception& error) {
-      if (!pool()->is_forked()) {
+    } catch (const JobError& error) {
+      has_given_up = !is_done();
+      if (has_given_up) {
         give_up(error.what());
       }
+    }
+    if (!has_given_up) {
+      hand_over_failures();
     }
     scope_link().ignore(*this);
     scope_link().end();
@@ -314,11 +321,11 @@ void ScopeJob::wait_at_the_end() {
   }
   close();
   listen();
-  if (is_done() || wait_slowly(Deadline::after(absl::Milliseconds(20)), /*may_stop=*/false)) {
+  if (wait_for_children(Deadline::after(absl::Milliseconds(20)))) {
     return;
   }
   if (!is_in_exit()) {
-    wait_for_children();
+    (void)wait_for_children(Deadline());
     return;
   }
   // A job may wait for this thread, which has called exit().
@@ -331,7 +338,7 @@ void ScopeJob::wait_at_the_end() {
     } else if (patience.has_passed()) {
       throw JobError("the program ends, and its jobs may wait for that");
     }
-  } while (!wait_slowly(Deadline::after(absl::Milliseconds(20)), /*may_stop=*/false));
+  } while (!wait_for_children(Deadline::after(absl::Milliseconds(20))));
 }
 
 // Leaves the rest to the last child.

@@ -12,6 +12,7 @@
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/cancel/open_scope.h"
 #include "taskctx/internal/core/workplace.h"
+#include "taskctx/internal/pool/call_place.h"
 #include "taskctx/internal/pool/scope_job.h"
 #include "taskctx/job_pool.h"
 
@@ -19,20 +20,23 @@ namespace taskctx {
 inline namespace v1 {
 namespace {
 
-internal::ScopeJob* make_scope_job(const JobPool& pool, TaskScopeOptions& options) {
+internal::ScopeJob* make_scope_job(const JobPool& pool, TaskScopeOptions& options,
+                                   internal::CallPlace place) {
   const Deadline after = Deadline::after(options.timeout);
   internal::LinkRef link =
       internal::make_scope_link(after.is_before(options.deadline) ? after : options.deadline, {});
   const internal::ScopeRules rules{.at_first_failure = options.policy == JoinPolicy::fail_fast,
                                    .at_first_success = options.policy == JoinPolicy::first_success};
-  return new internal::ScopeJob(internal::JobPoolAccess::core(pool), std::move(link), rules,
-                                std::move(options.name));
+  auto* const job = new internal::ScopeJob(internal::JobPoolAccess::core(pool), std::move(link),
+                                           rules, std::move(options.name));
+  job->set_place(place.get());
+  return job;
 }
 
 }  // namespace
 
-TaskScope::TaskScope(JobPool& pool, TaskScopeOptions options)
-    : job_(make_scope_job(pool, options)), exceptions_(std::uncaught_exceptions()) {
+TaskScope::TaskScope(JobPool& pool, TaskScopeOptions options, internal::CallPlace place)
+    : job_(make_scope_job(pool, options, place)), exceptions_(std::uncaught_exceptions()) {
   if (options.stop_token.stop_possible()) {
     stop_.emplace(std::move(options.stop_token),
                   Stop{internal::LinkRef::share(&job_->scope_link())});

@@ -46,7 +46,9 @@ class JoinAwaiter final : private Continuation, private Suspension {
     const HeldJob held(&scope_);  // The coroutine may end the scope before this returns.
     held->add_continuation(this);
   }
-  bool withdraw(const LaneLock& /*lock*/) noexcept override { return false; }
+  bool withdraw(const LaneLock& /*lock*/) noexcept override {
+    return scope_.remove_continuation(this);  // For a coroutine that is being destroyed.
+  }
   [[nodiscard]] JobState* awaited() const noexcept override { return &scope_; }
 
   ScopeJob& scope_;

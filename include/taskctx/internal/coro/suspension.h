@@ -124,9 +124,9 @@ class Suspension : private CancelListener {
   [[noreturn]] void throw_early();
   void give_up_slowly() noexcept;
 
-  JobState* to_wake_ = nullptr;      // While the coroutine is suspended.
-  LinkRef link_;                     // While it listens to that.
-  const void* listening_ = nullptr;  // The thread that is in listen_to().
+  JobState* to_wake_ = nullptr;                  // While the coroutine is suspended.
+  LinkRef link_;                                 // While it listens to that.
+  std::atomic<const void*> listening_{nullptr};  // The thread that is in listen_to().
   std::atomic<bool> is_over_{false};
   Early early_ = Early::no;
   const bool may_stop_;

@@ -34,6 +34,7 @@
 //
 //   what happens                             where                  which threads may have to run it
 //   a new job is queued                      accept()               a shell; nobody has its handle
+//   likewise, in a task scope                ScopeJob::start()      a shell, a thread that joins
 //   a coroutine waits for a job              Suspension::suspend()  a waiter of the coroutine
 //   a thread waits for a job                 wait_slowly()          that thread
 //   a job has ended                          make_ready()           a shell, a waiter

@@ -23,6 +23,7 @@
 #include <string_view>
 #include <utility>
 
+#include "taskctx/deadline.h"
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/workplace.h"
@@ -106,7 +107,7 @@ class ScopeJob final : public JobState, private CancelListener {
   static void erase(const Lock& lock, ScopeChild& child) noexcept;
   void listen();
   void close() noexcept;
-  void wait_for_children();
+  bool wait_for_children(Deadline deadline);
   void wait_at_the_end();
   void give_up(const char* why) noexcept;
   [[nodiscard]] bool is_child_here() const noexcept;
