@@ -432,7 +432,11 @@ JobPool& default_pool();
 
 template <typename F>
 void JobExecutor::execute(F&& function, internal::CallPlace place) const {
-  pool_->post(std::forward<F>(function), place);
+  if constexpr (internal::PostedFunction<F>) {
+    pool_->post(std::forward<F>(function), place);
+  } else {
+    pool_->post(std::forward<F>(function));  // Refused, in words.
+  }
 }
 
 namespace internal {
