@@ -259,10 +259,8 @@ bool ScopeJob::wait_for_children(Deadline deadline) {
 }
 
 void ScopeJob::throw_failures() {
-  const bool is_alright = failed_ == nullptr && !rules_.at_first_success;
-  if (has_succeeded() || is_alright || (failed_ == nullptr && scope_link().is_cancelled())) {
-    is_joined_ = true;
-    release_failures();
+  const bool may_be_fine = !rules_.at_first_success || scope_link().is_cancelled();
+  if (has_succeeded() || (failed_ == nullptr && may_be_fine)) {
     return;
   }
   std::vector<FailedJob> errors;
@@ -274,19 +272,27 @@ void ScopeJob::throw_failures() {
                       .exception = job.error_});
   }
   TaskScopeError error(name(), started_, std::move(errors));
-  is_joined_ = true;
-  release_failures();
+  note_joined();
   throw error;
 }
 
-void ScopeJob::throw_if_cancelled() const {
-  const std::string verb = "join task scope" + quoted_name();
-  check_stopping(verb);
-  if ((cancelled_ != 0 || rules_.at_first_success) && !has_succeeded() &&
-      scope_link().is_cancelled()) {
-    const absl::Status reason = status_of(scope_link().reason().get());
-    throw Cancelled("cannot " + verb + ": " + std::string(reason.message()), reason);
+void ScopeJob::throw_if_cancelled() {
+  const bool is_to_stop = cancel_count() != 0 && is_stopping();
+  const bool is_cut_short = (cancelled_ != 0 || rules_.at_first_success) && !has_succeeded() &&
+                            scope_link().is_cancelled();
+  if (is_to_stop || is_cut_short) {
+    const absl::Status reason = is_to_stop ? stop_reason() : status_of(scope_link().reason().get());
+    Cancelled error("cannot join task scope" + quoted_name() + ": " + std::string(reason.message()),
+                    reason);
+    note_joined();
+    throw error;
   }
+  note_joined();
+}
+
+void ScopeJob::note_joined() noexcept {
+  is_joined_ = true;
+  release_failures();
 }
 
 void ScopeJob::end_scope(bool is_unwinding) noexcept {

@@ -89,7 +89,7 @@ class ScopeJob final : public JobState, private CancelListener {
   void begin_to_join();
   // Throw, if there is reason to. The first gives up the errors.
   void throw_failures();
-  void throw_if_cancelled() const;
+  void throw_if_cancelled();
 
   // For the owner: waits for all children, hands over failures that nobody has seen, and drops the
   // reference. Cancels first, if an exception has ended the block.
@@ -114,6 +114,7 @@ class ScopeJob final : public JobState, private CancelListener {
   [[nodiscard]] bool has_succeeded() const noexcept {
     return rules_.at_first_success && succeeded_ != 0;
   }
+  void note_joined() noexcept;
   void hand_over_failures() noexcept;
   void release_failures() noexcept;
 
