@@ -29,9 +29,9 @@ class JobError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
-// Thrown by get() if the job was cancelled, or its time was over before it began. A job may throw it
-// itself, as any Cancelled, and then counts as cancelled. (Plain Cancelled is thrown by get() if the
-// code that waits is to stop.)
+// Thrown by get() if the job was cancelled, or its time was over before it began. A job may throw
+// it itself, as any Cancelled, and then counts as cancelled. (Plain Cancelled is thrown by get() if
+// the code that waits is to stop.)
 class JobCancelled : public Cancelled {
  public:
   using Cancelled::Cancelled;

@@ -379,7 +379,8 @@ class JobState : public Workplace, private Mortal {
   }
   // Tells whether anybody may wait for this job, and whether it may wait for another one.
   [[nodiscard]] bool may_be_awaited() const noexcept {
-    return (bits_.load(std::memory_order_seq_cst) & (kContinued | kAwaited | kBlocked | kInScope)) != 0;
+    return (bits_.load(std::memory_order_seq_cst) &
+            (kContinued | kAwaited | kBlocked | kInScope)) != 0;
   }
   [[nodiscard]] bool may_wait() const noexcept {
     return (bits_.load(std::memory_order_seq_cst) & kMayWait) != 0;
