@@ -102,6 +102,54 @@ TEST(Tasks, ThatHaveNotBegunAreLeftOut) {
   });
 }
 
+// F-H1, F-H6: what runs on this thread does not begin either.
+TEST(Arena, IsNotEnteredByWhatIsCancelled) {
+  on_each_number_of_threads([] {
+    CancelScope scope;
+    EXPECT_EQ(ctbb::this_task_arena::isolate([] { return 1; }), 1);
+    scope.cancel();
+    EXPECT_THROW(ctbb::this_task_arena::isolate([] { ADD_FAILURE(); }), taskctx::Cancelled);
+    EXPECT_THROW(ctbb::task_arena(2).execute([] { ADD_FAILURE(); }), taskctx::Cancelled);
+    const taskctx::Shield shield;
+    EXPECT_EQ(ctbb::this_task_arena::isolate([] { return 1; }), 1);
+    EXPECT_EQ(ctbb::task_arena(2).execute([] { return 1; }), 1);
+  });
+}
+
+// F-H1: a suspended task is resumed as usual, and finds out then.
+TEST(SuspendedTask, FindsOutWhenItIsResumed) {
+  on_each_number_of_threads([] {
+    CancelScope scope;
+    bool seen = false;
+    EXPECT_THROW(ctbb::parallel_for(0, 1,
+                                    [&](int) {
+                                      ctbb::task::suspend([&](ctbb::task::suspend_point point) {
+                                        scope.cancel();
+                                        ctbb::task::resume(point);
+                                      });
+                                      seen = cancelled();
+                                    }),
+                 taskctx::Cancelled);
+    EXPECT_TRUE(seen);
+  });
+}
+
+// F-H6: as any call; the flag is as after an error.
+TEST(CallOnce, RunsAsACallOfItsCaller) {
+  CancelScope scope;
+  ctbb::collaborative_once_flag flag;
+  EXPECT_THROW(ctbb::collaborative_call_once(flag,
+                                             [&] {
+                                               scope.cancel();
+                                               ctbb::parallel_for(0, 9, [](int) {});
+                                             }),
+               taskctx::Cancelled);
+  const taskctx::Shield shield;
+  int calls = 0;
+  ctbb::collaborative_call_once(flag, [&] { ++calls; });
+  EXPECT_EQ(calls, 1);
+}
+
 // The opposite: plain oneTBB ends such a loop without a word.
 TEST(PlainLoop, ReturnsAPartAndDoesNotSaySo) {
   oneapi::tbb::task_group_context group;
