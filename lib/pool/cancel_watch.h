@@ -58,7 +58,7 @@ class CancelWatch {
  private:
   class Listener final : public CancelListener {
    public:
-    explicit Listener(JobState& job) noexcept : CancelListener(Kind::prompt), job_(job) {}
+    explicit Listener(JobState& job) noexcept : CancelListener(Kind::job), job_(job) {}
 
     [[nodiscard]] JobState& job() const noexcept { return job_; }
     void start(LinkRef link) noexcept {

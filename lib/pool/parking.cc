@@ -64,7 +64,7 @@ bool park(const JobState* job, Deadline deadline, const CancelWatch* watch) {
   return true;
 }
 
-// With the lock of a link, which comes before the spots'.
+// Without the lock of the link: fork takes the spots' locks first.
 void CancelWatch::Listener::fire() noexcept {
   has_fired_.store(true, std::memory_order_release);  // Pairs with has_fired().
   unpark(&job_);

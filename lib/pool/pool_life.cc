@@ -65,7 +65,7 @@ void terminate_on(const std::exception_ptr& error) noexcept {
 class RoomListener final : private CancelListener {
  public:
   RoomListener(std::mutex& mutex, std::condition_variable& changed)
-      : CancelListener(Kind::prompt), mutex_(mutex), changed_(changed), link_(capture_link()) {
+      : CancelListener(Kind::job), mutex_(mutex), changed_(changed), link_(capture_link()) {
     if (link_.get() != nullptr) {
       cancel_link(link_).listen(*this);
     }
@@ -80,7 +80,6 @@ class RoomListener final : private CancelListener {
   [[nodiscard]] bool has_fired() const noexcept { return has_fired_; }
 
  private:
-  // With the lock of a link, which comes before the pool's mutex.
   void fire() noexcept override {
     {
       const std::lock_guard lock(mutex_);
