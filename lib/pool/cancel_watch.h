@@ -11,6 +11,8 @@
 #define TASKCTX_LIB_POOL_CANCEL_WATCH_H_
 
 #include <atomic>
+#include <optional>
+#include <utility>
 
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/cancel/stopping.h"
@@ -26,52 +28,46 @@ namespace internal {
 class CancelWatch {
  public:
   // `waiter`: whose work the code is that waits.
-  CancelWatch(JobState& target, Origin waiter) noexcept
-      : waiter_(waiter), of_waiter_(target), of_target_(target) {}
+  CancelWatch(JobState& target, Origin waiter) noexcept : target_(target), waiter_(waiter) {}
   CancelWatch(const CancelWatch&) = delete;
   CancelWatch& operator=(const CancelWatch&) = delete;
-  ~CancelWatch() {
-    of_waiter_.stop();
-    of_target_.stop();
-  }
+  ~CancelWatch() = default;
 
   // Tells whether arm() has anything to do.
   [[nodiscard]] bool is_needed() const noexcept {
-    return !waiter_.is_nowhere() || of_target_.job().above() != nullptr;
+    return !waiter_.is_nowhere() || target_.above() != nullptr;
   }
   // Begins to watch. Throws std::bad_alloc.
   void arm() {
-    of_waiter_.start(link_of(waiter_));
-    of_target_.start(LinkRef::share(of_target_.job().above()));
+    if (!of_waiter_ && !waiter_.is_nowhere()) {
+      of_waiter_.emplace(target_, link_of(waiter_));
+    }
+    if (!of_target_ && target_.above() != nullptr) {
+      of_target_.emplace(target_, LinkRef::share(target_.above()));
+    }
   }
 
   // Tells whether there is a reason to look at what follows.
   [[nodiscard]] bool has_news() const noexcept {
-    return of_waiter_.has_fired() || of_target_.has_fired();
+    return (of_waiter_ && of_waiter_->has_fired()) || (of_target_ && of_target_->has_fired());
   }
   [[nodiscard]] bool is_waiter_stopping() const noexcept {
-    return of_waiter_.has_fired() || (cancel_count() != 0 && is_stopping(waiter_));
+    return (of_waiter_ && of_waiter_->has_fired()) || (cancel_count() != 0 && is_stopping(waiter_));
   }
   // Tells, once, whether the target's scope was cancelled.
-  [[nodiscard]] bool take_news_of_target() noexcept { return of_target_.take_news(); }
+  [[nodiscard]] bool take_news_of_target() noexcept {
+    return of_target_ && of_target_->take_news();
+  }
 
  private:
   class Listener final : public CancelListener {
    public:
-    explicit Listener(JobState& job) noexcept : CancelListener(Kind::job), job_(job) {}
+    Listener(JobState& job, LinkRef link) noexcept
+        : CancelListener(Kind::job), job_(job), link_(std::move(link)) {
+      cancel_link(link_).listen(*this);
+    }
+    ~Listener() { cancel_link(link_).ignore(*this); }
 
-    [[nodiscard]] JobState& job() const noexcept { return job_; }
-    void start(LinkRef link) noexcept {
-      if (link.get() != nullptr && link_.get() == nullptr) {
-        link_ = std::move(link);
-        cancel_link(link_).listen(*this);
-      }
-    }
-    void stop() noexcept {
-      if (link_.get() != nullptr) {
-        cancel_link(link_).ignore(*this);
-      }
-    }
     [[nodiscard]] bool has_fired() const noexcept {
       return has_fired_.load(std::memory_order_acquire);  // Pairs with fire().
     }
@@ -83,13 +79,14 @@ class CancelWatch {
     void fire() noexcept override;
 
     JobState& job_;
-    LinkRef link_;
+    const LinkRef link_;
     std::atomic<bool> has_fired_{false};
   };
 
+  JobState& target_;
   const Origin waiter_;
-  Listener of_waiter_;
-  Listener of_target_;
+  std::optional<Listener> of_waiter_;
+  std::optional<Listener> of_target_;
 };
 
 }  // namespace internal

@@ -121,10 +121,6 @@ bool JobState::cancel() noexcept {
   return is_taken;
 }
 
-bool JobState::is_over_above() const noexcept {
-  return static_cast<CancelLink*>(above())->is_over();
-}
-
 void JobState::end_if_over() noexcept {
   if (is_over() && pool()->begin_to_cancel(this, nullptr)) {
     const AtWork at_work(pool());
@@ -194,8 +190,8 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   if ((before & (kContinued | kAwaited | kInScope)) != 0) {
     scope = tell_others(before);
   }
-  if (CancelLink* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
-    link->end();
+  if (Link* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
+    static_cast<CancelLink*>(link)->end();
   }
   // In this order, so that the pool waits for the end of a result that nobody took.
   const std::uint16_t lane = lane_;

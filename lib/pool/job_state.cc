@@ -24,7 +24,7 @@ inline namespace v1 {
 namespace internal {
 
 JobState::~JobState() {
-  if (CancelLink* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
+  if (Link* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
     link->release();
   }
 }
@@ -34,19 +34,16 @@ LinkRef JobState::take_link(const LaneLock& /*lock*/) noexcept {
   return LinkRef::adopt(link_.exchange(nullptr, std::memory_order_acq_rel));
 }
 
-Link* JobState::link() {
-  CancelLink* link = link_.load(std::memory_order_acquire);  // Pairs with the exchange below.
-  if (link == nullptr) {
-    LinkRef fresh = LinkRef::adopt(new CancelLink(
-        LinkRef::share(above()), executor, {id(), extras_ != nullptr ? extras_->name : nullptr}));
-    // Publishes it, unless another thread was faster. seq_cst, as the next load: cancel() sets a
-    // bit, and then looks for the link. So either it finds this one, or we see the bit.
-    if (link_.compare_exchange_strong(link, &cancel_link(fresh), std::memory_order_seq_cst)) {
-      link = &cancel_link(fresh);
-      (void)fresh.detach();
-      if ((bits_.load(std::memory_order_seq_cst) & kInterrupted) != 0) {
-        (void)link->cancel(nullptr);
-      }
+Link* JobState::make_link() {
+  LinkRef fresh = LinkRef::adopt(new CancelLink(
+      LinkRef::share(above()), executor, {id(), extras_ != nullptr ? extras_->name : nullptr}));
+  // Publishes it, unless another thread was faster. seq_cst, as the next load: cancel() sets a bit,
+  // and then looks for the link. So either it finds this one, or we see the bit.
+  Link* link = nullptr;
+  if (link_.compare_exchange_strong(link, fresh.get(), std::memory_order_seq_cst)) {
+    link = fresh.detach();
+    if ((bits_.load(std::memory_order_seq_cst) & kInterrupted) != 0) {
+      (void)static_cast<CancelLink*>(link)->cancel(nullptr);
     }
   }
   return link;

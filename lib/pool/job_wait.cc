@@ -60,14 +60,8 @@ void JobState::check_waiter() const {
 bool JobState::wait_slowly(Deadline deadline, bool may_stop) {
   pool()->check_not_forked("wait for job", name());
   end_if_over();
-  std::optional<CancelWatch> watched;
-  if (may_stop) {
-    watched.emplace(*this, current_activation()->origin.whose());
-    if (!watched->is_needed()) {
-      watched.reset();
-    }
-  }
-  CancelWatch* const watch = watched ? &*watched : nullptr;
+  CancelWatch watched(*this, current_activation()->origin.whose());
+  CancelWatch* const watch = may_stop && watched.is_needed() ? &watched : nullptr;
   if (current_activation()->origin.job() == this) {
     throw_circle(*this, *this);
   }

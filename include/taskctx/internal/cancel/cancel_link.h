@@ -113,7 +113,8 @@ class CancelLink : public Link {
   // Likewise, but tells also whether the deadline has passed, if the timer has not come to it yet.
   // Looks at a clock that costs little, and exactly only where the deadline is near.
   [[nodiscard]] bool is_over() noexcept {
-    return is_cancelled() ||
+    const std::uint64_t count = cancel_count();
+    return (count != 0 && is_cancelled(count)) ||
            (!deadline_.is_never() && is_near(deadline_) && deadline_.has_passed());
   }
 

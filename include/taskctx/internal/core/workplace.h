@@ -196,7 +196,10 @@ class Workplace {
 
   // Returns the link that what is created in the job refers to, and that lasts as long as the job.
   // The first call makes it, and throws std::bad_alloc. For code that runs in the job.
-  virtual Link* link() = 0;
+  Link* link() {
+    Link* const link = link_.load(std::memory_order_acquire);  // Pairs with make_link().
+    return link != nullptr ? link : make_link();
+  }
   // Tells whether the job itself was cancelled, and its code does not know yet. For code that runs
   // in the job, or below it.
   [[nodiscard]] virtual bool is_told_to_stop() const noexcept = 0;
@@ -213,7 +216,11 @@ class Workplace {
   Workplace(Executor* pool, LinkRef above) noexcept : executor(pool), above_(std::move(above)) {}
   ~Workplace() { executor->release(); }
 
+  std::atomic<Link*> link_{nullptr};  // Holds a reference. Made at the first need.
+
  private:
+  virtual Link* make_link() = 0;
+
   const LinkRef above_;
 };
 

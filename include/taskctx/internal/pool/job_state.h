@@ -114,8 +114,7 @@ class JobState : public Workplace, private Mortal {
     return (bits() & kCancelRequested) != 0;
   }
 
-  // Of the job itself: its link, and whether cancel() wants its code to end (workplace.h).
-  Link* link() final;
+  // Tells whether cancel() wants the job's code to end (workplace.h).
   [[nodiscard]] bool is_told_to_stop() const noexcept final { return is_interrupted(); }
 
   // Returns a number that no other job has, drawn at the first call.
@@ -227,7 +226,9 @@ class JobState : public Workplace, private Mortal {
   void end_without_result(std::uint32_t how, std::exception_ptr error,
                           std::optional<NodeRef> left = {}) noexcept;
   // Tells whether the job, which nobody has begun, must not begin any more, as end_if_over() says.
-  [[nodiscard]] bool is_over() const noexcept { return above() != nullptr && is_over_above(); }
+  [[nodiscard]] bool is_over() const noexcept {
+    return above() != nullptr && static_cast<CancelLink*>(above())->is_over();
+  }
   // Ends it for that reason, as end_without_result() does.
   void end_unbegun() noexcept;
   // Ends the job, likewise, as `other` has ended, without a result: with its error, and with what
@@ -310,6 +311,7 @@ class JobState : public Workplace, private Mortal {
   void wait_aside() noexcept;
   // Ends it, tells everybody, and drops the queue's reference.
   void end_aside() noexcept;
+  Link* make_link() final;
   bool wait_slowly(Deadline deadline, bool may_stop);
 
   // Says that the end of this job ends no other one, unless it has an error.
@@ -332,7 +334,6 @@ class JobState : public Workplace, private Mortal {
 
   std::uint32_t keep_error() noexcept;  // For guarded(), while it handles the exception.
   [[nodiscard]] JobCancelled cancellation() const;
-  [[nodiscard]] bool is_over_above() const noexcept;
 
   friend class PoolCore;
   friend class JobList;
@@ -411,7 +412,6 @@ class JobState : public Workplace, private Mortal {
   const bool is_bulk_;    // Many threads may perform it.
   const std::uint16_t lane_;
   std::atomic<Continuation*> continuations_{nullptr};
-  std::atomic<CancelLink*> link_{nullptr};  // Made at the first need.
   std::atomic<std::uint64_t> id_{0};
   std::unique_ptr<JobExtras> extras_;
   std::source_location place_;
