@@ -91,6 +91,23 @@ TEST_P(TaskScopeTest, TheTimeOfAScopeEndsAllItsJobs) {
   }
 }
 
+// K9: whoever finds out first that it is over: the timer, or a thread that takes up a job.
+TEST_P(TaskScopeTest, AScopeWhoseTimeIsOverFromTheStartSaysSo) {
+  for (int i = 0; i < 50; ++i) {
+    TaskScope scope{pool, {.timeout = absl::Nanoseconds(i)}};
+    std::atomic<bool> has_run{false};
+    scope.post([&] { has_run = true; });
+    bool has_thrown = false;
+    try {
+      scope.join();
+    } catch (const Cancelled& cancelled) {
+      has_thrown = true;
+      ASSERT_EQ(cancelled.status().code(), absl::StatusCode::kDeadlineExceeded);
+    }
+    ASSERT_EQ(has_thrown, !has_run);
+  }
+}
+
 // K9
 TEST_P(TaskScopeTest, AStopTokenCancelsTheScope) {
   std::stop_source source;

@@ -99,7 +99,6 @@ TEST_P(TaskScopeTest, NothingOfAJobOutlivesTheScope) {
 // K2
 TEST_P(TaskScopeTest, TheFirstFailureCancelsTheOthers) {
   Latch all_run;
-  std::atomic<bool> has_begun{false};
   TaskScope scope{pool};
   if (GetParam() > 1) {
     scope.post([&] {

@@ -224,7 +224,7 @@ void ScopeJob::begin_to_join() {
   listen();
 }
 
-void ScopeJob::join() {
+void ScopeJob::join_all() {
   begin_to_join();
   (void)wait_for_children(Deadline());
   throw_failures();
@@ -259,7 +259,7 @@ bool ScopeJob::wait_for_children(Deadline deadline) {
 }
 
 void ScopeJob::throw_failures() {
-  const bool may_be_fine = !rules_.at_first_success || scope_link().is_cancelled();
+  const bool may_be_fine = !rules_.at_first_success || scope_link().is_over();
   if (has_succeeded() || (failed_ == nullptr && may_be_fine)) {
     return;
   }
@@ -278,10 +278,15 @@ void ScopeJob::throw_failures() {
 
 void ScopeJob::throw_if_cancelled() {
   const bool is_to_stop = cancel_count() != 0 && is_stopping();
-  const bool is_cut_short = (cancelled_ != 0 || rules_.at_first_success) && !has_succeeded() &&
-                            scope_link().is_cancelled();
+  // Jobs may have found before the timer that the time is over.
+  const bool is_cut_short =
+      (cancelled_ != 0 || rules_.at_first_success) && !has_succeeded() && scope_link().is_over();
   if (is_to_stop || is_cut_short) {
-    const absl::Status reason = is_to_stop ? stop_reason() : status_of(scope_link().reason().get());
+    const CancelReason time_is_over{.text = {}, .is_deadline = true};
+    const absl::Status reason = is_to_stop ? stop_reason()
+                                : scope_link().is_cancelled()
+                                    ? status_of(scope_link().reason().get())
+                                    : status_of(&time_is_over);
     Cancelled error("cannot join task scope" + quoted_name() + ": " + std::string(reason.message()),
                     reason);
     note_joined();

@@ -4,7 +4,7 @@
 //
 //   ScopeEntry entry(scope, options);                         // throws, if the scope has ended
 //   launch<ChildJob<FunctionJob<...>>>(entry, options, scope, ...);
-//   scope.join();
+//   scope.join_all();
 //
 // Threads wait for it as for any other job: they help, park, and find circles. But it is in no list
 // of its pool's, is not counted, and nobody begins it: a pool that was shut down has it as well.
@@ -83,7 +83,7 @@ class ScopeJob final : public JobState, private CancelListener {
   void count_down() noexcept;
 
   // Waits for all children, helping, and throws what TaskScope::join() throws.
-  void join();
+  void join_all();
   // The parts of that. Once the first has returned, the scope ends when no child is left. Throws
   // JobError where that would never be, or has been.
   void begin_to_join();
@@ -174,7 +174,7 @@ class ScopeJoin {
   ScopeJoin& operator=(const ScopeJoin&) = delete;
   ~ScopeJoin() noexcept(false) {  // NOLINT(bugprone-exception-escape): it is the call
     if (scope_ != nullptr) {
-      scope_->join();
+      scope_->join_all();
     }
   }
 
