@@ -30,11 +30,17 @@
 //
 // Errors:   JobError if the task is empty or has been awaited, if the job's handle is empty, if
 //           the await closes a circle of jobs that wait for one another (Job::wait()), and
-//           after the pool's shutdown. JobCancelled is thrown by co_await in a coroutine whose job
-//           is cancelled: the coroutine ends early, and all its destructors run, unless it catches
-//           the exception. Each Job::cancel() throws once: from the wait that the coroutine is in,
-//           if it is one of those below, or else from the next one. The job or task that it
-//           waits for is not cancelled.
+//           after the pool's shutdown. Each wait below is a cancellation point (cancel.h): it throws
+//           where the coroutine is to stop, and ends early if that comes while it waits. A scope,
+//           and a job around, say so each time: Cancelled. Job::cancel() of the coroutine's own job
+//           says it once per call: JobCancelled, from the wait that the coroutine is in, or else
+//           from the next one; inside a Shield, from the first one after it. Unless the coroutine
+//           catches that, it ends early, and all its destructors run. The jobs and tasks that it
+//           has started are cancelled with it; others that it waits for go on. A handle that is
+//           awaited by name stays valid. co_await of a task, and AsyncGenerator::next(), are calls:
+//           the waits in them are the cancellation points.
+//
+// Time limits, shields, and clean-up that awaits: coro_cancel.h.
 
 #ifndef TASKCTX_CORO_H_
 #define TASKCTX_CORO_H_
@@ -66,6 +72,7 @@
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/internal/pool/scope_job.h"
 #include "taskctx/internal/pool/unnamed.h"
+#include "taskctx/internal/pool/waiting_jobs.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/task.h"
@@ -225,6 +232,17 @@ auto combine_tasks(Tasks&& tasks, CallPlace place, Combine combine) {
 // The arguments of when_all() that are not jobs.
 template <typename T>
 concept MakesTask = kIsTask<T> || CoroutineFunction<T>;
+template <typename... T>
+concept MakeTasks = (MakesTask<T> || ...) && ((MakesTask<T> || kIsJob<T>)&&...);
+
+template <typename... Tasks>
+auto start_all(Gather how, Tasks&&... tasks) {
+  std::tuple made{make_job(std::move(tasks))...};  // Braces: from left to right.
+  auto all =
+      std::apply([how](auto&... job) { return gather_tuple(how, job.take_handle()...); }, made);
+  std::apply([](auto&... job) { (job.submit(), ...); }, made);
+  return Started<decltype(all), Tasks...>(std::move(all));
+}
 
 }  // namespace internal
 
@@ -281,13 +299,14 @@ internal::JobAwaiter<const SharedJob<T>&> operator co_await(const SharedJob<T>& 
 //
 //   auto [user, cart] = co_await taskctx::when_all(load_user(), load_cart());
 template <typename... Tasks>
-  requires((internal::MakesTask<Tasks> || ...) &&
-           ((internal::MakesTask<Tasks> || internal::kIsJob<Tasks>)&&...))
+  requires internal::MakeTasks<Tasks...>
 auto when_all(Tasks... tasks) {
-  std::tuple made{internal::make_job(std::move(tasks))...};  // Braces: from left to right.
-  auto all = std::apply([](auto&... job) { return when_all(job.take_handle()...); }, made);
-  std::apply([](auto&... job) { (job.submit(), ...); }, made);
-  return internal::Started<decltype(all), Tasks...>(std::move(all));
+  return internal::start_all(internal::Gather::all, std::move(tasks)...);
+}
+template <typename... Tasks>
+  requires internal::MakeTasks<Tasks...>
+auto when_all(FailFast /*tag*/, Tasks... tasks) {
+  return internal::start_all(internal::Gather::fail_fast, std::move(tasks)...);
 }
 // Likewise for a range. The result is a vector of the results, or nothing for tasks of void.
 //
@@ -298,6 +317,14 @@ auto when_all(Tasks&& tasks, internal::CallPlace place = internal::CallPlace::he
   return internal::combine_tasks(std::forward<Tasks>(tasks), place,
                                  [place](auto jobs) { return when_all(std::move(jobs), place); });
 }
+template <internal::RangeOfTasks Tasks>
+  requires(!std::is_lvalue_reference_v<Tasks>)
+auto when_all(FailFast fail_fast, Tasks&& tasks,
+              internal::CallPlace place = internal::CallPlace::here()) {
+  return internal::combine_tasks(std::forward<Tasks>(tasks), place, [=](auto jobs) {
+    return when_all(fail_fast, std::move(jobs), place);
+  });
+}
 // Likewise, but waits for the first task to end. The others continue.
 //
 //   auto first = co_await taskctx::when_any(std::move(tasks));
@@ -307,6 +334,14 @@ template <internal::RangeOfTasks Tasks>
 auto when_any(Tasks&& tasks, internal::CallPlace place = internal::CallPlace::here()) {
   return internal::combine_tasks(std::forward<Tasks>(tasks), place,
                                  [place](auto jobs) { return when_any(std::move(jobs), place); });
+}
+template <internal::RangeOfTasks Tasks>
+  requires(!std::is_lvalue_reference_v<Tasks>)
+auto when_any(CancelLosers cancel_losers, Tasks&& tasks,
+              internal::CallPlace place = internal::CallPlace::here()) {
+  return internal::combine_tasks(std::forward<Tasks>(tasks), place, [=](auto jobs) {
+    return when_any(cancel_losers, std::move(jobs), place);
+  });
 }
 
 template <typename T>

@@ -35,6 +35,7 @@
 #include <utility>
 
 #include "taskctx/context_promise.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/coro/flow.h"
@@ -54,9 +55,11 @@ class GeneratorFlow final : public PromiseFlow {
   // Prepares the context for the next value, for a consumer whose context is `consumer`. Throws
   // std::bad_alloc, and changes nothing then.
   void see(Node* consumer);
-  // Makes the coroutine part of its consumer's job.
+  // Makes the coroutine part of its consumer's job, and below the scopes that are open there: the
+  // caller is the consumer. Until keep().
   void work_for(Flow* consumer) noexcept {
     home_ = consumer != nullptr ? consumer->home() : nullptr;
+    frame_.whose = consumer != nullptr ? Origin(current_activation()) : Origin::as_outer();
   }
   // Keeps what the generator has set, for its next turn. After leave(). Throws std::bad_alloc.
   void keep();

@@ -68,6 +68,18 @@ struct JobAccess {
   static auto& state(const Handle& handle, const char* verb) {
     return handle.state(verb);
   }
+
+  // Of a job that has ended: does what get() does, also for code that is to stop.
+  template <typename R>
+  static R take(Job<R>& job) {
+    (void)job.state("get result of");
+    const auto taken = std::move(job.state_);
+    return taken->take();
+  }
+  template <typename R>
+  static PeekOf<R> take(const SharedJob<R>& job) {
+    return job.state("get result of").peek();
+  }
 };
 
 template <typename Handle, typename R, typename Result>

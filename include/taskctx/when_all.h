@@ -6,14 +6,17 @@
 //   taskctx::Job<std::vector<int>> all = taskctx::when_all(std::move(jobs));
 //   taskctx::FirstJob<int> first = taskctx::when_any(std::move(jobs)).get();
 //
+//   when_all(taskctx::FailFast{}, ...)       // the first failure cancels the others
+//   when_any(taskctx::CancelLosers{}, ...)   // the first end does
+//
 // gather() for code that needs the results at once; when_all() for a continuation or a coroutine;
 // when_any() for the fastest of several that do the same.
 //
 // Threads:  the jobs may belong to different pools. Only gather() blocks.
 // Lifetime: the jobs' handles are taken. Each job has the context of its own submission; the
 //           new one has that of the call.
-// Errors:   of several errors, the first in the order of the arguments is thrown by get(), when all
-//           jobs have ended, or goes to the exception handler with the context of the job that
+// Errors:   of several errors, the first in the order of the arguments (with FailFast: in time) is
+//           thrown by get(), when all jobs have ended, or goes to the exception handler with the context of the job that
 //           threw it; the others are dropped. The calls throw JobError if a handle is empty, or
 //           after the pool's shutdown; and std::bad_alloc. The caller then still has all handles,
 //           unless they came from a range that can be iterated over only once.
@@ -50,6 +53,19 @@ struct FirstJob {
   std::size_t index = 0;
   std::vector<Job<R>> jobs;
 };
+
+// The first argument of a when_all() whose jobs are of no use without one another: as soon as one
+// has ended without a result, the others are cancelled (Job::cancel()). The new job ends when all
+// of them have ended, so none of them still runs then, and throws what the first one in time threw.
+// Unless it is cancelled itself, or its scope is: it does not wait for them then, nor cancel them.
+//
+//   auto [user, cart] = co_await taskctx::when_all(taskctx::FailFast{}, load_user(), load_cart());
+struct FailFast {};
+// The first argument of a when_any() that needs one job only: as soon as one has ended, with or
+// without an error, the others are cancelled. The new job ends when all have ended, likewise.
+//
+//   auto first = co_await taskctx::when_any(taskctx::CancelLosers{}, std::move(replicas));
+struct CancelLosers {};
 
 namespace internal {
 
@@ -100,12 +116,12 @@ struct JobVector {
 // Starts the job that waits for `count` children, or for one of them. If that throws, the
 // children are still there.
 template <typename R, typename Children, typename F>
-Job<R> start_gather(PoolCore* core, Children& children, std::size_t count, bool needs_all,
+Job<R> start_gather(PoolCore* core, Children& children, std::size_t count, Gather how,
                     CallPlace place, F function) {
   WaitingEntry entry(core, "wait for jobs", nullptr,
                      [&children](auto* job) { job->start(children); });
-  return JobAccess::make<R>(launch<GatherJob<R, Children, F>>(entry, nullptr, place, count,
-                                                              needs_all, std::move(function)));
+  return JobAccess::make<R>(
+      launch<GatherJob<R, Children, F>>(entry, nullptr, place, count, how, std::move(function)));
 }
 
 template <typename Handle>
@@ -149,6 +165,79 @@ auto with_jobs(Jobs&& jobs, Start start) {
   }
 }
 
+// The bodies of when_all() and when_any().
+template <typename First, typename... More>
+auto gather_tuple(Gather how, Job<First>&& first, Job<More>&&... more) {
+  using Result = std::tuple<TupleElement<First>, TupleElement<More>...>;
+  using Children = JobTuple<First, More...>;
+  PoolCore* const core = JobAccess::state(first, "wait for").pool();
+  ((void)JobAccess::state(more, "wait for"), ...);
+  constexpr std::size_t kCount = 1 + sizeof...(More);
+  Children children{{std::move(first), std::move(more)...}};
+  try {
+    return start_gather<Result>(core, children, kCount, how, /*place=*/{}, [](Children ended) {
+      return std::apply(
+          [](auto&... job) {
+            return Result{take_element(job)...};  // Braces: from left to right.
+          },
+          ended.jobs);
+    });
+  } catch (...) {
+    std::tie(first, more...) = std::move(children.jobs);
+    throw;
+  }
+}
+
+template <typename Jobs>
+auto gather_range(Gather how, Jobs&& jobs, CallPlace place) {
+  using R = JobResultIn<std::ranges::range_value_t<Jobs>>;
+  static_assert(!std::is_reference_v<R>, "a vector can't hold references");
+  using Result = std::conditional_t<std::is_void_v<R>, void, std::vector<TupleElement<R>>>;
+  using Children = JobVector<R>;
+  return with_jobs(std::forward<Jobs>(jobs), [how, place](Children& children) {
+    const std::size_t count = children.jobs.size();
+    PoolCore* const core = count == 0 ? JobPoolAccess::core(default_pool())
+                                      : JobAccess::state(children.jobs.front(), "wait for").pool();
+    return start_gather<Result>(core, children, count, how, place, [](Children ended) -> Result {
+      if constexpr (std::is_void_v<R>) {
+        for (Job<R>& job : ended.jobs) {
+          job.get();
+        }
+      } else {
+        Result results;
+        results.reserve(ended.jobs.size());
+        for (Job<R>& job : ended.jobs) {
+          results.push_back(job.get());
+        }
+        return results;
+      }
+    });
+  });
+}
+
+template <typename Jobs>
+auto gather_first(Gather how, Jobs&& jobs, CallPlace place) {
+  using R = JobResultIn<std::ranges::range_value_t<Jobs>>;
+  using Children = JobVector<R>;
+  return with_jobs(std::forward<Jobs>(jobs), [how, place](Children& children) {
+    if (children.jobs.empty()) {
+      throw_no_job("wait for first of no");
+    }
+    PoolCore* const core = JobAccess::state(children.jobs.front(), "wait for").pool();
+    return start_gather<FirstJob<R>>(
+        core, children, children.jobs.size(), how, place, [](Children ended, JobState* winner) {
+          FirstJob<R> first{.index = 0, .jobs = std::move(ended.jobs)};
+          const auto is_first = [&](const Job<R>& job) {
+            return winner != nullptr ? &JobAccess::state(job, "wait for") == winner : job.ready();
+          };
+          while (!is_first(first.jobs[first.index])) {
+            ++first.index;
+          }
+          return first;
+        });
+  });
+}
+
 }  // namespace internal
 
 // Returns a job that ends when all of `jobs` have ended, with a tuple of their results in order;
@@ -159,25 +248,12 @@ auto with_jobs(Jobs&& jobs, Start start) {
 template <typename First, typename... More>
 Job<std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>> when_all(
     Job<First>&& first, Job<More>&&... more) {
-  using Result = std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>;
-  using Children = internal::JobTuple<First, More...>;
-  internal::PoolCore* const core = internal::JobAccess::state(first, "wait for").pool();
-  ((void)internal::JobAccess::state(more, "wait for"), ...);
-  constexpr std::size_t kCount = 1 + sizeof...(More);
-  Children children{{std::move(first), std::move(more)...}};
-  try {
-    return internal::start_gather<Result>(
-        core, children, kCount, /*needs_all=*/true, /*place=*/{}, [](Children ended) {
-          return std::apply(
-              [](auto&... job) {
-                return Result{internal::take_element(job)...};  // Braces: from left to right.
-              },
-              ended.jobs);
-        });
-  } catch (...) {
-    std::tie(first, more...) = std::move(children.jobs);
-    throw;
-  }
+  return internal::gather_tuple(internal::Gather::all, std::move(first), std::move(more)...);
+}
+template <typename First, typename... More>
+Job<std::tuple<internal::TupleElement<First>, internal::TupleElement<More>...>> when_all(
+    FailFast /*tag*/, Job<First>&& first, Job<More>&&... more) {
+  return internal::gather_tuple(internal::Gather::fail_fast, std::move(first), std::move(more)...);
 }
 
 // Likewise for jobs that must get a name before they are awaited (internal/pool/unnamed.h): so must
@@ -197,32 +273,13 @@ auto when_all(Jobs&&... jobs) {
 template <internal::RangeOfJobs Jobs>
   requires(!std::is_lvalue_reference_v<Jobs>)
 auto when_all(Jobs&& jobs, internal::CallPlace place = internal::CallPlace::here()) {
-  using R = internal::JobResultIn<std::ranges::range_value_t<Jobs>>;
-  static_assert(!std::is_reference_v<R>, "a vector can't hold references");
-  using Result =
-      std::conditional_t<std::is_void_v<R>, void, std::vector<internal::TupleElement<R>>>;
-  using Children = internal::JobVector<R>;
-  return internal::with_jobs(std::forward<Jobs>(jobs), [place](Children& children) {
-    const std::size_t count = children.jobs.size();
-    internal::PoolCore* const core =
-        count == 0 ? internal::JobPoolAccess::core(default_pool())
-                   : internal::JobAccess::state(children.jobs.front(), "wait for").pool();
-    return internal::start_gather<Result>(core, children, count, /*needs_all=*/true, place,
-                                          [](Children ended) -> Result {
-                                            if constexpr (std::is_void_v<R>) {
-                                              for (Job<R>& job : ended.jobs) {
-                                                job.get();
-                                              }
-                                            } else {
-                                              Result results;
-                                              results.reserve(ended.jobs.size());
-                                              for (Job<R>& job : ended.jobs) {
-                                                results.push_back(job.get());
-                                              }
-                                              return results;
-                                            }
-                                          });
-  });
+  return internal::gather_range(internal::Gather::all, std::forward<Jobs>(jobs), place);
+}
+template <internal::RangeOfJobs Jobs>
+  requires(!std::is_lvalue_reference_v<Jobs>)
+auto when_all(FailFast /*tag*/, Jobs&& jobs,
+              internal::CallPlace place = internal::CallPlace::here()) {
+  return internal::gather_range(internal::Gather::fail_fast, std::forward<Jobs>(jobs), place);
 }
 
 // Waits for all jobs and returns their results: when_all(...).get(). In a job of the same pool what
@@ -240,31 +297,20 @@ decltype(auto) gather(Jobs&& jobs, internal::CallPlace place = internal::CallPla
 }
 
 // Returns a job that ends when the first job of a range has ended, with or without an error, with
-// all the handles. Throws JobError if there is no job. O(n).
+// all the handles. Throws JobError if there is no job. O(n). The others go on (see CancelLosers).
 //
 //   taskctx::FirstJob<Reply> first = taskctx::when_any(std::move(replicas)).get();
 //   Reply reply = first.jobs[first.index].get();
-//   for (const auto& job : first.jobs) if (job.valid()) job.cancel();
 template <internal::RangeOfJobs Jobs>
   requires(!std::is_lvalue_reference_v<Jobs>)
 auto when_any(Jobs&& jobs, internal::CallPlace place = internal::CallPlace::here()) {
-  using R = internal::JobResultIn<std::ranges::range_value_t<Jobs>>;
-  using Children = internal::JobVector<R>;
-  return internal::with_jobs(std::forward<Jobs>(jobs), [place](Children& children) {
-    if (children.jobs.empty()) {
-      internal::throw_no_job("wait for first of no");
-    }
-    internal::PoolCore* const core =
-        internal::JobAccess::state(children.jobs.front(), "wait for").pool();
-    return internal::start_gather<FirstJob<R>>(
-        core, children, children.jobs.size(), /*needs_all=*/false, place, [](Children ended) {
-          FirstJob<R> first{.index = 0, .jobs = std::move(ended.jobs)};
-          while (!first.jobs[first.index].ready()) {
-            ++first.index;
-          }
-          return first;
-        });
-  });
+  return internal::gather_first(internal::Gather::first, std::forward<Jobs>(jobs), place);
+}
+template <internal::RangeOfJobs Jobs>
+  requires(!std::is_lvalue_reference_v<Jobs>)
+auto when_any(CancelLosers /*tag*/, Jobs&& jobs,
+              internal::CallPlace place = internal::CallPlace::here()) {
+  return internal::gather_first(internal::Gather::cancel_losers, std::forward<Jobs>(jobs), place);
 }
 
 // Refused: handles that would be left empty.

@@ -86,13 +86,14 @@ void count_cancel() noexcept {
 }
 
 CancelLink::CancelLink(LinkRef above, Executor* executor, JobIdentity job) noexcept
-    : CancelLink(std::move(above), executor, std::move(job), Deadline()) {}
+    : CancelLink(std::move(above), executor, std::move(job), Deadline(), /*is_shielded=*/false) {}
 
-CancelLink::CancelLink(LinkRef above, Executor* executor, JobIdentity job,
-                       Deadline deadline) noexcept
+CancelLink::CancelLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
+                       bool is_shielded) noexcept
     : Link(executor, std::move(job)),
       above_(without_ended(std::move(above))),
-      deadline_(sooner(above_.get(), deadline)) {
+      deadline_(sooner(above_.get(), deadline)),
+      is_shielded_(is_shielded) {
   if (!deadline.is_never() && deadline_ == deadline) {
     state_.store(kTimed, std::memory_order_relaxed);
   }
@@ -412,8 +413,8 @@ bool cancel_because(CancelLink& link, std::string_view text) noexcept {
 }
 
 ScopeLink::ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
-                     std::string reason)
-    : CancelLink(std::move(above), executor, std::move(job), deadline),
+                     std::string reason, bool is_shielded)
+    : CancelLink(std::move(above), executor, std::move(job), deadline, is_shielded),
       TimerEntry(deadline, &fire_it) {
   if (!reason.empty() && is_timed()) {
     deadline_reason_ = std::make_shared<const CancelReason>(

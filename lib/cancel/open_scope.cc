@@ -26,9 +26,11 @@ LinkRef make_scope_link(Deadline deadline, std::string reason) {
   handle_cancel_forks();
   LinkRef above = capture_link();
   JobIdentity job = !above.is_nothing() ? above.get()->job() : JobIdentity();
+  // Of a job's own link it is false, also if the job itself began inside a Shield.
+  const bool is_shielded = !above.is_nothing() && cancel_link(above).is_shielded();
   Executor* const executor = current_activation()->origin.executor();
-  LinkRef link = LinkRef::adopt(
-      new ScopeLink(std::move(above), executor, std::move(job), deadline, std::move(reason)));
+  LinkRef link = LinkRef::adopt(new ScopeLink(std::move(above), executor, std::move(job), deadline,
+                                              std::move(reason), is_shielded));
   static_cast<ScopeLink&>(*link.get()).start();
   return link;
 }
@@ -51,7 +53,8 @@ OpenScope::OpenScope(Shielding /*shielding*/) noexcept {
   }
   try {
     const LinkRef around = capture_link();
-    link_ = new ScopeLink(LinkRef(), here->origin.executor(), around.get()->job(), Deadline(), {});
+    link_ = new ScopeLink(LinkRef(), here->origin.executor(), around.get()->job(), Deadline(), {},
+                          /*is_shielded=*/true);
   } catch (const std::bad_alloc&) {
   }
   enter(here);

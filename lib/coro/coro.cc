@@ -17,6 +17,7 @@
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/cancel/timer.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/coro/coroutine_job.h"
@@ -105,13 +106,7 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
   JobState* const job = home != nullptr ? home->job() : nullptr;
   const Activation* const here = flow != nullptr ? flow->activation() : current_activation();
   const Origin whose = here->origin.whose();
-  if (may_stop_ && job != nullptr && take_interrupt(job)) [[unlikely]] {
-    to_wake_ = job;
-    early_ = Early::cancelled;
-    return false;
-  }
-  if (may_stop_ && cancel_count() != 0 && is_stopping(whose)) [[unlikely]] {
-    early_ = Early::stopped;
+  if (may_stop_ && is_to_stop(job, whose, cancel_count() != 0 && is_stopping(whose))) [[unlikely]] {
     return false;
   }
   try {
@@ -120,10 +115,9 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
       auto* const task = new ResumeJob(by, handle);
       by->accept_waiting(task);
       to_wake_ = task;
-      if (!listen_to(whose)) [[unlikely]] {
+      if (!listen_to(whose, job)) [[unlikely]] {
         give_up();
-        early_ = Early::stopped;
-        return false;
+        return !is_to_stop(job, whose, /*is_stopping=*/true);
       }
       start();
       return true;
@@ -137,10 +131,9 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
     }
     to_wake_ = job;
     home->set_next(*flow, handle, this);
-    if (!listen_to(whose)) [[unlikely]] {
+    if (!listen_to(whose, job)) [[unlikely]] {
       stop_listening();
-      early_ = Early::stopped;
-      return false;
+      return !is_to_stop(job, whose, /*is_stopping=*/true);
     }
     start();
     const bool may_close_circle = job->pool()->suspend(job, target);
@@ -161,8 +154,8 @@ bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* p
   return true;
 }
 
-bool Suspension::take_interrupt(JobState* job) {
-  if (!job->is_interrupted()) [[likely]] {
+bool Suspension::take_interrupt(JobState* job, Origin whose) {
+  if (!job->is_interrupted() || is_shielded(*job, whose)) [[likely]] {
     return false;
   }
   job->pool()->check_not_forked("suspend job", job->name());
@@ -173,21 +166,36 @@ bool Suspension::take_interrupt(JobState* job) {
 
 void Suspension::check_interrupt(Flow* flow) {
   JobState* const job = flow != nullptr && flow->home() != nullptr ? flow->home()->job() : nullptr;
-  if (job != nullptr && take_interrupt(job)) [[unlikely]] {
+  if (job != nullptr && take_interrupt(job, current_activation()->origin.whose())) [[unlikely]] {
     throw JobCancelled("cannot wait in job" + job->quoted_name() + ": it was cancelled");
   }
 }
 
-bool Suspension::listen_to(Origin whose) noexcept {
+// `is_stopping` was asked first: whoever cancels the job says so to the job before its link. So a
+// coroutine is told of that as its job's cancellation, once, and not as that of a scope.
+bool Suspension::is_to_stop(JobState* job, Origin whose, bool is_stopping) {
+  if (job != nullptr && take_interrupt(job, whose)) [[unlikely]] {
+    to_wake_ = job;
+    early_ = Early::cancelled;
+    return true;
+  }
+  if (is_stopping) [[unlikely]] {
+    early_ = Early::stopped;
+  }
+  return is_stopping;
+}
+
+bool Suspension::listen_to(Origin whose, const Workplace* own) {
   if (!may_stop_) {
     return true;
   }
-  const Workplace* const own = whose.tagged_job();
-  Link* const link = own != nullptr ? own->above() : whose.link();
-  if (link == nullptr) {
+  const Workplace* const worker = whose.tagged_job();
+  // Job::cancel() of its own job resumes the coroutine by itself. sync_wait() works for another's.
+  LinkRef link = worker != nullptr && worker == own ? LinkRef::share(own->above()) : link_of(whose);
+  if (link.is_nothing()) {
     return true;
   }
-  link_ = LinkRef::share(link);
+  link_ = std::move(link);
   // Relaxed, here and in fire(): only this thread finds itself there.
   listening_.store(this_thread(), std::memory_order_relaxed);
   cancel_link(link_).listen(*this);

@@ -49,6 +49,7 @@ void GeneratorFlow::see(Node* consumer) {
 
 void GeneratorFlow::keep() {
   is_at_work_ = false;
+  frame_.whose = Origin::as_outer();  // The consumer may be another one next time.
   if (reads_ == GeneratorReads::creator || own_.node == nullptr) {
     return;
   }

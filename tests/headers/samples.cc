@@ -36,6 +36,12 @@ taskctx::Task<int> task() {
   co_await taskctx::yield();
   co_return 1;
 }
+taskctx::Task<int> limited_task() {
+  co_await taskctx::with_cleanup(taskctx::shielded(task()), [](std::exception_ptr /*error*/) {
+    return []() -> taskctx::Task<> { co_return; }();
+  });
+  co_return co_await taskctx::with_timeout(absl::Seconds(1), task());
+}
 
 int jobs() {
   const taskctx::Attribution<std::string> account{user};
@@ -44,7 +50,7 @@ int jobs() {
   const taskctx::JobExecutor executor = pool.executor();
   executor.execute([] { (void)taskctx::this_job::id(); });
   int sum = pool.submit([] { return 1; }).then([](int one) { return one + 1; }).get();
-  const auto [first, second] = taskctx::gather(std::move(job), pool.spawn(task()));
+  const auto [first, second] = taskctx::gather(std::move(job), pool.spawn(limited_task()));
   for (const int number : numbers()) {
     sum += number;
   }

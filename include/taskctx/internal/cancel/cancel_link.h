@@ -146,6 +146,9 @@ class CancelLink : public Link {
   [[nodiscard]] bool is_self_cancelled() const noexcept {
     return (state_.load(std::memory_order_relaxed) & kSelf) != 0;
   }
+  // Tells whether it is a Shield's, or a scope's that began inside one in the same job: the job's
+  // own cancellation does not come through either.
+  [[nodiscard]] bool is_shielded() const noexcept { return is_shielded_; }
   // Says that the job or scope has ended.
   void end() noexcept;
   [[nodiscard]] bool has_ended() const noexcept {
@@ -161,7 +164,8 @@ class CancelLink : public Link {
   enum class Caller : std::uint8_t { any, timer };
 
   // Makes the link of a scope, with `deadline`, if that comes sooner than the one from above.
-  CancelLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline) noexcept;
+  CancelLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
+             bool is_shielded) noexcept;
   virtual ~CancelLink() = default;
 
   bool cancel(std::shared_ptr<const CancelReason> reason, Caller caller) noexcept;
@@ -229,6 +233,7 @@ class CancelLink : public Link {
   LinkRef above_;                       // Changes once at most: in end().
   std::atomic<std::uint64_t> seen_{0};  // The count at which none above was cancelled.
   const Deadline deadline_;
+  const bool is_shielded_;
   std::shared_ptr<const CancelReason> reason_;  // Guarded by the lock, and so is what follows.
   CancelListener* listeners_[3] = {};           // By kind.
   const CancelListener* running_ = nullptr;     // What a thread calls without the lock, ...
@@ -251,7 +256,7 @@ class ScopeLink final : public CancelLink, private TimerEntry {
  public:
   // `reason`: what is said when the deadline has passed; may be empty. Throws std::bad_alloc.
   ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
-            std::string reason);
+            std::string reason, bool is_shielded);
   void destroy() noexcept override;
 
   // Lets the deadline cancel it. Throws std::system_error if there can be no thread for that.

@@ -98,7 +98,8 @@ class CoroutineJob : public JobResult<T>, public Flow {
   }
   [[nodiscard]] bool may_suspend() const noexcept override { return true; }
   bool interrupt(const LaneLock& lock) noexcept override {
-    return suspension() != nullptr && suspension()->interrupt(lock);
+    return suspension() != nullptr && !is_shielded(*this, next_origin().whose()) &&
+           suspension()->interrupt(lock);
   }
   bool break_circle(const LaneLock& lock, const JobState* awaited) noexcept override {
     return suspension() != nullptr && suspension()->break_circle(lock, awaited);

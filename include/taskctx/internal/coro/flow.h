@@ -136,6 +136,8 @@ class Flow {
   }
   // For that job, while it waits: what suspends the coroutine.
   [[nodiscard]] Suspension* suspension() const noexcept { return suspension_; }
+  // Likewise: the origin of that coroutine's code.
+  [[nodiscard]] Origin next_origin() const noexcept { return next_flow_->activation_->origin; }
 
   Flow* home_ = nullptr;
   JobState* job_ = nullptr;

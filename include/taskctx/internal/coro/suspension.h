@@ -46,6 +46,12 @@ Flow* flow_of(std::coroutine_handle<Promise> handle) noexcept {
 // Returns the pool that runs this code, or else default_pool()'s.
 PoolCore* pool_here();
 
+// Tells whether a coroutine that is a job is inside a Shield of its own: Job::cancel() waits then.
+inline bool is_shielded(const JobState& job, Origin whose) noexcept {
+  const CancelLink* const link = static_cast<CancelLink*>(whose.link());
+  return (link != nullptr ? link->is_shielded() : whose.is_nowhere()) && !job.is_call();
+}
+
 class Suspension : private CancelListener {
  public:
   Suspension(const Suspension&) = delete;
@@ -53,6 +59,7 @@ class Suspension : private CancelListener {
 
   // Resumes the coroutine early, with an error. Returns false if its wake-up is on the way already,
   // or if cancellation does not end this wait. Needs the lock of the job's lane.
+  // For a coroutine that is not shielded.
   bool interrupt(const LaneLock& lock) noexcept {
     return may_stop_ && end_early(lock, Early::cancelled);
   }
@@ -100,9 +107,11 @@ class Suspension : private CancelListener {
   virtual void start() = 0;
   virtual bool withdraw(const LaneLock& /*lock*/) noexcept { return false; }
 
-  // Lets the coroutine's scope, or what is above its job, end the wait. Returns false if that is
-  // cancelled already.
-  bool listen_to(Origin whose) noexcept;
+  // Tells whether the coroutine is to stop, instead of being suspended, and notes why.
+  bool is_to_stop(JobState* job, Origin whose, bool is_stopping);
+  // Lets the coroutine's scope, or what is above its own job, end the wait. Returns false if that
+  // is cancelled already. Throws std::bad_alloc.
+  bool listen_to(Origin whose, const Workplace* own);
   void stop_listening() noexcept {
     if (link_.get() != nullptr) [[unlikely]] {
       stop_listening_slowly();
@@ -111,7 +120,7 @@ class Suspension : private CancelListener {
   void stop_listening_slowly() noexcept;
   void fire() noexcept override;
 
-  static bool take_interrupt(JobState* job);
+  static bool take_interrupt(JobState* job, Origin whose);
   // Why a wait ends early: by Job::cancel(), by the link that it listens to, or in a circle.
   enum class Early : std::uint8_t { no, cancelled, stopped, circle };
   bool end_early(const LaneLock& lock, Early why) noexcept {
@@ -194,7 +203,7 @@ class JobAwaiter final : private Continuation, private Suspension {
   }
   decltype(auto) await_resume() {
     go_on();
-    return job_.get();
+    return JobAccess::take(job_);
   }
 
  private:

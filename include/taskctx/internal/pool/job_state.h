@@ -180,6 +180,10 @@ class JobState : public Workplace, private Mortal {
     old = take_link(lock);
     return true;
   }
+  // Tells whether it is a sync_wait(): only that itself cancels it, where it would never end.
+  [[nodiscard]] bool is_call() const noexcept {
+    return (bits_.load(std::memory_order_relaxed) & kCall) != 0;
+  }
   [[nodiscard]] bool is_interrupted() const noexcept {
     return (bits_.load(std::memory_order_relaxed) & kInterrupted) != 0;
   }
@@ -283,7 +287,7 @@ class JobState : public Workplace, private Mortal {
   //   kInterrupted      begin_to_cancel(),        take_interrupt()      is_told_to_stop(), link(),
   //                     PoolCore::unlock()                              both functions suspend()
   //   kExpired          finish()                  -                     cancellation()
-  //   kCall             accept_running()          -                     has_only_calls()
+  //   kCall             accept_running()          -                     has_only_calls(), is_call()
   //   kMayWait          note_wait(),              -                     may_wait()
   //                     accept_waiting()
   //   kInScope          is_in_scope()             -                     finish(), rethrow(),

@@ -116,17 +116,25 @@ class ThenJob final : public JobResult<R> {
   Wakes wakes_{this};
 };
 
+// When a GatherJob goes on, and whether it cancels what it waits for.
+enum class Gather : std::uint8_t {
+  all,            // When all have ended.
+  first,          // When the first one has.
+  fail_fast,      // As `all`; the first one in time that has no result cancels the others.
+  cancel_losers,  // As `all`; the first one that ends cancels the others.
+};
+
 // Calls `function` when all of several jobs have ended, or when the first has. `Children` is called
-// with a function for each child's state. Where all are needed and one has no result, this job ends
-// as the first of those did.
+// with a function for each child's state. Where all results are needed and one is missing, this job
+// ends as that one did.
 template <typename R, typename Children, typename F>
 class GatherJob final : public JobResult<R> {
  public:
-  GatherJob(PoolCore* pool, Inherited inherited, std::size_t count, bool needs_all, F function)
+  GatherJob(PoolCore* pool, Inherited inherited, std::size_t count, Gather how, F function)
       : JobResult<R>(pool, std::move(inherited), static_cast<std::uint32_t>(2 + count)),
         function_(std::in_place, std::move(function)),
-        missing_(needs_all ? count : 1),
-        needs_all_(needs_all) {
+        missing_(how == Gather::first ? 1 : count),
+        how_(how) {
     wakes_.reserve(count);
     held_.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -138,9 +146,14 @@ class GatherJob final : public JobResult<R> {
   // caller still has the children then.
   void start(Children& children) {
     // Once we wait, shutdown() may cancel us, and each continuation that fires may be the last: so
-    // the children are held meanwhile.
-    std::vector<HeldJob> held = std::move(held_);
-    children.visit([&](JobState* child) { held.emplace_back(child); });
+    // the children are held meanwhile, or, to be cancelled, as long as this job is there.
+    children.visit([&](JobState* child) { held_.emplace_back(child); });
+    std::vector<HeldJob> meanwhile;
+    HeldJob* held = held_.data();
+    if (!cancels()) {
+      meanwhile.swap(held_);
+    }
+    const std::size_t count = wakes_.size();
     children_.emplace(std::move(children));
     try {
       this->pool()->accept_waiting(this);
@@ -152,19 +165,19 @@ class GatherJob final : public JobResult<R> {
       }
       throw;
     }
-    if (wakes_.empty()) {
+    if (count == 0) {
       this->pool()->make_ready(this);
       return;
     }
     Counted* wakes = wakes_.data();
-    for (HeldJob& child : held) {
-      child->add_continuation(wakes++);
+    for (std::size_t i = 0; i < count; ++i) {  // After the last one this job may be gone.
+      held[i]->add_continuation(&wakes[i]);
     }
   }
 
   void perform() noexcept override {
-    if (JobState* const failed = needs_all_ ? first_without_result() : nullptr;
-        failed != nullptr && !this->is_over()) [[unlikely]] {
+    if (JobState* const failed = first_without_result(); failed != nullptr && !this->is_over())
+        [[unlikely]] {
       for_each([](JobState* child) { child->mark_seen(); });
       this->end_as(*failed);
     } else {
@@ -177,7 +190,11 @@ class GatherJob final : public JobResult<R> {
     explicit Counted(GatherJob* task) noexcept : Continuation{&fire_it}, owner(task) {}
 
     static void fire_it(Continuation* self) noexcept {
-      GatherJob* const task = static_cast<Counted*>(self)->owner;
+      auto* const wake = static_cast<Counted*>(self);
+      GatherJob* const task = wake->owner;
+      if (task->cancels()) [[unlikely]] {
+        task->cancel_others(static_cast<std::size_t>(wake - task->wakes_.data()));
+      }
       // Pairs with itself: the last one sees how all the others' jobs have ended.
       if (task->missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         task->pool()->make_ready(task);
@@ -193,8 +210,37 @@ class GatherJob final : public JobResult<R> {
     children_->visit(visit);
   }
 
+  [[nodiscard]] bool cancels() const noexcept {
+    return how_ == Gather::fail_fast || how_ == Gather::cancel_losers;
+  }
+
+  // For the child of that index, which has ended: if it is the first, cancels the others. Those
+  // that end by that do so before this returns.
+  void cancel_others(std::size_t index) noexcept {
+    JobState* const ended = held_[index].get();
+    if (this->is_done() || (how_ == Gather::fail_fast && !ended->has_no_result())) {
+      return;
+    }
+    JobState* none = nullptr;
+    // Relaxed: `missing_` orders it for perform().
+    if (first_.compare_exchange_strong(none, ended, std::memory_order_relaxed)) {
+      for (const HeldJob& other : held_) {
+        if (other.get() != ended && !other->is_done()) {
+          (void)other->cancel();
+        }
+      }
+    }
+  }
+
+  // Returns the child whose error this job ends with, or nullptr.
   JobState* first_without_result() {
+    if (how_ == Gather::fail_fast) {
+      return first_.load(std::memory_order_relaxed);
+    }
     JobState* first = nullptr;
+    if (how_ != Gather::all) {
+      return first;
+    }
     for_each([&](JobState* child) {
       if (first == nullptr && child->has_no_result()) {
         first = child;
@@ -206,7 +252,13 @@ class GatherJob final : public JobResult<R> {
   void call() override {
     const Destroyer<F> destroyer{function_};
     Children children = std::move(*children_);
-    this->store([&]() -> R { return (*function_)(std::move(children)); });
+    this->store([&]() -> R {
+      if constexpr (std::is_invocable_v<F&, Children, JobState*>) {
+        return (*function_)(std::move(children), first_.load(std::memory_order_relaxed));
+      } else {
+        return (*function_)(std::move(children));
+      }
+    });
   }
   void drop() noexcept override {
     function_.reset();
@@ -220,19 +272,20 @@ class GatherJob final : public JobResult<R> {
         has_done = true;
       } else {
         has_missing = true;
-        missing.add(lock, child, /*is_choice=*/!needs_all_);
+        missing.add(lock, child, /*is_choice=*/how_ == Gather::first);
       }
     });
-    return needs_all_ ? !has_missing : has_done;
+    return how_ == Gather::first ? has_done : !has_missing;
   }
 
   std::optional<Children>
       children_;  // Changed only while the job is not in the list of the waiting.
   std::optional<F> function_;
   std::vector<Counted> wakes_;
-  std::vector<HeldJob> held_;  // Room for start().
+  std::vector<HeldJob> held_;              // Room for start(), or the children to cancel.
+  std::atomic<JobState*> first_{nullptr};  // The child that has cancelled the others.
   std::atomic<std::size_t> missing_;
-  const bool needs_all_;
+  const Gather how_;
 };
 
 // A job that is queued when its time has come. The timer has no reference to it: the job may end
