@@ -293,7 +293,7 @@ TEST_P(TaskScopeErrors, AJobThatItsPoolRefusesIsNotTheScopes) {
   Latch begun;
   Latch go;
   TaskScope scope{small, {.policy = JoinPolicy::wait_all}};
-  EXPECT_THROW((scope.submit({.context = Context(), .detached = true}, [] {})),
+  EXPECT_THROW(((void)scope.submit({.context = Context(), .detached = true}, [] {})),
                std::invalid_argument);
   scope.post([&] {
     begun.open();
