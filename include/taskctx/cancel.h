@@ -20,9 +20,14 @@
 // under a Shield. Job::cancel() does the same to what the job has created, and to the job; but a
 // coroutine is told once, by its next wait, and goes on as usual if it catches that.
 //
+// So a destructor that waits for jobs, or runs loops, does that under a Shield: what it threw would
+// end the program. And what a job is to give back, such as a place in a queue of yours, belongs to
+// its callable, not to its body: of a job that never runs only the callable is destroyed.
+//
 //   what                          cancelled before it begins        cancelled while it is at work
 //   ----------------------------  --------------------------------  --------------------------------
-//   job, continuation             never runs: get() throws          cancelled() is true in it
+//   job, continuation             never runs, its callable is       cancelled() is true in it
+//                                 destroyed; get() throws
 //   ... that waits for its time   ends soon, likewise               -
 //   bulk                          never runs, likewise              leaves out elements not begun
 //   coroutine                     never runs, likewise              its next wait throws, or the
@@ -41,6 +46,9 @@
 //
 // Threads:  all calls are thread-safe, and answer for the code that calls them. A CancelScope ends
 //           in the context in which it began, on any thread.
+// Fork:     scopes work in a forked process. A deadline that was set before the fork cancels
+// nothing
+//           there, but deadline() tells it.
 // Cost:     where nothing was ever cancelled, cancelled() is five instructions. See each call.
 // Errors:   Cancelled, as said above. To end a scope or Shield elsewhere than it began is a misuse
 //           (errors.h): what began there is still below it.
@@ -161,7 +169,8 @@ class [[nodiscard]] CancelScope {
 };
 
 // A block that cancellation from outside does not reach: neither deadlines nor any scope or job
-// around. Values stay as they are, and so does this_job. For clean-up. Costs as a CancelScope.
+// around. Values stay as they are, and so does this_job, as long as there is memory. For clean-up:
+// never throws. Costs as a CancelScope.
 //
 //   ~Connection() { taskctx::Shield shield; say_goodbye(); }
 class [[nodiscard]] Shield {

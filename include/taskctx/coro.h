@@ -11,6 +11,8 @@
 //   taskctx::Job<Page> page = pool.spawn(handle(request));    // a snapshot is taken here
 //   Page other = taskctx::sync_wait(handle(request));         // a call: in this context
 //
+// with_timeout(), shielded() and with_cleanup() are in coro_cancel.h, which is included here.
+//
 // Any coroutine can await all of this. A spawned coroutine is resumed on its own pool. A coroutine
 // of another kind is resumed on the pool that ran it, or else on default_pool().
 //
@@ -54,6 +56,7 @@
 #include <utility>
 #include <vector>
 
+#include "taskctx/coro_cancel.h"  // IWYU pragma: export
 #include "taskctx/deadline.h"
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/capture.h"
@@ -63,6 +66,7 @@
 #include "taskctx/internal/core/unguarded.h"
 #include "taskctx/internal/coro/coroutine_job.h"
 #include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/coro/job_await.h"     // IWYU pragma: export
 #include "taskctx/internal/coro/join_awaiter.h"  // For co_await scope.join().
 #include "taskctx/internal/coro/suspension.h"
 #include "taskctx/internal/pool/call_place.h"
@@ -101,11 +105,6 @@ decltype(auto) sync_wait(F&& function, internal::CallPlace place = internal::Cal
 }
 
 namespace internal {
-
-template <typename A>
-inline constexpr bool kIsJob = false;
-template <typename T>
-inline constexpr bool kIsJob<Job<T>> = true;
 
 template <typename Tasks>
 concept RangeOfTasks =
@@ -263,33 +262,11 @@ auto start_all(Gather how, Tasks&&... tasks) {
 //   while (!found) { search_a_little(); co_await taskctx::yield(); }
 [[nodiscard]] inline internal::Schedule yield() noexcept { return internal::Schedule(nullptr); }
 
-// Suspends the coroutine until the job has ended, and then gives what Job::get() gives: the result,
-// or the job's exception. The handle is empty afterwards.
+// A job can be awaited (internal/coro/job_await.h): the coroutine is suspended until it has ended,
+// and gets what Job::get() gives, the result or the job's exception; the handle is empty then. Of a
+// SharedJob it gets a reference, valid as long as any handle of the job.
 //
 //   int result = co_await pool.submit(compute);
-template <typename T>
-internal::JobAwaiter<Job<T>> operator co_await(Job<T>&& job) noexcept {
-  return internal::JobAwaiter<Job<T>>(std::move(job));
-}
-template <typename T>
-internal::JobAwaiter<Job<T>&> operator co_await(Job<T>& job) noexcept {
-  return internal::JobAwaiter<Job<T>&>(job);
-}
-// Refuses the lines that g++ before 13 compiles wrongly.
-template <typename T>
-internal::JobAwaiter<Job<T>> operator co_await(internal::Unnamed<Job<T>>&& job) noexcept {
-  static_assert(!std::is_same_v<T, T>,
-                "g++ before 13 destroys lambdas and options twice in the line of a co_await: name "
-                "the job first (auto job = pool.submit(...); co_await job;)");
-  return internal::JobAwaiter<Job<T>>(std::move(job));
-}
-// Likewise with what SharedJob::get() gives: a reference, valid as long as any handle of the job.
-//
-//   const Config& now = co_await config;
-template <typename T>
-internal::JobAwaiter<const SharedJob<T>&> operator co_await(const SharedJob<T>& job) noexcept {
-  return internal::JobAwaiter<const SharedJob<T>&>(job);
-}
 
 // Spawns each task on the pool that runs this code, or else on default_pool(), each in a snapshot
 // of its own that is taken now. Returns one job for all of them, as when_all() of jobs does

@@ -32,8 +32,10 @@
 #include <utility>
 
 #include "taskctx/cancel.h"
-#include "taskctx/coro.h"
 #include "taskctx/deadline.h"
+#include "taskctx/internal/coro/flow.h"
+#include "taskctx/internal/coro/job_await.h"
+#include "taskctx/internal/pool/job_refusals.h"
 #include "taskctx/internal/pool/unnamed.h"
 #include "taskctx/job.h"
 #include "taskctx/task.h"
