@@ -49,6 +49,8 @@ LinkRef link_of(Origin whose) {
   return LinkRef::share(whose.link());
 }
 
+LinkRef link_in(Origin origin) { return link_of(origin.whose()); }
+
 }  // namespace internal
 }  // namespace v1
 }  // namespace taskctx

@@ -35,8 +35,8 @@ inline bool is_stopping(Origin whose) noexcept { return is_stopping(whose, cance
 // Likewise of code with this origin. `count`: what cancel_count() has just returned.
 bool is_stopping_in(Origin origin, std::uint64_t count) noexcept;
 inline bool is_stopping(std::uint64_t count) noexcept {
-  const Origin origin = current_activation()->origin.innermost();
-  return !origin.is_nowhere() && is_stopping_in(origin, count);
+  const Origin origin = current_activation()->origin;
+  return !origin.leads_nowhere() && is_stopping_in(origin, count);
 }
 inline bool is_stopping() noexcept { return is_stopping(cancel_count()); }
 

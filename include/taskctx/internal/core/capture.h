@@ -24,12 +24,14 @@ inline NodeRef capture() {
 
 // Returns the link of `whose`: that of a job is made if there is none yet. Throws std::bad_alloc.
 LinkRef link_of(Origin whose);
+// Returns that of the code with this origin, likewise.
+LinkRef link_in(Origin origin);
 // Captures whose work a task is that is created here. Costs an atomic increment, and for the first
 // task of a job an allocation; outside of all jobs and scopes nothing. Throws std::bad_alloc.
 inline LinkRef capture_link() {
   // (The analyzer does not know what the inline assembly sets.)
-  const Origin origin = current_activation()->origin.innermost();  // NOLINT(clang-analyzer-core*)
-  return origin.is_nowhere() ? LinkRef() : link_of(origin.whose());
+  const Origin origin = current_activation()->origin;  // NOLINT(clang-analyzer-core*)
+  return origin.leads_nowhere() ? LinkRef() : link_in(origin);
 }
 
 // Both, for a job.

@@ -42,7 +42,7 @@ class CallLink {
   // Throws Cancelled, and std::bad_alloc.
   explicit CallLink(std::string_view verb) {
     const Origin origin = current_activation()->origin;
-    if (!origin.innermost().is_nowhere()) [[unlikely]] {
+    if (!origin.leads_nowhere()) [[unlikely]] {
       look(origin, verb);
     }
   }

@@ -63,8 +63,8 @@ class TaskOrigin {
   explicit TaskOrigin(std::uintptr_t bits) noexcept : bits_(bits) {}
   static TaskOrigin make(const LinkRef& of_group, bool is_here) {
     // (The analyzer does not know what the inline assembly sets.)
-    const Origin origin = current_activation()->origin.innermost();  // NOLINT(clang-analyzer-core*)
-    return origin.is_nowhere() ? TaskOrigin() : of(origin, of_group, is_here);
+    const Origin origin = current_activation()->origin;  // NOLINT(clang-analyzer-core*)
+    return origin.leads_nowhere() ? TaskOrigin() : of(origin, of_group, is_here);
   }
   static TaskOrigin of(Origin origin, const LinkRef& of_group, bool is_here);
 
@@ -83,7 +83,7 @@ class TaskOrigin {
 
 [[gnu::noinline]] inline TaskOrigin TaskOrigin::of(Origin origin, const LinkRef& of_group,
                                                    bool is_here) {
-  LinkRef link = link_of(origin.whose());
+  LinkRef link = link_in(origin);
   Executor* const executor = is_here ? origin.executor() : nullptr;
   if (!link.is_nothing()) {
     // A task in another pool than its job's counts as in none: nothing would hold that pool.
