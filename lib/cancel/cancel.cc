@@ -118,7 +118,7 @@ CancelScope::CancelScope(CancelScopeOptions options)
                 Deadline::after(options.timeout);  // Asks no clock if it is never.
             return after.is_before(options.deadline) ? after : options.deadline;
           }(),
-          std::move(options.reason)) {
+          options.reason) {
   if (options.stop_token.stop_possible()) {
     stop_.emplace(std::move(options.stop_token), Stop{scope_.link()});
   }

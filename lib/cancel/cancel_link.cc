@@ -413,12 +413,12 @@ bool cancel_because(CancelLink& link, std::string_view text) noexcept {
 }
 
 ScopeLink::ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
-                     std::string reason, bool is_shielded)
+                     std::string_view reason, bool is_shielded)
     : CancelLink(std::move(above), executor, std::move(job), deadline, is_shielded),
       TimerEntry(deadline, &fire_it) {
   if (!reason.empty() && is_timed()) {
     deadline_reason_ = std::make_shared<const CancelReason>(
-        CancelReason{.text = std::move(reason), .is_deadline = true});
+        CancelReason{.text = std::string(reason), .is_deadline = true});
   }
 }
 

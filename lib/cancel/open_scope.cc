@@ -5,7 +5,7 @@
 #include "taskctx/internal/cancel/open_scope.h"
 
 #include <new>
-#include <string>
+#include <string_view>
 #include <utility>
 
 #include "lib/cancel/cancel_forking.h"
@@ -22,22 +22,22 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-LinkRef make_scope_link(Deadline deadline, std::string reason) {
+LinkRef make_scope_link(Deadline deadline, std::string_view reason) {
   handle_cancel_forks();
   LinkRef above = capture_link();
   JobIdentity job = !above.is_nothing() ? above.get()->job() : JobIdentity();
   // Of a job's own link it is false, also if the job itself began inside a Shield.
   const bool is_shielded = !above.is_nothing() && cancel_link(above).is_shielded();
   Executor* const executor = current_activation()->origin.executor();
-  LinkRef link = LinkRef::adopt(new ScopeLink(std::move(above), executor, std::move(job), deadline,
-                                              std::move(reason), is_shielded));
+  LinkRef link = LinkRef::adopt(
+      new ScopeLink(std::move(above), executor, std::move(job), deadline, reason, is_shielded));
   static_cast<ScopeLink&>(*link.get()).start();
   return link;
 }
 
-OpenScope::OpenScope(Deadline deadline, std::string reason) {
+OpenScope::OpenScope(Deadline deadline, std::string_view reason) {
   Activation* const here = identified_activation();
-  link_ = static_cast<ScopeLink*>(make_scope_link(deadline, std::move(reason)).detach());
+  link_ = static_cast<ScopeLink*>(make_scope_link(deadline, reason).detach());
   enter(here);
 }
 

@@ -256,7 +256,7 @@ class ScopeLink final : public CancelLink, private TimerEntry {
  public:
   // `reason`: what is said when the deadline has passed; may be empty. Throws std::bad_alloc.
   ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
-            std::string reason, bool is_shielded);
+            std::string_view reason, bool is_shielded);
   void destroy() noexcept override;
 
   // Lets the deadline cancel it. Throws std::system_error if there can be no thread for that.

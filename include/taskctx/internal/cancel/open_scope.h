@@ -6,7 +6,7 @@
 #define TASKCTX_INTERNAL_CANCEL_OPEN_SCOPE_H_
 
 #include <cstdint>
-#include <string>
+#include <string_view>
 
 #include "taskctx/deadline.h"
 #include "taskctx/internal/cancel/cancel_link.h"
@@ -20,7 +20,7 @@ namespace internal {
 
 // Makes the link of a scope below the code that calls this. `reason`: what is said when the time is
 // over; may be empty. Throws std::bad_alloc, and std::system_error.
-LinkRef make_scope_link(Deadline deadline, std::string reason);
+LinkRef make_scope_link(Deadline deadline, std::string_view reason);
 
 // A scope that is no activation of its own: what the block sets stays. It changes the origin of the
 // current activation, which is told by its id, as for a Scope. So it may end on another thread.
@@ -30,7 +30,7 @@ class OpenScope {
 
   // Begins a scope below what is around. `reason`: what is said when the time is over; may be
   // empty. Throws std::bad_alloc, and std::system_error.
-  OpenScope(Deadline deadline, std::string reason);
+  OpenScope(Deadline deadline, std::string_view reason);
   // Begins one that has nothing above it. Without memory its code belongs to no job. Outside of all
   // jobs and scopes it does nothing.
   explicit OpenScope(Shielding shielding) noexcept;

@@ -22,14 +22,13 @@ namespace internal {
 
 // Tells whether the work of `whose` is to stop; or that of the code that calls it.
 inline bool is_stopping(Origin whose, std::uint64_t count) noexcept {
-  Link* link = whose.link();
-  if (const Workplace* const job = whose.tagged_job(); job != nullptr) {
-    if (job->is_told_to_stop()) {
-      return true;
-    }
-    link = job->above();
+  if (Link* const link = whose.link(); link != nullptr) {
+    return static_cast<CancelLink*>(link)->is_cancelled(count);
   }
-  return link != nullptr && static_cast<CancelLink*>(link)->is_cancelled(count);
+  const Workplace* const job = whose.tagged_job();
+  return job != nullptr &&
+         (job->is_told_to_stop() ||
+          (job->above() != nullptr && static_cast<CancelLink*>(job->above())->is_cancelled(count)));
 }
 inline bool is_stopping(Origin whose) noexcept { return is_stopping(whose, cancel_count()); }
 // Likewise of code with this origin. `count`: what cancel_count() has just returned.

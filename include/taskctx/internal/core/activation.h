@@ -102,7 +102,8 @@ class Origin {
     return reinterpret_cast<const Workplace*>(untagged(kJob));
   }
   [[nodiscard]] Link* link() const noexcept {
-    return reinterpret_cast<Link*>(untagged(kLink) + untagged(kLinkInGroup));
+    // Both of these kinds, and no other, have both bits.
+    return (bits_ & kLink) == kLink ? reinterpret_cast<Link*>(bits_ & ~kKind) : nullptr;
   }
 
  private:
