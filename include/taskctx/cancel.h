@@ -155,7 +155,7 @@ class [[nodiscard]] CancelScope {
 
   // Tells whether it is cancelled, itself or from outside, or its time is over. Costs as
   // cancelled().
-  [[nodiscard]] bool is_cancelled() const noexcept { return scope_.link().is_cancelled(); }
+  [[nodiscard]] bool is_cancelled() const noexcept { return scope_.is_cancelled(); }
 
  private:
   struct Stop {

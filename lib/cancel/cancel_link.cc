@@ -10,16 +10,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "lib/cancel/clocks.h"
 #include "lib/cancel/timed_wait.h"
 #include "taskctx/deadline.h"
 #include "taskctx/internal/cancel/callback_threads.h"
 #include "taskctx/internal/cancel/timer.h"
+#include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/copies.h"
 #include "taskctx/internal/core/workplace.h"
 
@@ -409,7 +412,11 @@ bool cancel_because(CancelLink& link, std::string_view text) noexcept {
     } catch (const std::bad_alloc&) {  // Nobody will know why.
     }
   }
-  return link.cancel(std::move(reason));
+  const bool is_first = link.cancel(reason);
+  if (const LinkRef newest = link.newest(); newest.get() != &link) {
+    (void)cancel_link(newest).cancel(std::move(reason));
+  }
+  return is_first;
 }
 
 ScopeLink::ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
@@ -446,6 +453,73 @@ void ScopeLink::fire_it(TimerEntry& self) noexcept {
     if (link.drop_ref()) {
       link.end_elsewhere();
     }
+  }
+}
+
+LinkRef CancelLink::newest() noexcept {
+  LinkRef newest = LinkRef::share(this);
+  while (true) {
+    CancelLink& link = cancel_link(newest);
+    LinkRef next;
+    if ((link.state_.load(std::memory_order_relaxed) & kSucceeded) != 0) {
+      const Lock guard = link.lock();
+      next = link.successor_;
+    }
+    if (next.is_nothing()) {
+      return newest;
+    }
+    newest = std::move(next);
+  }
+}
+
+bool CancelLink::set_successor(const LinkRef& next) noexcept {
+  const Lock guard = lock();  // Pairs with cancel(): it has come before, or finds the successor.
+  if ((state_.load(std::memory_order_relaxed) & kSelf) != 0) {
+    return false;
+  }
+  successor_ = next;
+  state_.fetch_or(kSucceeded, std::memory_order_relaxed);
+  return true;
+}
+
+LinkRef ScopeLink::renew(LinkRef above) {
+  LinkRef last = newest();
+  if (cancel_link(last).is_self_cancelled()) {
+    return last;
+  }
+  LinkRef fresh = LinkRef::adopt(new ScopeLink(
+      std::move(above), executor(), job(), deadline(),
+      deadline_reason_ != nullptr ? deadline_reason_->text : std::string_view(), is_shielded()));
+  static_cast<ScopeLink&>(*fresh.get()).start();
+  if (!cancel_link(last).set_successor(fresh)) {
+    return last;
+  }
+  frame.whose = Origin::link(fresh);
+  return fresh;
+}
+
+void renew_scopes(Workplace& job) noexcept {
+  try {
+    std::vector<const Frame*> open;  // Those of scopes, the innermost first.
+    Origin origin = current_activation()->origin.innermost();
+    const Frame* frame = origin.tagged_frame();
+    while (frame != nullptr && frame->whose.tagged_job() != &job) {
+      if (frame->whose.link() != nullptr) {
+        open.push_back(frame);
+        origin = frame->outer.innermost();
+      } else {
+        origin = frame->whose.to_look(frame->outer).innermost();
+      }
+      frame = origin.tagged_frame();
+    }
+    if (frame == nullptr || open.empty()) {
+      return;  // There is none, or this is not the job's own code.
+    }
+    LinkRef above = LinkRef::share(job.link());
+    for (auto scope = open.rbegin(); scope != open.rend(); ++scope) {
+      above = static_cast<const ScopeFrame*>(*scope)->owner->renew(std::move(above));
+    }
+  } catch (const std::exception&) {  // No memory, or no thread: they stay cancelled.
   }
 }
 

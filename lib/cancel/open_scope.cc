@@ -84,9 +84,14 @@ OpenScope::~OpenScope() {
   if (link_->is_unknown()) {
     link_->destroy();
   } else {
+    cancel_link(link_->newest()).end();
     link_->end();
     link_->release();
   }
+}
+
+bool OpenScope::is_cancelled() const noexcept {
+  return cancel_link(link_->newest()).is_cancelled();
 }
 
 // The link keeps its last reference: the place where the scope began may still refer to its frame.

@@ -164,10 +164,20 @@ bool Suspension::take_interrupt(JobState* job, Origin whose) {
                              [&](const LaneLock& lock) { return job->take_interrupt(lock, old); });
 }
 
+namespace {
+
+// Tells the code of a coroutine that its job was cancelled. It may go on.
+[[noreturn]] void throw_told(JobState& job) {
+  renew_scopes(job);
+  throw JobCancelled("cannot wait in job" + job.quoted_name() + ": it was cancelled");
+}
+
+}  // namespace
+
 void Suspension::check_interrupt(Flow* flow) {
   JobState* const job = flow != nullptr && flow->home() != nullptr ? flow->home()->job() : nullptr;
   if (job != nullptr && take_interrupt(job, current_activation()->origin.whose())) [[unlikely]] {
-    throw JobCancelled("cannot wait in job" + job->quoted_name() + ": it was cancelled");
+    throw_told(*job);
   }
 }
 
@@ -231,7 +241,7 @@ void Suspension::throw_early() {
   if (early_ == Early::circle) {
     throw_circle(*job, *awaited());
   }
-  throw JobCancelled("cannot wait in job" + job->quoted_name() + ": it was cancelled");
+  throw_told(*job);
 }
 
 // It must be a ResumeJob: a coroutine that is a job is destroyed by its job, never suspended.

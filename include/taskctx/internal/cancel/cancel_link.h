@@ -149,6 +149,11 @@ class CancelLink : public Link {
   // Tells whether it is a Shield's, or a scope's that began inside one in the same job: the job's
   // own cancellation does not come through either.
   [[nodiscard]] bool is_shielded() const noexcept { return is_shielded_; }
+  // Returns the link that stands in for this one since renew_scopes(), or this one.
+  [[nodiscard]] LinkRef newest() noexcept;
+  // Lets `next` stand in for it, unless it was cancelled itself. Returns whether it does.
+  bool set_successor(const LinkRef& next) noexcept;
+
   // Says that the job or scope has ended.
   void end() noexcept;
   [[nodiscard]] bool has_ended() const noexcept {
@@ -180,9 +185,10 @@ class CancelLink : public Link {
   static constexpr std::uint32_t kSelf = 1;   // It was cancelled itself: it has the reason.
   static constexpr std::uint32_t kAbove = 2;  // One above it is cancelled.
   static constexpr std::uint32_t kCancelled = kSelf | kAbove;
-  static constexpr std::uint32_t kFiring = 4;  // A thread calls the listeners, or has.
-  static constexpr std::uint32_t kEnded = 8;   // `above_` does not change any more.
-  static constexpr std::uint32_t kTimed = 16;  // It has a deadline of its own.
+  static constexpr std::uint32_t kFiring = 4;      // A thread calls the listeners, or has.
+  static constexpr std::uint32_t kEnded = 8;       // `above_` does not change any more.
+  static constexpr std::uint32_t kTimed = 16;      // It has a deadline of its own.
+  static constexpr std::uint32_t kSucceeded = 32;  // It has a successor.
 
   // The listener at the link above.
   class Attachment final : public CancelListener {
@@ -242,6 +248,7 @@ class CancelLink : public Link {
   Left left_{{&Left::call_back}, *this};  // ... if the callbacks are left to other threads.
   Attachment attachment_{*this};
   std::shared_ptr<StopListener> stop_listener_;
+  LinkRef successor_;
 };
 
 // Cancels `link` for a reason in words; without one, if there is no memory for that.
@@ -250,6 +257,11 @@ bool cancel_because(CancelLink& link, std::string_view text) noexcept;
 inline CancelLink& cancel_link(const LinkRef& link) noexcept {
   return static_cast<CancelLink&>(*link.get());
 }
+
+class ScopeLink;
+struct ScopeFrame : Frame {
+  ScopeLink* owner;
+};
 
 // The link of a scope, with its frame: the frame lives as long as anything may refer to it.
 class ScopeLink final : public CancelLink, private TimerEntry {
@@ -262,7 +274,12 @@ class ScopeLink final : public CancelLink, private TimerEntry {
   // Lets the deadline cancel it. Throws std::system_error if there can be no thread for that.
   void start();
 
-  Frame frame;
+  // Makes the link that stands in for this one below `above`, unless this one was cancelled itself.
+  // Returns the newest. For the code that is in the scope. Throws std::bad_alloc, and
+  // std::system_error.
+  LinkRef renew(LinkRef above);
+
+  ScopeFrame frame{{}, this};
 
  private:
   ~ScopeLink() override = default;
@@ -270,6 +287,11 @@ class ScopeLink final : public CancelLink, private TimerEntry {
 
   std::shared_ptr<const CancelReason> deadline_reason_;  // nullptr: that of all others.
 };
+
+// For the code of a coroutine's `job`, which gets to know that the job was cancelled, and may go
+// on: lets other links stand in for those of its open scopes, below the job's new one. What was
+// created below them before stays cancelled. Without memory the scopes stay so, too.
+void renew_scopes(Workplace& job) noexcept;
 
 // Takes and gives back the locks around a fork.
 void lock_cancel_links() noexcept;

@@ -38,6 +38,9 @@ class OpenScope {
   OpenScope& operator=(const OpenScope&) = delete;
   ~OpenScope();
 
+  // Tells whether the code in the scope is to stop. From any thread.
+  [[nodiscard]] bool is_cancelled() const noexcept;
+
   // Of a scope that is no shield.
   [[nodiscard]] CancelLink& link() const noexcept { return *link_; }
 

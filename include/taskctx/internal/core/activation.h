@@ -101,6 +101,15 @@ class Origin {
   [[nodiscard]] const Workplace* tagged_job() const noexcept {
     return reinterpret_cast<const Workplace*>(untagged(kJob));
   }
+  // Of what innermost() has returned: the frame, or nullptr.
+  [[nodiscard]] const Frame* tagged_frame() const noexcept {
+    return reinterpret_cast<const Frame*>(untagged(kFrame));
+  }
+  // Of Frame::whose: where to look for it, after `outer`; nowhere if it is a job, a link, or
+  // nobody.
+  [[nodiscard]] Origin to_look(Origin outer) const noexcept {
+    return kind() == kAsOuter ? outer : next() != nullptr ? *this : Origin();
+  }
   [[nodiscard]] Link* link() const noexcept {
     // Both of these kinds, and no other, have both bits.
     return (bits_ & kLink) == kLink ? reinterpret_cast<Link*>(bits_ & ~kKind) : nullptr;
@@ -130,9 +139,6 @@ class Origin {
     // Of the kinds, kOuter and kInGroup have no other bit than that.
     return (bits_ & ~kInGroup & kKind) == 0 ? reinterpret_cast<const Activation*>(bits_ & ~kKind)
                                             : nullptr;
-  }
-  [[nodiscard]] const Frame* tagged_frame() const noexcept {
-    return reinterpret_cast<const Frame*>(untagged(kFrame));
   }
   // Returns the origin without guards and frames around: a pool, a job, or nowhere.
   [[nodiscard]] Origin at_work() const noexcept;
