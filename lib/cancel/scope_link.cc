@@ -45,6 +45,7 @@ bool cancel_because(CancelLink& link, std::string_view text) noexcept {
     } catch (const std::bad_alloc&) {  // Nobody will know why.
     }
   }
+  const LinkRef held = LinkRef::share(&link);  // Its scope may end because of this.
   const bool is_first = link.cancel(reason);
   if (const LinkRef newest = link.newest(); newest.get() != &link) {
     (void)cancel_link(newest).cancel(std::move(reason));

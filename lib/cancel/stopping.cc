@@ -27,7 +27,9 @@ CancelLink* link_here() noexcept { return known_link_of(current_activation()->or
 
 CancelLink* known_link_of(Origin whose) noexcept {
   const Workplace* const job = whose.tagged_job();
-  return static_cast<CancelLink*>(job != nullptr ? job->above() : whose.link());
+  return static_cast<CancelLink*>(job == nullptr     ? whose.link()
+                                  : job->is_ending() ? nullptr
+                                                     : job->above());
 }
 
 absl::Status status_of(const CancelReason* reason) {

@@ -44,7 +44,7 @@ NodeRef capture_by_policy() {
 
 LinkRef link_of(Origin whose) {
   if (const Workplace* const job = whose.tagged_job(); job != nullptr) {
-    return LinkRef::share(const_cast<Workplace*>(job)->link());
+    return job->is_ending() ? LinkRef() : LinkRef::share(const_cast<Workplace*>(job)->link());
   }
   return LinkRef::share(whose.link());
 }

@@ -40,7 +40,9 @@ class CancelWatch {
   // Begins to watch. Throws std::bad_alloc.
   void arm() {
     if (!of_waiter_ && !waiter_.is_nowhere()) {
-      of_waiter_.emplace(target_, link_of(waiter_));
+      if (LinkRef link = link_of(waiter_); !link.is_nothing()) {
+        of_waiter_.emplace(target_, std::move(link));
+      }
     }
     if (!of_target_ && target_.above() != nullptr) {
       of_target_.emplace(target_, LinkRef::share(target_.above()));

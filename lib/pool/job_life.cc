@@ -141,6 +141,7 @@ void JobState::end_unbegun() noexcept {
 void JobState::end_without_result(std::uint32_t how, std::exception_ptr error,
                                   std::optional<NodeRef> left) noexcept {
   {
+    begin_to_end();
     const Installed context(context_.get(), Origin::job(this));
     pool()->apart([this] { drop(); });
   }
@@ -171,6 +172,7 @@ void JobState::end_as(JobState& other) noexcept {
 
 void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   PoolCore* const core = pool();
+  begin_to_end();
   NodeRef gone = core->take_out(this, how, std::move(left), keeps_context(how));
   if (Node* const last = gone.detach(); drop_ref(last)) [[unlikely]] {
     // Values end here that nobody else has: their destructors are still the job's code.

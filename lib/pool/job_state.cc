@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <typeinfo>
 
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/cancel/stopping.h"
@@ -71,17 +72,25 @@ std::string JobState::quoted_name() const {
 }
 
 std::uint32_t JobState::keep_error() noexcept {
-  error_ = std::current_exception();
-  return kind_of_handled_error();
+  const HandledError handled = handled_error();
+  error_ = handled.error;
+  return handled.kind;
 }
 
-std::uint32_t JobState::kind_of_handled_error() noexcept {
+JobState::HandledError JobState::handled_error() noexcept {
   try {
     throw;
-  } catch (const Cancelled&) {
-    return kCancelled;
+  } catch (const Cancelled& cancelled) {
+    if (typeid(cancelled) == typeid(Cancelled)) {
+      try {
+        return {std::make_exception_ptr(JobCancelled(cancelled.what(), cancelled.status())),
+                kCancelled};
+      } catch (...) {  // No memory: it stays what it is.
+      }
+    }
+    return {std::current_exception(), kCancelled};
   } catch (...) {
-    return kFailed;
+    return {std::current_exception(), kFailed};
   }
 }
 

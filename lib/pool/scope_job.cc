@@ -47,7 +47,7 @@ constexpr absl::Duration kPatience = absl::Seconds(5);
 ScopeJob::ScopeJob(PoolCore* pool, LinkRef link, ScopeRules rules, std::string name)
     : JobState(pool, Inherited(), /*references=*/2),
       CancelListener(Kind::callback),  // It may destroy what the user has submitted.
-      link_(std::move(link)),
+      scope_link_(std::move(link)),
       rules_(rules) {
   if (!name.empty()) {
     auto extras = std::make_unique<JobExtras>();

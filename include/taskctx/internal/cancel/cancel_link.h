@@ -72,7 +72,7 @@ class CancelListener {
 
  protected:
   explicit CancelListener(Kind kind) noexcept : kind_(kind) {}
-  ~CancelListener() = default;
+  virtual ~CancelListener() = default;
 
  private:
   friend class CancelLink;
@@ -269,6 +269,9 @@ class ScopeLink final : public CancelLink, private TimerEntry {
   // `reason`: what is said when the deadline has passed; may be empty. Throws std::bad_alloc.
   ScopeLink(LinkRef above, Executor* executor, JobIdentity job, Deadline deadline,
             std::string_view reason, bool is_shielded);
+  ScopeLink(const ScopeLink&) = delete;
+  ScopeLink& operator=(const ScopeLink&) = delete;
+  ~ScopeLink() override = default;  // By destroy() only.
   void destroy() noexcept override;
 
   // Lets the deadline cancel it. Throws std::system_error if there can be no thread for that.
@@ -282,7 +285,6 @@ class ScopeLink final : public CancelLink, private TimerEntry {
   ScopeFrame frame{{}, this};
 
  private:
-  ~ScopeLink() override = default;
   static void fire_it(TimerEntry& self) noexcept;
 
   std::shared_ptr<const CancelReason> deadline_reason_;  // nullptr: that of all others.

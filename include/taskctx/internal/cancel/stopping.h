@@ -26,7 +26,7 @@ inline bool is_stopping(Origin whose, std::uint64_t count) noexcept {
     return static_cast<CancelLink*>(link)->is_cancelled(count);
   }
   const Workplace* const job = whose.tagged_job();
-  return job != nullptr &&
+  return job != nullptr && !job->is_ending() &&
          (job->is_told_to_stop() ||
           (job->above() != nullptr && static_cast<CancelLink*>(job->above())->is_cancelled(count)));
 }

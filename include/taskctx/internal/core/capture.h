@@ -22,7 +22,8 @@ inline NodeRef capture() {
   return propagated_keys.empty() ? NodeRef::share(current_node()) : capture_by_policy();
 }
 
-// Returns the link of `whose`: that of a job is made if there is none yet. Throws std::bad_alloc.
+// Returns the link of `whose`: that of a job is made if there is none yet, and is nothing if the
+// job is ending. Throws std::bad_alloc.
 LinkRef link_of(Origin whose);
 // Returns that of the code with this origin, likewise.
 LinkRef link_in(Origin origin);

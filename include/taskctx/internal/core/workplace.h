@@ -203,6 +203,11 @@ class Workplace {
   // Tells whether the job itself was cancelled, and its code does not know yet. For code that runs
   // in the job, or below it.
   [[nodiscard]] virtual bool is_told_to_stop() const noexcept = 0;
+  // Tells whether only destructors are left of the job's code: they are not cancelled, as what they
+  // threw would end the program.
+  [[nodiscard]] bool is_ending() const noexcept {
+    return is_ending_.load(std::memory_order_relaxed);  // Set by the thread that runs them.
+  }
   // Tells which job it is.
   [[nodiscard]] virtual std::uint64_t id() noexcept = 0;
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
@@ -216,12 +221,15 @@ class Workplace {
   Workplace(Executor* pool, LinkRef above) noexcept : executor(pool), above_(std::move(above)) {}
   ~Workplace() { executor->release(); }
 
+  void begin_to_end() noexcept { is_ending_.store(true, std::memory_order_relaxed); }
+
   std::atomic<Link*> link_{nullptr};  // Holds a reference. Made at the first need.
 
  private:
   virtual Link* make_link() = 0;
 
   const LinkRef above_;
+  std::atomic<bool> is_ending_{false};
 };
 
 }  // namespace internal

@@ -71,6 +71,7 @@ class CoroutineJob : public JobResult<T>, public Flow {
         this->add_written();
       }
     });
+    this->begin_to_end();
     coroutine_.reset();
     std::optional<NodeRef> left;
     if (has_own_context && current_node() != this->context_node() && this->keeps_context(how)) {

@@ -128,8 +128,8 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
           call_for(i);
           merged.add_written(this->context_node());
         } catch (...) {
-          keep_error(i, {std::current_exception(), JobState::kind_of_handled_error(),
-                         NodeRef::share(current_node())});
+          const JobState::HandledError handled = JobState::handled_error();
+          keep_error(i, {handled.error, handled.kind, NodeRef::share(current_node())});
         }
         done_.fetch_add(1, std::memory_order_relaxed);
         context.renew(this->context_node());
@@ -222,7 +222,7 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
       this->pool()->locked(
           this, [&](const LaneLock& /*lock*/) { parts_.splice_after(parts_.before_begin(), one); });
     } catch (...) {  // No memory.
-      keep_error(begin, {std::current_exception(), JobState::kind_of_handled_error(), {}});
+      keep_error(begin, {std::current_exception(), JobState::kFailed, {}});
     }
   }
   void join_parts() {
@@ -234,6 +234,7 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
   }
 
   void call() override {
+    this->begin_to_end();
     function_.reset();
     range_.reset();
     join_parts();

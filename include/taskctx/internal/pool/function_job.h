@@ -52,7 +52,7 @@ class FunctionJob : public JobResult<R> {
 
  private:
   void call() override {
-    const Destroyer<F> destroyer{function_};
+    const Destroyer<F> destroyer{function_, *this};
     this->store(std::move(*function_));
   }
   void drop() noexcept override { function_.reset(); }

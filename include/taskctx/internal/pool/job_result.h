@@ -79,11 +79,15 @@ class JobResult : public JobState {
       result_;
 };
 
-// Destroys a callable at the end of a block.
+// Destroys a job's callable at the end of a block.
 template <typename F>
 struct Destroyer {
-  ~Destroyer() { function.reset(); }
+  ~Destroyer() {
+    job.begin_to_end();
+    function.reset();
+  }
   std::optional<F>& function;
+  JobState& job;
 };
 
 // A handle's reference to a job.

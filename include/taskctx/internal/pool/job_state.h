@@ -190,6 +190,9 @@ class JobState : public Workplace, private Mortal {
 
   // Says that no handle is left. An error that nobody has seen goes to the handler.
   void abandon() noexcept;
+  // Says that what follows of the job's code is destructors.
+  using Workplace::begin_to_end;
+
   // Says that the error, if there is one, has been seen.
   void mark_seen() noexcept { bits_.fetch_or(kSeen, std::memory_order_relaxed); }
 
@@ -259,8 +262,13 @@ class JobState : public Workplace, private Mortal {
   [[nodiscard]] bool keeps_context(std::uint32_t how) const noexcept {
     return how == kFailed || (extras_ != nullptr && extras_->keeps_context);
   }
-  // Tells, while an exception is handled, how a job ends that has thrown it.
-  static std::uint32_t kind_of_handled_error() noexcept;
+  // Tells, while an exception is handled, how a job ends that has thrown it, and with what. A plain
+  // Cancelled becomes a JobCancelled: those who wait for the job can tell that from their own.
+  struct HandledError {
+    std::exception_ptr error;
+    std::uint32_t kind;
+  };
+  static HandledError handled_error() noexcept;
   // Ends the job: takes it out of its list, stores how it has ended, tells everybody, and drops the
   // queue's reference. `left`: how it has left its context, if that is another one than before, and
   // is kept. The caller's thread holds the pool. The job may be gone when this returns.

@@ -71,7 +71,7 @@ class ScopeJob final : public JobState, private CancelListener {
   // ended. `link` is a ScopeLink.
   ScopeJob(PoolCore* pool, LinkRef link, ScopeRules rules, std::string name);
 
-  [[nodiscard]] CancelLink& scope_link() const noexcept { return cancel_link(link_); }
+  [[nodiscard]] CancelLink& scope_link() const noexcept { return cancel_link(scope_link_); }
 
   // For ScopeEntry: keeps the scope from ending. Throws JobError if it has ended.
   void begin_to_start(std::string_view name);
@@ -118,7 +118,7 @@ class ScopeJob final : public JobState, private CancelListener {
   void hand_over_failures() noexcept;
   void release_failures() noexcept;
 
-  const LinkRef link_;
+  const LinkRef scope_link_;
   const ScopeRules rules_;
   std::atomic<std::size_t> count_{1};
   std::mutex mutex_;                // Guards what follows. May be taken with a lane's lock.

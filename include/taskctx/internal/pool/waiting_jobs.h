@@ -94,8 +94,8 @@ class ThenJob final : public JobResult<R> {
 
  private:
   void call() override {
-    const Destroyer<F> destroyer{function_};
     Parent parent = std::move(*parent_);
+    const Destroyer<F> destroyer{function_, *this};
     this->store([&]() -> R { return Call()(std::move(*function_), std::move(parent)); });
   }
   void drop() noexcept override {
@@ -250,8 +250,8 @@ class GatherJob final : public JobResult<R> {
   }
 
   void call() override {
-    const Destroyer<F> destroyer{function_};
     Children children = std::move(*children_);
+    const Destroyer<F> destroyer{function_, *this};
     this->store([&]() -> R {
       if constexpr (std::is_invocable_v<F&, Children, JobState*>) {
         return (*function_)(std::move(children), first_.load(std::memory_order_relaxed));
@@ -333,7 +333,7 @@ class DelayedJob final : public JobResult<R>, private TimerEntry, private Cancel
 
   void call() override {
     settle();
-    const Destroyer<F> destroyer{function_};
+    const Destroyer<F> destroyer{function_, *this};
     this->store(std::move(*function_));
   }
   void drop() noexcept override {

@@ -69,6 +69,10 @@ class CallLink {
  private:
   [[gnu::noinline]] void look(Origin origin, std::string_view verb) {
     whose_ = origin.whose();
+    if (const Workplace* const job = whose_.tagged_job(); job != nullptr && job->is_ending()) {
+      whose_ = Origin();
+      return;
+    }
     check(verb);
     is_in_group_ = origin.is_in_group();
   }
