@@ -306,7 +306,7 @@ void break_circle(JobState* job, JobState* awaited) noexcept {
   if (is_broken) {
     job->pool()->resume_early();
   }
-  awaited->release();
+  awaited->release();  // NOLINT(clang-analyzer-cplusplus.NewDelete): each has its references
   job->release();
 }
 

@@ -273,7 +273,7 @@ void ScopeJob::throw_failures() {
   }
   TaskScopeError error(name(), started_, std::move(errors));
   note_joined();
-  throw error;
+  throw TaskScopeError(std::move(error));
 }
 
 void ScopeJob::throw_if_cancelled() {
@@ -290,7 +290,7 @@ void ScopeJob::throw_if_cancelled() {
     Cancelled error("cannot join task scope" + quoted_name() + ": " + std::string(reason.message()),
                     reason);
     note_joined();
-    throw error;
+    throw Cancelled(std::move(error));
   }
   note_joined();
 }

@@ -442,7 +442,8 @@ class HeldJob {
   }
   ~HeldJob() {
     if (job_ != nullptr) {
-      job_->release();
+      // The analyzer does not know that others have references, too.
+      job_->release();  // NOLINT(clang-analyzer-cplusplus.NewDelete)
     }
   }
   JobState* operator->() const noexcept { return job_; }
