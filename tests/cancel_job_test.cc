@@ -25,6 +25,7 @@
 #include "taskctx/tbb/task_arena.h"
 #include "taskctx/tbb/task_group.h"
 #include "taskctx/this_job.h"
+#include "tests/cancelling.h"
 #include "tests/pools.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
@@ -38,28 +39,6 @@ using taskctx::Job;
 using taskctx::Shield;
 
 namespace ctbb = taskctx::tbb;
-
-// Asks until the answer is yes.
-void wait_until_cancelled() {
-  while (!cancelled()) {
-    std::this_thread::yield();
-  }
-}
-void wait_for(const std::atomic<bool>& flag) {
-  while (!flag) {
-    std::this_thread::yield();
-  }
-}
-
-template <typename J>
-absl::Status end_of(J& job) {
-  try {
-    job.get();
-    return absl::OkStatus();
-  } catch (const taskctx::Cancelled& error) {
-    return error.status();
-  }
-}
 
 class CancelledJobs : public JobApi {
  protected:

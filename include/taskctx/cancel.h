@@ -21,7 +21,8 @@
 // coroutine is told once, by its next wait, and goes on as usual if it catches that.
 //
 // So a destructor that waits for jobs, or runs loops, does that under a Shield: what it threw would
-// end the program. And what a job is to give back, such as a place in a queue of yours, belongs to
+// end the program. (Destructors of a job's callable, arguments and values are shielded anyway.)
+// And what a job is to give back, such as a place in a queue of yours, belongs to
 // its callable, not to its body: of a job that never runs only the callable is destroyed.
 //
 //   what                          cancelled before it begins        cancelled while it is at work

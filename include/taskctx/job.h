@@ -17,7 +17,9 @@
 //           that, and its error with it.)
 // Errors:   JobError where there is no job: the handle is empty, or its result was taken; and where
 //           waiting would never end: in a forked process, and in a job, for itself or for what
-//           waits for it, as far as wait() says. JobCancelled out of get().
+//           waits for it, as far as wait() says. JobCancelled out of get(), if the job was
+//           cancelled. All waits throw Cancelled if the code that waits is to stop (cancel.h): the
+//           handle is as before then. A destructor that waits does so inside a Shield.
 
 #ifndef TASKCTX_JOB_H_
 #define TASKCTX_JOB_H_
