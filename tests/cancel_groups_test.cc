@@ -80,7 +80,7 @@ TEST(LongLoop, EndsInTheMiddleOfAThreadsShare) {
   }
 }
 
-// T10, F-H1: of an arena and of a group, which is made in one scope and used in another.
+// T10, F-H1: of a group, which is made in one scope and used in another.
 TEST(Tasks, ThatHaveNotBegunAreLeftOut) {
   on_each_number_of_threads([] {
     ctbb::task_group group;
@@ -92,8 +92,6 @@ TEST(Tasks, ThatHaveNotBegunAreLeftOut) {
       scope.cancel();
       group.run(std::move(handle));
       group.run([] { ADD_FAILURE(); });
-      ctbb::task_arena(2).enqueue([] { ADD_FAILURE(); });
-      ctbb::this_task_arena::enqueue([] { ADD_FAILURE(); });
       EXPECT_THROW(group.wait(), taskctx::Cancelled);
     }
     group.run([&] { ++calls; });  // The group itself is cancelled by nobody.

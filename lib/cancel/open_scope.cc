@@ -4,6 +4,7 @@
 
 #include "taskctx/internal/cancel/open_scope.h"
 
+#include <atomic>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,13 @@
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
+
+namespace {
+
+// The links of scopes that have ended elsewhere than they began.
+constinit std::atomic<ScopeLink*> left_behind{nullptr};
+
+}  // namespace
 
 LinkRef make_scope_link(Deadline deadline, std::string_view reason) {
   handle_cancel_forks();
@@ -98,6 +106,11 @@ bool OpenScope::is_cancelled() const noexcept {
 void OpenScope::leave_crossed() noexcept {
   if (link_ != nullptr) {
     link_->end();
+    // Pairs with nothing: nobody reads the list but tools that look for leaks.
+    link_->left_behind = left_behind.load(std::memory_order_relaxed);
+    while (
+        !left_behind.compare_exchange_weak(link_->left_behind, link_, std::memory_order_relaxed)) {
+    }
   }
   report_misuse(
       "leave cancel scope",

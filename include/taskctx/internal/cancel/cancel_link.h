@@ -283,6 +283,7 @@ class ScopeLink final : public CancelLink, private TimerEntry {
   LinkRef renew(LinkRef above);
 
   ScopeFrame frame{{}, this};
+  ScopeLink* left_behind = nullptr;  // The next one in the list of such.
 
  private:
   static void fire_it(TimerEntry& self) noexcept;

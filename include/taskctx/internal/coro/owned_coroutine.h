@@ -49,8 +49,9 @@ class OwnedPromise : public FlowPromise {
       outer_->awaited_ = this;
     }
   }
-  // Without an awaiter `outer_` is this promise itself, which awaits nothing any more.
-  void ended() noexcept { outer_->awaited_ = nullptr; }
+  // Forgets the awaiter, which may be gone before this coroutine is destroyed. Without one `outer_`
+  // is this promise itself, which awaits nothing any more.
+  void ended() noexcept { std::exchange(outer_, this)->awaited_ = nullptr; }
 
   void set_owner(OwnedFrame* owner) noexcept { owner_ = owner; }
 
