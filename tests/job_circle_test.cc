@@ -214,6 +214,15 @@ TEST(CircleOfSeveral, WhatIsRunByItsWaiterHearsSo) {
     JobPool pool{{.concurrency = threads}};
     SharedJob<int> first;
     Latch go;
+    Latch is_over;
+    for (int busy = 1; busy < threads; ++busy) {  // No other thread is to run the second one.
+      Latch is_busy;
+      pool.post([is_busy, is_over]() mutable {
+        is_busy.open();
+        is_over.wait();
+      });
+      is_busy.wait();
+    }
     first = pool.submit([&] {
                   go.wait();
                   auto second = pool.submit([&] { return error_of([&] { first.get(); }); });
@@ -223,6 +232,7 @@ TEST(CircleOfSeveral, WhatIsRunByItsWaiterHearsSo) {
                 .shared();
     go.open();
     EXPECT_EQ(first.get(), 1);
+    is_over.open();
   }
 }
 
