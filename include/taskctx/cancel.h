@@ -197,7 +197,7 @@ template <std::invocable F>
 class [[nodiscard]] CancelCallback : private internal::CallbackListener {
  public:
   explicit CancelCallback(F function) : function_(std::move(function)) { start(); }
-  ~CancelCallback() { stop(); }
+  ~CancelCallback() override { stop(); }
 
  private:
   void call() override { std::invoke(function_); }

@@ -68,7 +68,7 @@ class CancelWatch {
         : CancelListener(Kind::job), job_(job), link_(std::move(link)) {
       cancel_link(link_).listen(*this);
     }
-    ~Listener() { cancel_link(link_).ignore(*this); }
+    ~Listener() override { cancel_link(link_).ignore(*this); }
 
     [[nodiscard]] bool has_fired() const noexcept {
       return has_fired_.load(std::memory_order_acquire);  // Pairs with fire().

@@ -70,7 +70,7 @@ class RoomListener final : private CancelListener {
       cancel_link(link_).listen(*this);
     }
   }
-  ~RoomListener() {
+  ~RoomListener() override {
     if (link_.get() != nullptr) {
       cancel_link(link_).ignore(*this);
     }

@@ -19,7 +19,7 @@ class CallbackListener : private CancelListener {
  protected:
   // Captures context and link. Throws std::bad_alloc.
   CallbackListener();
-  ~CallbackListener() = default;
+  ~CallbackListener() override = default;
 
   // Registers it. Outside of all jobs and scopes it is never called.
   void start() noexcept;

@@ -22,7 +22,7 @@ class JoinAwaiter final : private Continuation, private Suspension {
  public:
   explicit JoinAwaiter(ScopeJob& scope) noexcept
       : Continuation{&fire_it}, Suspension(/*may_stop=*/false), scope_(scope) {}
-  ~JoinAwaiter() { give_up(); }
+  ~JoinAwaiter() override { give_up(); }
 
   [[nodiscard]] bool await_ready() {
     scope_.begin_to_join();

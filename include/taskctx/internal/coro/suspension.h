@@ -74,7 +74,7 @@ class Suspension : private CancelListener {
   // `may_stop`: cancellation may end the wait early.
   explicit Suspension(bool may_stop = true) noexcept
       : CancelListener(Kind::job), may_stop_(may_stop) {}
-  ~Suspension() = default;
+  ~Suspension() override = default;
 
   // Suspends the coroutine. A spawned one waits as its job, unless `pool` is another pool; all
   // others by a job of `elsewhere` (nullptr: of pool_here()). Returns false if it must continue at
@@ -145,7 +145,7 @@ class Suspension : private CancelListener {
 class Sleep final : private TimerEntry, private Suspension {
  public:
   explicit Sleep(Deadline due) noexcept : TimerEntry(due, &fire_it) {}
-  ~Sleep() { give_up(); }
+  ~Sleep() override { give_up(); }
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
@@ -170,7 +170,7 @@ class Schedule final : private Suspension {
  public:
   // nullptr: the coroutine stays on its pool.
   explicit Schedule(PoolCore* pool) noexcept : pool_(pool) {}
-  ~Schedule() { give_up(); }
+  ~Schedule() override { give_up(); }
 
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <typename Promise>
@@ -191,7 +191,7 @@ class JobAwaiter final : private Continuation, private Suspension {
  public:
   explicit JobAwaiter(Handle&& job) noexcept
       : Continuation{&fire_it}, job_(std::forward<Handle>(job)) {}
-  ~JobAwaiter() { give_up(); }
+  ~JobAwaiter() override { give_up(); }
 
   [[nodiscard]] bool await_ready() {
     awaited_ = &JobAccess::state(job_, "wait for");

@@ -92,7 +92,7 @@ class GroupListener final : private CancelListener {
         context_(context) {
     cancel_link(link_).listen(*this);
   }
-  ~GroupListener() {
+  ~GroupListener() override {
     cancel_link(link_).ignore(*this);
     settle();
   }
