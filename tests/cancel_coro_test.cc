@@ -11,7 +11,6 @@
 #include <memory>
 #include <ostream>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -25,6 +24,7 @@
 #include "taskctx/task.h"
 #include "taskctx/this_job.h"
 #include "taskctx/when_all.h"
+#include "tests/cancelling.h"
 #include "tests/coro_gate.h"
 #include "tests/manual.h"
 #include "tests/support.h"
@@ -39,12 +39,6 @@ using taskctx::Job;
 using taskctx::JobPool;
 using taskctx::Shield;
 using taskctx::Task;
-
-void wait_for(const std::atomic<bool>& flag) {
-  while (!flag) {
-    std::this_thread::yield();
-  }
-}
 
 struct World : Gate {
   explicit World(int threads) : pool({.concurrency = threads}) {}

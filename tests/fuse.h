@@ -13,6 +13,7 @@
 #ifndef TASKCTX_TESTS_FUSE_H_
 #define TASKCTX_TESTS_FUSE_H_
 
+#include <new>
 #include <utility>
 
 namespace taskctx_test {
@@ -42,6 +43,32 @@ extern constinit thread_local bool threads_may_fail;
 
 // Returns how many allocations have not been freed.
 long live_allocations();
+
+// Calls `attempt` with the first, the second ... allocation failing, until none does; `after_each`
+// after each time, with nothing failing. Returns how often `attempt` has thrown std::bad_alloc.
+template <typename F, typename After>
+int with_each_allocation_failing(F attempt, After after_each) {
+  int thrown = 0;
+  for (int n = 0;; ++n) {
+    bool has_thrown = false;
+    allocations.arm(n);
+    try {
+      attempt();
+    } catch (const std::bad_alloc&) {
+      has_thrown = true;
+    }
+    const bool has_failed = allocations.disarm();
+    after_each();
+    thrown += has_thrown ? 1 : 0;
+    if (!has_failed && !has_thrown) {
+      return thrown;
+    }
+  }
+}
+template <typename F>
+int with_each_allocation_failing(F attempt) {
+  return with_each_allocation_failing(attempt, [] {});
+}
 
 }  // namespace taskctx_test
 

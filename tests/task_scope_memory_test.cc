@@ -35,27 +35,6 @@ using testing::SizeIs;
 using TaskScopeMemory = JobApi;
 INSTANTIATE_TEST_SUITE_P(Threads, TaskScopeMemory, testing::Values(1, 2, 4, 8));
 
-// Calls `attempt` with the first, the second ... allocation failing, until none does. Returns how
-// often it has thrown std::bad_alloc.
-template <typename F>
-int with_each_allocation_failing(F attempt) {
-  int thrown = 0;
-  for (int n = 0;; ++n) {
-    bool has_thrown = false;
-    allocations.arm(n);
-    try {
-      attempt();
-    } catch (const std::bad_alloc&) {
-      has_thrown = true;
-    }
-    const bool has_failed = allocations.disarm();
-    thrown += has_thrown ? 1 : 0;
-    if (!has_failed && !has_thrown) {
-      return thrown;
-    }
-  }
-}
-
 // K13
 TEST_P(TaskScopeMemory, AJobThatThereIsNoMemoryForIsNotThere) {
   pool.submit([] {}).get();

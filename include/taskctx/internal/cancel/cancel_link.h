@@ -156,9 +156,6 @@ class CancelLink : public Link {
 
   // Says that the job or scope has ended.
   void end() noexcept;
-  [[nodiscard]] bool has_ended() const noexcept {
-    return (state_.load(std::memory_order_relaxed) & kEnded) != 0;
-  }
 
   // Returns what the link keeps for stop_token(): nullptr before the first keep().
   [[nodiscard]] std::shared_ptr<StopListener> stop_listener() const noexcept;
