@@ -34,6 +34,7 @@
 #include "taskctx/context_var.h"
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/node_write.h"
 #include "taskctx/internal/core/record.h"
 #include "taskctx/internal/core/refused.h"
 #include "taskctx/internal/core/type_ops.h"
@@ -299,7 +300,12 @@ class Context {
     Context& context;
   };
 
-  explicit Context(internal::NodeRef node) noexcept { self_.node = node.detach(); }
+  explicit Context(internal::NodeRef node) noexcept { own(std::move(node)); }
+  void own(internal::NodeRef node) noexcept {
+    self_.is_spread = node.is_spread();
+    self_.is_inherited = true;
+    self_.node = node.detach();
+  }
   static bool equal(const Context& a, const Context& b);
   [[nodiscard]] Context only_keys(std::initializer_list<std::uint64_t> keys) const;
   [[nodiscard]] Context without_keys(std::initializer_list<std::uint64_t> keys) const;

@@ -409,8 +409,10 @@ class ContextVar {
   [[gnu::always_inline]] void undo(const internal::Undo& undo, internal::Activation* activation,
                                    Spend spend) const {
     internal::Entry removed;
-    if (undo.old.key != 0) {
+    if (undo.old.key == undo.key) [[likely]] {
       removed = internal::set_entry<kBoxed>(variable_, undo.key, undo.old.word, activation);
+    } else if (undo.old.key != 0) {  // By a reference of another kind.
+      removed = internal::exchange(undo.key, undo.old);
     } else {
       removed = internal::unset_entry<kBoxed>(variable_, undo.key, activation);
     }

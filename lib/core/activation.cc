@@ -57,13 +57,18 @@ bool Origin::is_in_group() const noexcept {
   return true;
 }
 
-// The two words. taskctx_v1_current is the name that activation.h uses.
+// The words. taskctx_v1_current is the name that activation.h uses.
 struct Current {
   Node* now;
   Activation* activation;
+  std::uint32_t tag;
+  Part* parts;
 };
 extern constinit thread_local Current current asm("taskctx_v1_current");
-constinit thread_local Current current{.now = &empty_node, .activation = &no_activation};
+constinit thread_local Current current{.now = &empty_node,
+                                       .activation = &no_activation,
+                                       .tag = kNoThreadTag,
+                                       .parts = closed_parts.data()};
 
 #if !(defined(__x86_64__) && defined(__LP64__) && defined(__ELF__))
 // The empty asm makes the functions impure: otherwise their result might be kept over a suspension.
@@ -75,11 +80,25 @@ constinit thread_local Current current{.now = &empty_node, .activation = &no_act
   asm volatile("");
   return current.activation;
 }
+[[gnu::noinline]] std::uint32_t thread_tag() noexcept {
+  asm volatile("");
+  return current.tag;
+}
+[[gnu::noinline]] Part* thread_parts() noexcept {
+  asm volatile("");
+  return current.parts;
+}
 [[gnu::noinline]] void set_current(Node* node, Activation* activation) noexcept {
   asm volatile("");
-  current = {node, activation};
+  current.now = node;
+  current.activation = activation;
 }
 #endif
+
+void set_thread_tag(std::uint32_t tag, Part* parts) noexcept {
+  current.tag = tag;
+  current.parts = parts;
+}
 
 const void* this_thread() noexcept { return &current; }
 

@@ -15,6 +15,7 @@
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/node_write.h"
 #include "taskctx/internal/core/type_ops.h"
 #include "taskctx/internal/core/value.h"
 #include "taskctx/internal/core/variable.h"

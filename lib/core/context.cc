@@ -22,6 +22,7 @@
 #include "taskctx/internal/core/ids.h"
 #include "taskctx/internal/core/key.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/node_write.h"
 #include "taskctx/internal/core/record.h"
 #include "taskctx/internal/core/variable.h"
 
@@ -116,7 +117,7 @@ void ContextIterator::settle() {
 
 Context::Context(Context&& other) noexcept {
   if (other.entered_.load(std::memory_order_relaxed)) {
-    self_.node = NodeRef::share(other.self_.node).detach();
+    own(NodeRef::share(other.self_.node));
   } else {
     std::swap(self_, other.self_);
   }
@@ -139,7 +140,7 @@ Context::~Context() {
     }
     restore();
   }
-  internal::release(self_.node);
+  internal::release(self_.node, self_.is_spread);
 }
 
 void Context::enter() {

@@ -46,13 +46,13 @@ asm(R"(
     .balign 4
     .long 8
     .long 4
-    .long 1
+    .long 2
     .asciz "taskctx"
     .long taskctx_v1_anchor - .
     .popsection
 )");
 
-constexpr std::uint32_t kNoteType = 1;
+constexpr std::uint32_t kNoteType = 2;
 // With its 0.
 constexpr std::string_view kNoteName("taskctx", 8);  // NOLINT(bugprone-string-constructor)
 

@@ -122,10 +122,10 @@ void drop_written(Activation& ended) noexcept {
   Node* written = std::exchange(ended.node, nullptr);
   ended.id = 0;
   set_current(node, &ended);
-  release(written);
+  release_written(written);
   set_current(node, activation);
   if (ended.node != nullptr) {  // Set by destructors.
-    release(ended.node);
+    release_written(ended.node);
   }
 }
 

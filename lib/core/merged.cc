@@ -9,6 +9,7 @@
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/key_list.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/node_write.h"
 #include "taskctx/internal/core/record.h"
 #include "taskctx/internal/core/variable.h"
 #include "taskctx/internal/core/write.h"

@@ -39,7 +39,7 @@ constexpr bool kKeep = true;
 #endif
 
 constexpr std::size_t kStep = 64;                 // Bytes between two sizes.
-constexpr std::size_t kLargest = kLeafLimit;      // A full leaf, which malloc serves fast as it is.
+constexpr std::size_t kLargest = 2048;            // A wide node with all its leaves.
 constexpr std::int32_t kLongest = kKeep ? 8 : 0;  // How many free nodes of each size are kept.
 
 constexpr std::size_t index_of(std::size_t size) noexcept { return (size + kStep - 1) / kStep; }
@@ -162,6 +162,10 @@ void push(ThreadMemory::List& list, void* node) noexcept {
 
 bool has_free_nodes(std::uint32_t size, int number) noexcept {
   return memory.most - memory.lists[index_of(size)].room >= number;
+}
+
+bool is_one_list(std::uint32_t size, std::uint32_t other) noexcept {
+  return index_of(size) == index_of(other);
 }
 
 void* take_node(std::uint32_t size) noexcept {

@@ -32,6 +32,9 @@ namespace internal {
 // their headers.
 bool has_free_nodes(std::uint32_t size, int number) noexcept;
 
+// Tells whether nodes of these sizes come from one list: what is needed of both adds up.
+bool is_one_list(std::uint32_t size, std::uint32_t other) noexcept;
+
 // Takes memory for such a node from them; returns nullptr if there is none. Never calls operator
 // new.
 void* take_node(std::uint32_t size) noexcept;

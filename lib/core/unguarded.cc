@@ -36,7 +36,7 @@ void release_activation(Activation* activation) noexcept {
   Node* node = activation->node;
   *activation = outermost_activation();
   if (node != nullptr) {
-    release(node);
+    release_written(node);
   }
 }
 
@@ -62,7 +62,7 @@ void release_left_behind() noexcept {
   while (node != nullptr) {
     auto* const next = reinterpret_cast<Node*>(
         static_cast<std::uintptr_t>(node->version.exchange(0, std::memory_order_relaxed)));
-    release(node);
+    release_written(node);
     node = next;
   }
 }
@@ -76,11 +76,11 @@ void release_thread(void* /*unused*/) {
   if (++rounds >= kMostRounds) {
     Node* const node = root.node;
     root = outermost_activation();
-    // Pairs with the release in drop_ref(): the node is only ours, and its version is free to use.
-    if (node != nullptr && node->refs.load(std::memory_order_acquire) == 1) {
+    // If the node is only ours, its version is free to use.
+    if (node != nullptr && node->refs.is_one()) {
       leave_behind(node);
     } else if (node != nullptr) {
-      release(node);
+      release_written(node);
     }
     return;
   }

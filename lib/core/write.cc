@@ -9,9 +9,12 @@
 #include <cstdint>
 
 #include "lib/core/forking.h"
+#include "lib/core/loan.h"
 #include "lib/core/node_memory.h"
+#include "lib/core/writable.h"
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/node_write.h"
 #include "taskctx/internal/core/unguarded.h"
 #include "taskctx/internal/core/watch.h"
 
@@ -24,10 +27,33 @@ namespace {
 // that never writes.
 [[maybe_unused]] const bool forks_are_handled = handle_forks();
 
-// Tells whether the current activation may write in place in `node`, which is current. Pairs with
-// the release in drop_ref(): what others read in the node happened before.
+// Tells whether the current activation may write in place in `node`, which is current.
 bool is_exclusive(const Activation* activation, const Node* node) noexcept {
-  return activation->node == node && node->refs.load(std::memory_order_acquire) == 1;
+  return activation->node == node && node->refs.is_one();
+}
+
+// Returns from whom a copy of `node`, which is current, is to borrow. What the activation has
+// written itself is counted: others may have it in a snapshot, and it is to end with that.
+Loan loan_for(const Activation* activation, Node* node) noexcept {
+  if (activation->node != node || activation->is_inherited) {
+    return loan_from(node);
+  }
+  Loan loan = Loan::of(node);
+  loan.kind = Loan::Kind::pinned;
+  return loan;
+}
+
+// Makes a Context keep the lender of its copy of `node`, of which it had a reference itself: of
+// other activations the guard does that. Returns what is to be released of that reference.
+NodeRef keep_lender(Activation* activation, Node* copy, Node* node) noexcept {
+  Loan loan = Loan::of(copy);
+  if (loan.lender == node) {
+    loan.kind = activation->is_spread ? Loan::Kind::spread : Loan::Kind::plain;
+    copy->lender.store(loan.bits(), std::memory_order_relaxed);
+    return {};
+  }
+  copy->lender.store(loan.counted().bits(), std::memory_order_relaxed);
+  return NodeRef::adopt(node, activation->is_spread);
 }
 
 // Operator new may write in the current context: so all is looked at anew after it.
@@ -47,13 +73,18 @@ Entry exchange(std::uint64_t key, Entry fresh) {
   if (fresh.key == 0 && find_entry(node, key) == nullptr) {
     return Entry{};  // Nothing to unset.
   }
-  const bool owned = activation->node == node;
-  const Writable writable = try_make_writable(node, is_exclusive(activation, node), key);
+  const bool is_exclusive = internal::is_exclusive(activation, node);
+  const Writable writable = try_make_writable(node, is_exclusive, key,
+                                              is_exclusive ? Loan() : loan_for(activation, node));
   if (writable.node == nullptr) [[unlikely]] {
     return fetch_and_exchange(key, fresh);
   }
-  if (!owned) {
+  NodeRef left;
+  if (activation->node != node) {
     activation->base = node;
+  } else if (writable.node != node) {
+    left = is_exclusive || !is_context(activation) ? NodeRef::adopt(node, activation->is_spread)
+                                                   : keep_lender(activation, writable.node, node);
   }
   if (writable.node != node) {
     activation->node = writable.node;
@@ -61,14 +92,15 @@ Entry exchange(std::uint64_t key, Entry fresh) {
   } else {
     node->version.store(0, std::memory_order_relaxed);
   }
+  // Of an exclusive node as well: it has no other reference, so ours may count as a plain one.
+  activation->is_spread = false;
+  activation->is_inherited = false;
   Entry old = put(writable, fresh);
 
   // Now the context is whole again, so destructors of values may use it.
-  if (owned && writable.node != node) {
-    release(node);
-  }
-  if (old.key != key && old.key != 0) {  // Left by a dead variable that had the slot before.
-    release(old);
+  left = NodeRef();
+  if ((old.key & ~std::uint64_t{kSpreadBit}) != key && old.key != 0) {
+    release(old);  // Left by a dead variable that had the slot before.
     old = Entry{};
   }
   return old;
@@ -98,12 +130,14 @@ void overlay_current(Node* bindings) {
     }
     NodeRef left;
     if (activation->node == before.get()) {
-      left = NodeRef::adopt(before.get());
+      left = NodeRef::adopt(before.get(), activation->is_spread);
     } else {
       activation->base = before.get();
     }
     const NodeRef after = fresh;  // Keeps it, whatever on_change does.
-    activation->node = fresh.detach();
+    activation->node = fresh.detach_plain();
+    activation->is_spread = false;
+    activation->is_inherited = false;
     set_current(activation->node, activation);
     notify_of_changes(before.get(), after.get(), /*by_switch=*/false);
     return;

@@ -10,6 +10,7 @@
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/node_write.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -39,7 +40,7 @@ void GeneratorFlow::see(Node* consumer) {
   if (writes_.get() == &empty_node) {
     node_ = consumer;
   } else {
-    own_.node = overlay_on(NodeRef::share(consumer), writes_.get()).detach();
+    own_.node = overlay_on(NodeRef::share(consumer), writes_.get()).detach_plain();
     own_.base = consumer;
     node_ = own_.node;
   }

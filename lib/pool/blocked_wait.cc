@@ -193,16 +193,7 @@ class CircleSearch final : private Missing {
     is_found_ = is_found_ || job == goal_;
   }
 
-  static bool release_unless_last(JobState* job) noexcept {
-    std::uint32_t count = job->refs.load(std::memory_order_relaxed);
-    while (count > 1) {
-      // As in release(): the last one sees what we did with the job.
-      if (job->refs.compare_exchange_weak(count, count - 1, std::memory_order_acq_rel)) {
-        return true;
-      }
-    }
-    return false;
-  }
+  static bool release_unless_last(JobState* job) noexcept { return job->refs.drop_unless_last(); }
 
   JobState* goal_ = nullptr;
   JobState* from_ = nullptr;

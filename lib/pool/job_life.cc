@@ -174,7 +174,7 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   PoolCore* const core = pool();
   begin_to_end();
   NodeRef gone = core->take_out(this, how, std::move(left), keeps_context(how));
-  if (Node* const last = gone.detach(); drop_ref(last)) [[unlikely]] {
+  if (Node* const last = gone.drop(); last != nullptr) [[unlikely]] {
     // Values end here that nobody else has: their destructors are still the job's code.
     const Installed context(&empty_node, Origin::job(this));
     core->apart([last] { internal::destroy(last); });

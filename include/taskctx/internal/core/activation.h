@@ -5,6 +5,9 @@
 //   now         the node that look-ups read; never null
 //   activation  who runs here: owns what is written; its id is what tokens are matched by
 //
+// Beside them are two words of a thread's for ref_count.h: a tag, which tells it from others, and
+// where its parts of counts are.
+//
 // A guard (current.h) puts a captured node in place with a fresh activation. The activation owns
 // nothing at first, so the first write copies the node; from then on it owns the copy and writes in
 // place while nothing else holds it. The guard's end puts both words back and drops what the
@@ -21,6 +24,9 @@
 #ifndef TASKCTX_INTERNAL_CORE_ACTIVATION_H_
 #define TASKCTX_INTERNAL_CORE_ACTIVATION_H_
 
+#include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "taskctx/internal/core/workplace.h"
@@ -164,6 +170,10 @@ struct Activation {
   // Not set before they are needed, because a switch is to set little.
   Node* base;            // Where there is a node of a guard's: what the guard has installed.
   std::uint32_t scopes;  // Where there is an id: how many scopes are open here.
+  // Where there is a node: whether the reference to it is a spread one (ref_count.h); and of a
+  // Context's, whether nothing has been written since it was made, of another context.
+  bool is_spread;
+  bool is_inherited;
   // What was current before, and will be again when this ends; nullptr where it never ends.
   Node* outer_node;
   Activation* outer;
@@ -201,7 +211,13 @@ inline Origin Origin::whose() const noexcept {
 
 // Returns an activation that is around no other, all of it set.
 constexpr Activation outermost_activation(Node* node = nullptr) noexcept {
-  return {.node = node, .base = nullptr, .scopes = 0, .outer_node = nullptr, .outer = nullptr};
+  return {.node = node,
+          .base = nullptr,
+          .scopes = 0,
+          .is_spread = false,
+          .is_inherited = false,
+          .outer_node = nullptr,
+          .outer = nullptr};
 }
 
 // The activation of a thread that no guard has touched and that has written nothing yet.
@@ -217,6 +233,19 @@ extern Activation hidden_activation;
 inline bool is_context(const Activation* activation) noexcept {
   return activation->node != nullptr && activation->base == nullptr;
 }
+
+// A thread's part of a count.
+using Part = std::atomic<std::int64_t>;
+inline constexpr std::size_t kPartsOfThread = 512;
+
+// Parts that are closed, all of them.
+extern std::array<Part, kPartsOfThread> closed_parts;
+
+// Tags are below this number. No thread gets one of the first few, nor the last one, which stands
+// for none. After 16 million threads they begin again: then two threads may have one tag.
+inline constexpr std::uint32_t kThreadTags = 1U << 24;
+inline constexpr std::uint32_t kFirstThreadTag = 16;
+inline constexpr std::uint32_t kNoThreadTag = kThreadTags - 1;
 
 #if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
 
@@ -242,6 +271,17 @@ inline bool is_current(const Activation* activation) noexcept {
   asm volatile("cmpq %%fs:8(%1), %2" : "=@cce"(is_it) : "r"(current_offset()), "r"(activation));
   return is_it;
 }
+// Return this thread's tag, and its parts: kNoThreadTag and closed_parts, if it has none yet.
+inline std::uint32_t thread_tag() noexcept {
+  std::uint32_t tag;
+  asm volatile("movl %%fs:16(%1), %0" : "=r"(tag) : "r"(current_offset()));
+  return tag;
+}
+inline Part* thread_parts() noexcept {
+  Part* parts;
+  asm volatile("movq %%fs:24(%1), %0" : "=r"(parts) : "r"(current_offset()));
+  return parts;
+}
 inline void set_current(Node* node, Activation* activation) noexcept {
   const std::uintptr_t offset = current_offset();
   asm volatile("movq %1, %%fs:(%0)" : : "r"(offset), "r"(node));
@@ -255,9 +295,13 @@ Activation* current_activation() noexcept;
 inline bool is_current(const Activation* activation) noexcept {
   return activation == current_activation();
 }
+std::uint32_t thread_tag() noexcept;
+Part* thread_parts() noexcept;
 void set_current(Node* node, Activation* activation) noexcept;
 
 #endif
+
+void set_thread_tag(std::uint32_t tag, Part* parts) noexcept;
 
 // Returns a pointer that no two threads have in common at the same time.
 const void* this_thread() noexcept;

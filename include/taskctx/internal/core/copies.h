@@ -35,9 +35,11 @@ struct Copy;
 struct ProcessWide {
   std::atomic<std::uint32_t> next_slot{0};
   std::atomic<std::uint64_t> next_id_block{1};
+  std::atomic<std::uint32_t> next_thread_tag{0};
   std::atomic<const Copy*> copies{nullptr};  // All that have joined, the last one first.
   // What the pools of all copies share, once one needs it: see first_of_copies().
   std::atomic<void*> pools{nullptr};
+  std::atomic<void*> ref_counts{nullptr};
   std::atomic<void*> timer{nullptr};
   std::atomic<void*> parking{nullptr};
   std::atomic<void*> blocked_waits{nullptr};

@@ -102,7 +102,7 @@ class Installed {
       mine_.id = 0;
       switch_to(node, &mine_);
       if (written != nullptr) {
-        release(written);
+        release_written(written);
       }
     }
   }
@@ -132,6 +132,8 @@ class Hidden {
       : caller_{.origin = current_activation()->origin.innermost(),
                 .base = nullptr,
                 .scopes = 0,
+                .is_spread = false,
+                .is_inherited = false,
                 .outer_node = current_node(),
                 .outer = current_activation()},
         thread_(this_thread()) {

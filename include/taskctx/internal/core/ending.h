@@ -18,7 +18,6 @@
 #ifndef TASKCTX_INTERNAL_CORE_ENDING_H_
 #define TASKCTX_INTERNAL_CORE_ENDING_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -26,6 +25,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/core/ref_count.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -48,7 +48,7 @@ struct Mortal {
   Mortal& operator=(const Mortal&) = delete;
 
   union {
-    std::atomic<std::uint32_t> refs;
+    RefCount refs;
     Mortal* behind;  // In the list.
   };
   EndRule* rule;

@@ -11,16 +11,28 @@
 // ever used twice, and what a dead variable left in some context can't be taken for the value of
 // its successor.
 //
-// A context whose slots are all below 62 is one leaf. A wider one is a tree, of which a write
-// copies one path; its first 3,968 slots are two loads further away, the others hang in a radix
-// tree:
+// A context is one leaf. Dense is the usual one, with a place for each slot up to the highest.
+// Where few of many variables are set, it is packed: a table in which an entry is where the lowest
+// bits of its slot say, or behind that. A context with more variables, in slots from 62 on, is a
+// tree, of which a write copies one path. The first 3,968 slots are two loads further away, the
+// others hang in a radix tree.
 //
-//   leaf   | header | entry 0 | entry 1 | ...                       up to 62 entries
-//   wide   | header | leaf 0 | leaf 1 | ... | leaf 63 | deep |      deep: an inner node
-//   inner  | header | child 0 | child 1 | ... | child 63 |          height 1: above leaves
+//   dense  | header | entry 0 | entry 1 | ...               up to 62 entries; `limit`
+//   packed | header | entry | entry | ...                   2 to 64 of them, a power of 2; `mask`
+//   wide   | header | deep | leaf 0 | leaf 1 | ...          `count` dense leaves of 16 entries
+//   inner  | header | - | child 0 | ... | child 63 |        below `deep`; the height is in `limit`
 //
 // A node that more than one owner can see never changes; a node with one reference is written in
 // place by that owner, if all above it have one reference, too.
+//
+// What a task inherits it usually leaves as it is. So when it writes for the first time, the copy
+// of the node does not count all values that it has now in common with the first node: it borrows
+// them. The lender is the first node, or the one that has lent to that. An entry (or a child of a
+// wide node) that the lender has, too, is borrowed; all others are the node's own. Who has made the
+// copy sees to it that the lender stays: the guard around the task does. As soon as the copy is
+// captured it keeps its lender itself, by one reference (settle()). So the counts of values that
+// many tasks inherit do not change at all. If a node hides a value of its lender then, it counts
+// all that it has borrowed, and leaves its lender: so a value that nobody can get ends.
 
 #ifndef TASKCTX_INTERNAL_CORE_NODE_H_
 #define TASKCTX_INTERNAL_CORE_NODE_H_
@@ -33,6 +45,7 @@
 #include "taskctx/internal/core/ending.h"
 #include "taskctx/internal/core/key.h"
 #include "taskctx/internal/core/record.h"
+#include "taskctx/internal/core/ref_count.h"
 #include "taskctx/internal/core/variable.h"
 #include "taskctx/version.h"
 
@@ -61,68 +74,68 @@ struct Box : Mortal {
   }
 };
 
-inline void add_ref(Box* box) noexcept { box->refs.fetch_add(1, std::memory_order_relaxed); }
-// Drops one reference; the last one destroys the value, which may run any code of the user's.
+// Drop one reference; the last one destroys the value, which may run any code of the user's.
 void release(Box* box) noexcept;
+void release_spread(Box* box) noexcept;
 
 inline Box* box_of(const Entry& entry) noexcept { return reinterpret_cast<Box*>(entry.word); }
 
-// Count what `entry` holds: inline values hold nothing.
+// Count what `entry` holds: inline values hold nothing. The reference is a plain one.
 inline void add_ref(const Entry& entry) noexcept {
   if ((entry.key & kBoxedBit) != 0) {
-    add_ref(box_of(entry));
+    box_of(entry)->refs.add_plain();
   }
 }
+// Drops such a reference, or another one, if the key says so.
 inline void release(const Entry& entry) noexcept {
   if ((entry.key & kBoxedBit) != 0) {
-    release(box_of(entry));
+    (entry.key & kSpreadBit) == 0 ? release(box_of(entry)) : release_spread(box_of(entry));
   }
 }
 
 struct Node {
-  std::atomic<std::uint32_t> refs;
-  std::uint32_t limit;                    // Size of the entries in bytes; 0 if it has children.
-  Node** children;                        // Where a look-up beyond the limit continues; never null.
+  RefCount refs;
+  std::uint32_t limit = 0;  // Of a dense leaf: size of the entries in bytes.
+  std::uint16_t mask = 0;   // Of a packed one: offset of the last entry.
+  std::uint8_t count = 0;   // How many children there are; missing ones are empty leaves.
+  std::uint8_t boxes = 0;   // How many boxes a leaf owns.
   std::atomic<std::uint64_t> version{0};  // Of the content, of a root; 0 until it is asked for.
-  std::uint32_t boxes = 0;                // How many entries are boxed.
-  std::uint16_t count = 0;   // How many children there are; all after them are empty leaves.
-  std::uint16_t height = 0;  // Of an inner node: how many levels there are below it. Or one of:
-
-  static constexpr std::uint16_t kLeaf = 0xffff;
-  static constexpr std::uint16_t kMissing = 0xfffe;  // A leaf that stands for a child that is not.
+  // Of a root: the node that has lent what is not its own, as loan.h says; or 0.
+  std::atomic<std::uintptr_t> lender{0};
 };
 
 static_assert(sizeof(Node) == kNodeHeader);  // Entries or children follow.
 
-inline constexpr std::uint32_t kFanOut = 64;
-
 // The node of every context in which nothing is set. It is not counted. (But another copy of the
 // library counts it, because it is not that copy's own.)
 extern Node empty_node;
-// The first count of a static node: it reaches neither 0 nor 1, so nobody frees the node or writes
-// in it.
-inline constexpr std::uint32_t kStaticRefs = 1U << 31;
+// What a look-up finds where a node has no place for a variable.
+extern const Entry no_entry;
 
-inline void add_ref(Node* node) noexcept {
-  if (node != &empty_node) {
-    node->refs.fetch_add(1, std::memory_order_relaxed);
+// Makes a reference, as RefCount::add() does. What the node has borrowed is settled then.
+bool share_slowly(Node* node) noexcept;
+[[nodiscard]] inline bool share(Node* node) noexcept {
+  if (node == &empty_node) {
+    return false;
   }
+  const RefCount::Added added = node->refs.try_add();
+  return added != RefCount::Added::no ? added == RefCount::Added::spread : share_slowly(node);
 }
 
 void destroy(Node* node) noexcept;
 
-// Drops one reference. Returns whether it was the last, so that the caller is to destroy the node.
-inline bool drop_ref(Node* node) noexcept {
-  // The release publishes what this owner read or wrote to the owner that destroys the node or
-  // writes in it: it pairs with the acquire here, of the last owner, and in locate_writable() and
-  // exchange() (write.h).
-  return node != &empty_node && node->refs.fetch_sub(1, std::memory_order_acq_rel) == 1;
+// Drops one reference, of this kind. Returns whether it was the last, so that the caller is to
+// destroy the node.
+inline bool drop_ref(Node* node, bool is_spread) noexcept {
+  return node != &empty_node && (is_spread ? node->refs.drop_spread() : node->refs.drop());
 }
-inline void release(Node* node) noexcept {
-  if (drop_ref(node)) {
+inline void release(Node* node, bool is_spread) noexcept {
+  if (drop_ref(node, is_spread)) {
     destroy(node);
   }
 }
+// Does so with what an activation has written, which is no Context's.
+inline void release_written(Node* node) noexcept { release(node, /*is_spread=*/false); }
 
 // Returns a number that stands for the content of a context with this root: two roots with the same
 // number have the same content. Thread-safe as reading the node is. O(1).
@@ -157,20 +170,31 @@ const Entry* next_entry(const Node* node, std::uint32_t& slot) noexcept;
 struct Location {
   Node* leaf;
   Entry* entry;  // With another key, or none, if the variable is not set.
+  bool is_own;   // Nothing but the variable with this slot can be there.
 };
 
+// Returns the link to child `number` of a wide node.
+inline Node*& child_of(const Node* node, std::uint32_t number) noexcept {
+  return *at_position<Node*>(
+      node, kNodeHeader + (number + 1) * static_cast<std::uint32_t>(sizeof(Node*)));
+}
+
 // Locates the entry of a variable whose slot is not beyond the leaves of a wide node. kBoxed is the
-// key's own bit, known from the type of the value. A leaf has for children a table of empty ones:
-// so this is one bounds check, also for what is not set.
+// key's own bit, known from the type of the value.
 template <bool kBoxed>
 [[gnu::always_inline]] inline Location locate(const Node* node, const Variable& variable,
                                               std::uint64_t key) noexcept {
   const auto offset = static_cast<std::uint32_t>(key);
   if (offset < node->limit) [[likely]] {
-    return {const_cast<Node*>(node), entry_at(node, kBoxed ? offset - kBoxedBit : offset)};
+    return {const_cast<Node*>(node), entry_at(node, kBoxed ? offset - kBoxedBit : offset), true};
   }
-  Node* leaf = node->children[variable.leaf_number()];
-  return {leaf, at_position<Entry>(leaf, variable.leaf_position())};
+  if (const std::uint32_t number = variable.leaf_number(); number < node->count) {
+    Node* leaf = child_of(node, number);
+    return {leaf, at_position<Entry>(leaf, variable.leaf_position()), !is_deep(key)};
+  }
+  return {const_cast<Node*>(node),
+          node->mask != 0 ? entry_at(node, offset & node->mask) : const_cast<Entry*>(&no_entry),
+          false};
 }
 
 // Do what find_entry() does, for the key of a variable. The second one throws if the variable was
@@ -191,74 +215,53 @@ inline const Entry* lookup(const Node* node,
   if (entry->key == key) [[likely]] {
     return entry;
   }
-  return is_deep(key) ? kFindDeep(node, variable, key) : nullptr;
+  return is_deep(key) || node->mask != 0 ? kFindDeep(node, variable, key) : nullptr;
 }
 
 // The owner of one reference to a node. A copy takes another one.
 class NodeRef {
  public:
   NodeRef() = default;
-  // Takes over a reference that the caller has.
-  static NodeRef adopt(Node* node) noexcept { return NodeRef(node); }
-  // Takes a reference of its own.
-  static NodeRef share(Node* node) noexcept {
-    add_ref(node);
-    return NodeRef(node);
+  // Takes over a reference that the caller has, by default a plain one.
+  static NodeRef adopt(Node* node, bool is_spread = false) noexcept {
+    return NodeRef(node, is_spread);
   }
-  NodeRef(const NodeRef& other) noexcept : node_(other.node_) { add_ref(node_); }
-  NodeRef(NodeRef&& other) noexcept : node_(std::exchange(other.node_, &empty_node)) {}
+  // Takes a reference of its own.
+  static NodeRef share(Node* node) noexcept { return NodeRef(node, internal::share(node)); }
+  NodeRef(const NodeRef& other) noexcept : NodeRef(share(other.get())) {}
+  NodeRef(NodeRef&& other) noexcept : bits_(std::exchange(other.bits_, nothing())) {}
   NodeRef& operator=(NodeRef other) noexcept {
-    std::swap(node_, other.node_);
+    std::swap(bits_, other.bits_);
     return *this;
   }
-  ~NodeRef() { release(node_); }
+  ~NodeRef() { release(get(), is_spread()); }
 
-  [[nodiscard]] Node* get() const noexcept { return node_; }
-  // Gives the reference to the caller.
-  [[nodiscard]] Node* detach() noexcept { return std::exchange(node_, &empty_node); }
+  [[nodiscard]] Node* get() const noexcept { return reinterpret_cast<Node*>(bits_ & ~kSpread); }
+  [[nodiscard]] bool is_spread() const noexcept { return (bits_ & kSpread) != 0; }
+  // Gives the reference, of either kind, to the caller, who has asked of which.
+  [[nodiscard]] Node* detach() noexcept {
+    Node* const node = get();
+    bits_ = nothing();
+    return node;
+  }
+  // Gives a plain reference to the caller.
+  [[nodiscard]] Node* detach_plain() noexcept;
+  // Drops the reference. Returns the node if it was the last one: the caller destroys it then.
+  [[nodiscard]] Node* drop() noexcept {
+    const bool was_spread = is_spread();
+    Node* const node = detach();
+    return drop_ref(node, was_spread) ? node : nullptr;
+  }
 
  private:
-  explicit NodeRef(Node* node) noexcept : node_(node) {}
+  static constexpr std::uintptr_t kSpread = 1;
+  static std::uintptr_t nothing() noexcept { return reinterpret_cast<std::uintptr_t>(&empty_node); }
 
-  Node* node_ = &empty_node;
+  NodeRef(Node* node, bool is_spread) noexcept
+      : bits_(reinterpret_cast<std::uintptr_t>(node) | (is_spread ? kSpread : 0)) {}
+
+  std::uintptr_t bits_ = nothing();
 };
-
-// A node, and an entry in it that its owner may write.
-struct Writable {
-  Node* node;
-  Node* leaf;
-  Entry* entry;
-};
-
-// Makes the entry of `key` writable: in `node` itself if it is `exclusive`, that is, the caller has
-// its only reference; else in a copy with one reference, for the caller. Shared parts below are
-// copied in either case. Returns no node, and has changed nothing, if this thread's lists have not
-// enough memory: fetch_to_write() gets it, with operator new, whose code may change anything.
-Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key) noexcept;
-void fetch_to_write(class NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key);
-
-// Puts `fresh` there, and returns what was there. References to boxes change hands, they are not
-// counted. An entry without key stands for "unset".
-inline Entry put(const Writable& writable, Entry fresh) noexcept {
-  const Entry old = std::exchange(*writable.entry, fresh);
-  writable.leaf->boxes += static_cast<std::uint32_t>(fresh.key & kBoxedBit) -
-                          static_cast<std::uint32_t>(old.key & kBoxedBit);
-  return old;
-}
-
-// Does as put() with what is set under `key` in the node that `owner` holds, or in a copy of it,
-// which `owner` holds then. The entry that it returns may be one that a dead variable has left.
-// Throws std::bad_alloc; nothing has changed then.
-Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh);
-
-// Do likewise, and release what was there. The first takes over the caller's reference to a box, in
-// any case; the second takes one of its own.
-void move_in(NodeRef& owner, Entry entry);
-void put_in(NodeRef& owner, Entry entry);
-
-// Returns a context with all that is set in `over`, and with the rest of `base`. Throws
-// std::bad_alloc.
-NodeRef overlay_on(NodeRef base, const Node* over);
 
 }  // namespace internal
 }  // namespace v1

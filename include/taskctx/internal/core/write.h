@@ -21,7 +21,8 @@ namespace internal {
 
 // Puts `fresh` in the place of what is set under `key` in the current context, and returns that. An
 // entry without key stands for "unset", both ways. References to boxes change hands, they are not
-// counted. Gives the activation its id if it has none. Throws std::bad_alloc; nothing has changed
+// counted; the key says of which kind a reference is, also that of what is returned. Gives the
+// activation its id if it has none. Throws std::bad_alloc; nothing has changed
 // then.
 Entry exchange(std::uint64_t key, Entry fresh);
 
@@ -39,16 +40,19 @@ template <bool kBoxed>
                                                        const Activation* activation) {
   Node* node = current_node();
   // Nobody else can take a reference to a node that only this activation holds: so a count of 1
-  // stays 1. Both acquires pair with the release in drop_ref(): what others read in the node, or in
-  // the leaf below it, happened before we write.
-  if (activation->node == node && node->refs.load(std::memory_order_acquire) == 1) [[likely]] {
+  // stays 1.
+  if (activation->node == node && node->refs.is_one()) [[likely]] {
     const Location at = locate<kBoxed>(node, variable, key);
-    if (at.leaf == node || at.leaf->refs.load(std::memory_order_acquire) == 1) [[likely]] {
+    // Relaxed: only the owner changes it. A node that has borrowed something takes the long way,
+    // except for inline values: nobody counts those.
+    const bool has_lender = node->lender.load(std::memory_order_relaxed) != 0;
+    if (at.leaf == node ? !kBoxed || !has_lender : !has_lender && at.leaf->refs.is_one())
+        [[likely]] {
       node->version.store(0, std::memory_order_relaxed);
       return at;
     }
   }
-  return {nullptr, nullptr};
+  return {nullptr, nullptr, false};
 }
 
 // The two halves of exchange(), short where nothing has to be copied. `activation` is the current
@@ -63,10 +67,12 @@ template <bool kBoxed>
       at.entry->word = word;
       return {key, old};
     }
-    if (at.entry->key == 0 && !is_deep(key)) {  // A deep slot is elsewhere.
+    if (at.entry->key == 0 && at.is_own) {
       at.entry->key = key;
       at.entry->word = word;
-      at.leaf->boxes += static_cast<std::uint32_t>(kBoxed);
+      if constexpr (kBoxed) {
+        ++at.leaf->boxes;
+      }
       return {};
     }
   }
@@ -78,9 +84,11 @@ template <bool kBoxed>
 [[gnu::always_inline]] inline Entry unset_entry(const Variable& variable, std::uint64_t key,
                                                 Activation*& activation) {
   const Location at = locate_writable<kBoxed>(variable, key, activation);
-  if (at.leaf != nullptr && at.entry->key == key) [[likely]] {
+  if (at.leaf != nullptr && at.entry->key == key && at.is_own) [[likely]] {
     at.entry->key = 0;
-    at.leaf->boxes -= static_cast<std::uint32_t>(kBoxed);
+    if constexpr (kBoxed) {
+      --at.leaf->boxes;
+    }
     return {key, at.entry->word};
   }
   const Entry old = exchange(key, {});

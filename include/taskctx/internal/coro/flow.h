@@ -124,7 +124,7 @@ class Flow {
   // Releases what was written, after the flow has ended and was left.
   void forget() noexcept {
     if (Node* const written = std::exchange(own_.node, nullptr); written != nullptr) {
-      release(written);
+      release_written(written);
     }
   }
 

@@ -203,10 +203,10 @@ class JobState : public Workplace, private Mortal {
     }
   }
 
-  void add_ref() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
+  void add_ref() noexcept { refs.add_plain(); }
   void release() noexcept {
     // Pairs with itself: the last one to release sees all that others did with the job.
-    if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    if (refs.drop_plain()) {
       if (may_hold_ || error_ != nullptr) {
         rule = &kEnd;
         end(this);

@@ -195,7 +195,7 @@ class LeafContext {
   mine_.id = 0;
   switch_to(node, &mine_);
   if (written != nullptr) {
-    release(written);
+    release_written(written);
   }
 }
 

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Loan: what a node has borrowed, and from whom (node.h).
+//
+//   const Loan loan = loan_from(base);  // for a copy of `base`, whose owner keeps `base` alive
+//   copy->lender = loan.bits();
+//
+// A node that is lent from may have borrowed itself: there are at most kMostLenders in a row.
+// A lender is kept for what others have borrowed, also if they have replaced some of it meanwhile.
+// So a value that was inherited, and then replaced, lives as long as the context that has replaced
+// it, but not longer: before that context is captured it leaves a lender of which it hides
+// something. Many tasks replace the same values, and are captured. So the first one leaves a twin
+// of the lender: a node with what it has not replaced. The others borrow from the twin, which ends
+// with the lender. A node that has no lender has the twin in that place.
+
+#ifndef TASKCTX_LIB_CORE_LOAN_H_
+#define TASKCTX_LIB_CORE_LOAN_H_
+
+#include <cstdint>
+
+#include "taskctx/internal/core/node.h"
+#include "taskctx/version.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+struct Loan {
+  // How the borrower keeps its lender: by a reference, or because others see to that.
+  enum class Kind : std::uint8_t { plain, spread, pinned, twin };
+  static constexpr unsigned kMostLenders = 3;
+
+  // Of what Node::lender has.
+  static Loan of(const Node* borrower) noexcept {
+    // Relaxed: it changes before the node is shared, or by settle(), which orders that.
+    const std::uintptr_t bits = borrower->lender.load(std::memory_order_relaxed);
+    if (static_cast<Kind>(bits & 3) == Kind::twin) {
+      return {};
+    }
+    return {reinterpret_cast<Node*>(bits & ~std::uintptr_t{15}), static_cast<Kind>(bits & 3),
+            static_cast<unsigned>(bits >> 2 & 3)};
+  }
+  [[nodiscard]] std::uintptr_t bits() const noexcept {
+    return lender == nullptr ? 0
+                             : reinterpret_cast<std::uintptr_t>(lender) |
+                                   static_cast<std::uintptr_t>(kind) | std::uintptr_t{depth} << 2;
+  }
+  // Drops the reference, if there is one.
+  void release() const noexcept {
+    if (lender != nullptr && kind != Kind::pinned) {
+      internal::release(lender, kind == Kind::spread);
+    }
+  }
+  // Returns the same loan with a reference of its own.
+  [[nodiscard]] Loan counted() const noexcept {
+    return lender == nullptr ? Loan()
+                             : Loan{lender, share(lender) ? Kind::spread : Kind::plain, depth};
+  }
+
+  Node* lender = nullptr;  // nullptr if nothing is borrowed.
+  Kind kind = Kind::plain;
+  unsigned depth = 0;  // How many lenders are in the row.
+};
+
+// Returns the loan for copies of `node`, as long as somebody keeps `node`.
+Loan loan_from(Node* node) noexcept;
+
+// Tell whether the lender has this very box, or child.
+inline bool has_lent(const Node* lender, const Entry& boxed) noexcept {
+  if (lender == nullptr) {
+    return false;
+  }
+  const std::uint32_t offset = slot_of(boxed.key) * kSlotSize;
+  const Entry* entry =
+      offset < lender->limit ? entry_at(lender, offset) : find_entry(lender, boxed.key);
+  return entry != nullptr && *entry == boxed;
+}
+bool has_lent_child(const Node* lender, const Node* borrower, std::uint32_t number) noexcept;
+bool has_lent_deep(const Node* lender, const Node* borrower) noexcept;
+
+// Drops the twin of a node that has one, before the node changes or ends.
+void drop_twin(Node* node) noexcept;
+
+// Makes a node, which borrows something, one that may be captured: it keeps its lender from now on,
+// or has what is in it. Returns the loan that is to be released.
+Loan settle(Node* node) noexcept;
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_LIB_CORE_LOAN_H_
