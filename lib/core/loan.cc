@@ -33,7 +33,7 @@ bool hides_in_leaf(const Node* borrower, const Node* lender) noexcept {
 bool hides_in_tree(const Node* borrower, const Node* lender) noexcept {
   bool hides = false;
   const Entry* own = entry_at(borrower, 0);
-  for (const Entry* entry = entry_at(lender, 0); entry != entry_at(lender, kTreeLimit);
+  for (const Entry* entry = entry_at(lender, 0); entry != entry_at(lender, kLeafLimit);
        ++entry, ++own) {
     hides = hides || ((entry->key & kBoxedBit) != 0 && *own != *entry);
   }
@@ -191,14 +191,18 @@ void destroy(Node* node) noexcept {
       release_child(deep_of(node));
     }
     size = height(node) != 0 ? kInnerSize : wide_size(node->count);
-  } else if (node->boxes != 0) {
-    for_each_box(node, [&loan](const Entry& entry) {
-      if (!has_lent(loan.lender, entry)) {
+  } else {
+    for_boxes(node, node->boxes, [&loan](const Entry& entry) {
+      const bool is_own = !has_lent(loan.lender, entry);
+      if (is_own) {
         release(box_of(entry));
       }
+      return is_own;
     });
   }
-  drop_twin(node);
+  if (node->lender.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    drop_twin(node);
+  }
   node->refs.end();
   free_node(node, size);
   loan.release();  // Likewise: there are at most kMostLenders in a row.

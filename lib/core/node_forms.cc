@@ -18,10 +18,10 @@ namespace {
 
 // Returns leaf `number` of a wide node; the empty one, or nullptr, if there is none.
 const Node* find_leaf(const Node* wide, std::uint64_t number) noexcept {
-  if (number < kMostChildren) {
+  if (number < kFanOut) {
     return number < wide->count ? child_of(wide, static_cast<std::uint32_t>(number)) : nullptr;
   }
-  number -= kMostChildren;
+  number -= kFanOut;
   const Node* child = deep_of(wide);
   if (is_missing(child) || number >= capacity(height(child))) {
     return nullptr;
@@ -35,7 +35,7 @@ const Node* find_leaf(const Node* wide, std::uint64_t number) noexcept {
 // Returns an end for the numbers of leaves: greater than that of every leaf.
 std::uint64_t leaf_count(const Node* wide) noexcept {
   const Node* const deep = deep_of(wide);
-  return is_missing(deep) ? wide->count : kMostChildren + capacity(height(deep));
+  return is_missing(deep) ? wide->count : kFanOut + capacity(height(deep));
 }
 
 // Do what next_entry() does, in a node of one form.
@@ -61,8 +61,8 @@ const Entry* next_in_dense(const Node* leaf, std::uint32_t first_slot,
 }
 const Entry* next_in_wide(const Node* wide, std::uint32_t& slot) noexcept {
   const std::uint64_t leaves = leaf_count(wide);
-  for (std::uint64_t number = slot / kTreeSlots; number < leaves; ++number) {
-    const auto first_slot = static_cast<std::uint32_t>(number * kTreeSlots);
+  for (std::uint64_t number = slot / kLeafSlots; number < leaves; ++number) {
+    const auto first_slot = static_cast<std::uint32_t>(number * kLeafSlots);
     slot = std::max(slot, first_slot);
     const Node* leaf = find_leaf(wide, number);
     if (leaf != nullptr && !is_missing(leaf)) {
@@ -76,17 +76,17 @@ const Entry* next_in_wide(const Node* wide, std::uint32_t& slot) noexcept {
 
 }  // namespace
 
-constinit EmptyLeaf empty_leaf{.node = {.refs = RefCount(RefCount::kStatic), .limit = kTreeLimit},
+constinit EmptyLeaf empty_leaf{.node = {.refs = RefCount(RefCount::kStatic), .limit = kLeafLimit},
                                .entries = {}};
 
 const Entry* entry_of_slot(const Node* node, std::uint32_t slot) noexcept {
   std::uint32_t offset = slot * kSlotSize;
   if (is_branch(node)) {
-    node = find_leaf(node, slot / kTreeSlots);
+    node = find_leaf(node, slot / kLeafSlots);
     if (node == nullptr) {
       return nullptr;
     }
-    offset = slot % kTreeSlots * kSlotSize;
+    offset = slot % kLeafSlots * kSlotSize;
   } else if (is_packed(node)) {
     return place_in_packed(node, slot);
   }

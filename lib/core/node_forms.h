@@ -16,14 +16,13 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// The children of an inner node, and its size in bytes, without the header.
-inline constexpr std::uint32_t kFanOut = 64;
+// The size of an inner node in bytes, without the header.
 inline constexpr std::uint32_t kInnerSize = (kFanOut + 1) * sizeof(Node*);
 
 // A leaf that stands for every child that is missing. So look-ups need no test.
 struct EmptyLeaf {
   Node node;
-  Entry entries[kTreeSlots];
+  Entry entries[kLeafSlots];
 };
 extern EmptyLeaf empty_leaf;
 
@@ -68,24 +67,38 @@ void for_each_entry(const Node* leaf, F f) {
     }
   }
 }
+// Does so for those with a box, until `f` has returned true `most` times.
+template <typename F>
+void for_boxes(const Node* leaf, std::uint32_t most, F f) {
+  for (const Entry* entry = entry_at(leaf, 0); most != 0; ++entry) {
+    if ((entry->key & kBoxedBit) != 0 && f(*entry)) {
+      --most;
+    }
+  }
+}
 template <typename F>
 void for_each_box(const Node* leaf, F f) {
-  for_each_entry(leaf, [&f](const Entry& entry) {
-    if ((entry.key & kBoxedBit) != 0) {
-      f(entry);
+  for (const Entry *entry = entry_at(leaf, 0), *end = entry_at(leaf, leaf_size(leaf)); entry != end;
+       ++entry) {
+    if ((entry->key & kBoxedBit) != 0) {
+      f(*entry);
     }
-  });
+  }
 }
 
-// Returns the entry of a slot in a packed leaf; or the free one in which it would have its place.
+// Returns the entry of a slot in a packed leaf; or the free one in which it would have its place;
+// or nullptr, if there is neither.
 inline Entry* place_in_packed(const Node* leaf, std::uint32_t slot) noexcept {
-  std::uint32_t offset = slot * kSlotSize & leaf->mask;
-  Entry* entry = entry_at(leaf, offset);
-  while (entry->key != 0 && slot_of(entry->key) != slot) {  // A quarter is free, at least.
+  const std::uint32_t first = slot * kSlotSize & leaf->mask;
+  std::uint32_t offset = first;
+  do {
+    Entry* const entry = entry_at(leaf, offset);
+    if (entry->key == 0 || slot_of(entry->key) == slot) {
+      return entry;
+    }
     offset = (offset + kSlotSize) & leaf->mask;
-    entry = entry_at(leaf, offset);
-  }
-  return entry;
+  } while (offset != first);
+  return nullptr;
 }
 // Returns the place of a slot in a leaf that has one.
 inline Entry* place_in(const Node* leaf, std::uint32_t slot) noexcept {

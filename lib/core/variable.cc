@@ -126,8 +126,8 @@ void Variable::throw_refused() const {
 
 void Variable::publish(const VariableRecord& record) const noexcept {
   if (const std::uint32_t slot = slot_of(record.key); slot < kWideLimit / kSlotSize) {
-    leaf_number_.store(slot / kTreeSlots, std::memory_order_relaxed);
-    leaf_position_.store(kNodeHeader + slot % kTreeSlots * kSlotSize, std::memory_order_relaxed);
+    leaf_number_.store(slot / kLeafSlots, std::memory_order_relaxed);
+    leaf_position_.store(kNodeHeader + slot % kLeafSlots * kSlotSize, std::memory_order_relaxed);
   }
   // Publish all of that, and the record, to the acquires in key() and write_key().
   key_.store(record.key, std::memory_order_release);

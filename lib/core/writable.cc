@@ -8,7 +8,6 @@
 #include <array>
 #include <atomic>
 #include <bit>
-#include <bitset>
 #include <cstdint>
 #include <limits>
 #include <new>
@@ -37,9 +36,9 @@ std::uint32_t dense_size(std::uint32_t size, std::uint32_t offset) noexcept {
   const std::uint32_t wanted = std::max(offset + kSlotSize, size + size / 2);
   return std::min((wanted + kStep - 1) / kStep * kStep, kLeafLimit);
 }
-// A quarter of a packed leaf is free, at least: so searches are short, and end.
+// An eighth of a packed leaf is free, so searches are short; a small one may be full.
 std::uint32_t packed_size(std::uint32_t entries) noexcept {
-  return std::bit_ceil(std::max(entries * 4 / 3 + 1, 2U)) * kSlotSize;
+  return std::bit_ceil(std::max(entries <= 8 ? entries : entries * 8 / 7, 2U)) * kSlotSize;
 }
 
 struct LeafForm {
@@ -69,7 +68,8 @@ LeafForm grown_form(const Node* leaf, std::uint32_t slot) noexcept {
 
 LeafForm form_with(const Node* leaf, std::uint32_t slot) noexcept {
   if (is_packed(leaf)) {
-    if (place_in_packed(leaf, slot)->key != 0) {
+    const Entry* const place = place_in_packed(leaf, slot);
+    if (place != nullptr && place->key != 0) {
       return {leaf_size(leaf), true};
     }
   } else if (slot * kSlotSize < leaf->limit) {
@@ -77,8 +77,8 @@ LeafForm form_with(const Node* leaf, std::uint32_t slot) noexcept {
   }
   const LeafForm grown = grown_form(leaf, slot);
   // There may be room in it.
-  return is_packed(leaf) && grown.is_packed && grown.size != 0 && grown.size < leaf_size(leaf)
-             ? LeafForm{leaf_size(leaf), true}
+  return is_packed(leaf) && grown.is_packed && grown.size != 0
+             ? LeafForm{std::max(grown.size, leaf_size(leaf)), true}
              : grown;
 }
 
@@ -93,20 +93,20 @@ TreeNeed need_of_tree(const Node* node, bool exclusive, std::uint64_t key) noexc
   // The tree below the wide node gets four levels at most. If it is new, it has a path of as many
   // nodes, and then the higher ones a path of their own.
   constexpr int kDeepest = 4;
-  static_assert(std::uint64_t{std::numeric_limits<std::uint32_t>::max()} / kSlotSize / kTreeSlots <
+  static_assert(std::uint64_t{std::numeric_limits<std::uint32_t>::max()} / kSlotSize / kLeafSlots <
                 std::uint64_t{1} << (6 * kDeepest));
-  const auto number_of = [](std::uint64_t of_key) { return slot_of(of_key) / kTreeSlots; };
+  const auto number_of = [](std::uint64_t of_key) { return slot_of(of_key) / kLeafSlots; };
   TreeNeed need{.count = node->count, .is_new = !exclusive, .leaves = 1, .inner = 0};
-  std::bitset<kMostChildren> seen;
+  std::uint64_t seen = 0;  // A bit for each number.
   const auto add = [&](std::uint64_t of_key) {
     const std::uint32_t number = number_of(of_key);
-    if (number >= kMostChildren) {
+    if (number >= kFanOut) {
       need.inner += 2 * kDeepest - 1;
       ++need.leaves;
     } else {
       need.count = std::max(need.count, number + 1);
-      need.leaves += seen[number] ? 0 : 1;
-      seen.set(number);
+      need.leaves += (seen >> number & 1) != 0 ? 0 : 1;
+      seen |= std::uint64_t{1} << number;
     }
   };
   if (!is_branch(node)) {
@@ -124,7 +124,7 @@ bool has_memory(const TreeNeed& need) noexcept {
   const auto has = [&](std::uint32_t size, int number) {
     return has_free_nodes(size, number + (need.is_new && is_one_list(size, wide) ? 1 : 0));
   };
-  return has(wide, 0) && has(kTreeLimit, need.leaves) && has(kInnerSize, need.inner);
+  return has(wide, 0) && has(kLeafLimit, need.leaves) && has(kInnerSize, need.inner);
 }
 
 // What follows is called when the lists have memory for all that a write may need.
@@ -145,11 +145,12 @@ Node* new_inner(std::uint32_t height) noexcept {
 
 // Copies a leaf below a wide node, and counts what is in it.
 Node* copy_tree_leaf(const Node* leaf) noexcept {
-  Node* const copy = new (take_node(kTreeLimit)) Node{.refs = RefCount(1), .limit = kTreeLimit};
-  std::copy_n(entry_at(leaf, 0), kTreeSlots, entry_at(copy, 0));
-  for_each_box(copy, [copy](const Entry& entry) {
-    add_ref(entry);
-    ++copy->boxes;
+  Node* const copy = new (take_node(kLeafLimit)) Node{.refs = RefCount(1), .limit = kLeafLimit};
+  std::copy_n(entry_at(leaf, 0), kLeafSlots, entry_at(copy, 0));
+  copy->boxes = leaf->boxes;
+  for_boxes(copy, leaf->boxes, [](const Entry& entry) {
+    box_of(entry)->refs.add_plain();
+    return true;
   });
   return copy;
 }
@@ -211,9 +212,9 @@ Node*& deep_link(Node* wide, std::uint64_t number, const Node* lender) noexcept 
 // Returns leaf `number` of a wide node that the caller may write in, as one that he may write in.
 Node* own_leaf(Node* wide, std::uint32_t number) noexcept {
   const Node* const lender = Loan::of(wide).lender;
-  const bool is_deep = number >= kMostChildren;
+  const bool is_deep = number >= kFanOut;
   const bool is_lent = !is_deep && has_lent_child(lender, wide, number);
-  Node*& link = is_deep ? deep_link(wide, number - kMostChildren, lender) : child_of(wide, number);
+  Node*& link = is_deep ? deep_link(wide, number - kFanOut, lender) : child_of(wide, number);
   if (is_lent || !is_own(link)) {
     replace(link, copy_tree_leaf(link), is_lent);
   }
@@ -226,8 +227,8 @@ Node* widen(Node* leaf, bool exclusive, const TreeNeed& need) noexcept {
   Node* const wide = new_wide(need.count);
   for_each_entry(leaf, [&](const Entry& entry) {
     const std::uint32_t slot = slot_of(entry.key);
-    Node* const part = own_leaf(wide, slot / kTreeSlots);
-    *entry_at(part, slot % kTreeSlots * kSlotSize) = entry;
+    Node* const part = own_leaf(wide, slot / kLeafSlots);
+    *entry_at(part, slot % kLeafSlots * kSlotSize) = entry;
     if ((entry.key & kBoxedBit) != 0) {
       ++part->boxes;
       if (!exclusive || has_lent(lender, entry)) {
@@ -295,15 +296,35 @@ Node* copy_leaf(Node* leaf, LeafForm form, bool exclusive, Loan loan) noexcept {
     return copy;
   }
   copy->lender.store(loan.bits(), std::memory_order_relaxed);
-  if (loan.lender != leaf && (leaf->boxes != 0 || Loan::of(leaf).lender != loan.lender)) {
+  const Node* const lender = Loan::of(leaf).lender;
+  if (loan.lender == leaf) {
+    return copy;
+  }
+  if (loan.lender == lender) {
+    copy->boxes = leaf->boxes;
+    for_boxes(copy, leaf->boxes, [lender](const Entry& entry) {
+      const bool is_own = !has_lent(lender, entry);
+      if (is_own) {
+        box_of(entry)->refs.add_plain();
+      }
+      return is_own;
+    });
+  } else {
     for_each_box(copy, [&](const Entry& entry) {
       if (!has_lent(loan.lender, entry)) {
-        add_ref(entry);
+        box_of(entry)->refs.add_plain();
         ++copy->boxes;
       }
     });
   }
   return copy;
+}
+
+// Lets a new node be captured without settle(), if that has nothing to do.
+void note_loan(Node* node) noexcept {
+  if (node->lender.load(std::memory_order_relaxed) == 0) {
+    node->refs.set_used();
+  }
 }
 
 // Closes the gap that an entry has left in a packed leaf: those behind it that could be found only
@@ -313,8 +334,9 @@ void close_gap(Node* leaf, Entry* gap) noexcept {
   const auto offset_of = [leaf](const Entry* entry) {
     return static_cast<std::uint32_t>((entry - entry_at(leaf, 0)) * kSlotSize);
   };
-  std::uint32_t hole = offset_of(gap);
-  for (std::uint32_t at = (hole + kSlotSize) & mask; entry_at(leaf, at)->key != 0;
+  const std::uint32_t first = offset_of(gap);
+  std::uint32_t hole = first;
+  for (std::uint32_t at = (hole + kSlotSize) & mask; at != first && entry_at(leaf, at)->key != 0;
        at = (at + kSlotSize) & mask) {
     const std::uint32_t home = slot_of(entry_at(leaf, at)->key) * kSlotSize & mask;
     if (((at - home) & mask) >= ((at - hole) & mask)) {
@@ -335,6 +357,7 @@ Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan l
         if (node == nullptr) [[unlikely]] {
           return {};
         }
+        note_loan(node);
       }
       return {node, node, place_in(node, slot)};
     }
@@ -350,9 +373,12 @@ Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan l
   } else if (need.is_new) {
     wide = copy_wide(node, exclusive, loan, need.count);
   }
+  if (wide != node) {
+    note_loan(wide);
+  }
   wide->count = static_cast<std::uint8_t>(need.count);
-  Node* const leaf = own_leaf(wide, slot / kTreeSlots);
-  return {wide, leaf, entry_at(leaf, slot % kTreeSlots * kSlotSize)};
+  Node* const leaf = own_leaf(wide, slot / kLeafSlots);
+  return {wide, leaf, entry_at(leaf, slot % kLeafSlots * kSlotSize)};
 }
 
 void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key) {
@@ -367,14 +393,16 @@ void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::u
   if (need.is_new) {
     supply.fetch(wide_size(need.count), 1);
   }
-  supply.fetch(kTreeLimit, need.leaves);
+  supply.fetch(kLeafLimit, need.leaves);
   supply.fetch(kInnerSize, need.inner);
   supply.hand_over();
 }
 
 Entry put(const Writable& writable, Entry fresh) noexcept {
   Node* const leaf = writable.leaf;
-  drop_twin(writable.node);
+  if (writable.node->lender.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    drop_twin(writable.node);
+  }
   // Leaves of trees own what they have.
   const Node* const lender = leaf == writable.node ? Loan::of(leaf).lender : nullptr;
   if ((fresh.key & kBoxedBit) != 0) {

@@ -72,8 +72,10 @@ Layer* layer_of(const Context* parent) {
 
 Context with_layer(const Context* parent, LayerRef layer) {
   Context context = parent != nullptr ? *parent : Context();
-  context.run([&layer] { dictionary.set(Dictionary{std::move(layer)}); });
-  return context;
+  return context.run([&layer] {
+    dictionary.set(Dictionary{std::move(layer)});
+    return copy_context();  // Which lets go of the parent's.
+  });
 }
 
 LayerRef new_layer(Map map) { return LayerRef(new Layer(made(std::move(map)), &merge_maps)); }

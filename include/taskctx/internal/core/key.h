@@ -25,13 +25,12 @@ inline constexpr std::uint32_t kBoxedBit = 1;
 inline constexpr std::uint32_t kSpreadBit = 2;
 inline constexpr std::uint32_t kNodeHeader = 32;  // sizeof(Node)
 inline constexpr std::uint32_t kSlotSize = 16;    // sizeof(Entry)
-inline constexpr std::uint32_t kLeafSlots = 62;   // A full leaf is as large as malloc serves fast.
+inline constexpr std::uint32_t kLeafSlots = 62;
 inline constexpr std::uint32_t kLeafLimit = kLeafSlots * kSlotSize;
-inline constexpr std::uint32_t kTreeSlots = 16;  // Of each leaf below a wide node.
-inline constexpr std::uint32_t kTreeLimit = kTreeSlots * kSlotSize;
-// How many leaves a wide node may have, and the first offset that has no place in them.
-inline constexpr std::uint32_t kMostChildren = 248;
-inline constexpr std::uint32_t kWideLimit = kMostChildren * kTreeLimit;
+// How many children a node may have; and the first offset that has no place in a wide node's own
+// leaves.
+inline constexpr std::uint32_t kFanOut = 64;
+inline constexpr std::uint32_t kWideLimit = kFanOut * kLeafLimit;
 // The key of a variable that was never set: no entry has it, and a look-up needs no special case.
 inline constexpr std::uint64_t kUnassigned = kWideLimit - 1;
 // The key of a variable that can't be used; no entry has it either. (It is a deep one.)
