@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Benchmarks on several threads: goals G8 to G11, G15 and G22. Each takes turns with its baseline.
+// Benchmarks on several threads: goals G8 to G11, G15 to G18 and G22. Each takes turns with its baseline.
 
 #include "benchmarks/bench.h"
 
@@ -11,5 +11,6 @@ int main(int argc, char** argv) {
   bench::add_deadlines();
   bench::add_coroutines();
   bench::add_cancels();
+  bench::add_shared();
   return bench::run(argc, argv);
 }

@@ -162,7 +162,7 @@ class ContextVar {
   [[nodiscard, gnu::always_inline]] get_type get(internal::CallSite site = {}) const {
     const std::uint64_t key = variable_.key();
     const internal::Node* node = internal::current_node();
-    const internal::Entry* entry = internal::locate<kBoxed>(node, variable_, key).entry;
+    const internal::Entry* entry = internal::locate<kBoxed>(node, variable_, key);
     if (entry->key == key) [[likely]] {
       return *internal::value_of<T>(*entry);
     }
@@ -409,10 +409,10 @@ class ContextVar {
   [[gnu::always_inline]] void undo(const internal::Undo& undo, internal::Activation* activation,
                                    Spend spend) const {
     internal::Entry removed;
-    if (undo.old.key == undo.key) [[likely]] {
-      removed = internal::set_entry<kBoxed>(variable_, undo.key, undo.old.word, activation);
-    } else if (undo.old.key != 0) {  // By a reference of another kind.
+    if (kBoxed && (undo.old.key & internal::kSpreadBit) != 0) [[unlikely]] {
       removed = internal::exchange(undo.key, undo.old);
+    } else if (undo.old.key != 0) {
+      removed = internal::set_entry<kBoxed>(variable_, undo.key, undo.old.word, activation);
     } else {
       removed = internal::unset_entry<kBoxed>(variable_, undo.key, activation);
     }

@@ -134,12 +134,12 @@ bool has_lent_deep(const Node* lender, const Node* borrower) noexcept {
 Loan loan_from(Node* node) noexcept {
   const Loan above = Loan::of(node);
   if (!is_branch(node) && node->boxes == 0) {  // All that it has to lend is borrowed.
-    return {above.lender, Loan::Kind::pinned, above.depth};
+    return {above.lender(), Loan::Kind::pinned, above.depth()};
   }
-  if (above.depth == Loan::kMostLenders) {
+  if (above.depth() == Loan::kMostLenders) {
     return {};
   }
-  return {node, Loan::Kind::pinned, above.depth + 1};
+  return {node, Loan::Kind::pinned, above.depth() + 1};
 }
 
 void drop_twin(Node* node) noexcept {
@@ -151,26 +151,26 @@ void drop_twin(Node* node) noexcept {
 
 Loan settle(Node* node) noexcept {
   const Loan loan = Loan::of(node);
-  if (!hides(node, loan.lender)) {
-    if (loan.kind == Loan::Kind::pinned) {
+  if (!hides(node, loan.lender())) {
+    if (loan.kind() == Loan::Kind::pinned) {
       node->lender.store(loan.counted().bits(), std::memory_order_relaxed);
     }
     return {};
   }
   Node* twin = nullptr;
   if (!is_branch(node)) {
-    twin = twin_of(loan.lender);
-    twin = twin != nullptr ? twin : make_twin(node, loan.lender);
+    twin = twin_of(loan.lender());
+    twin = twin != nullptr ? twin : make_twin(node, loan.lender());
     twin = twin != nullptr && hides(node, twin) ? nullptr : twin;
   }
-  count_borrowed(node, loan.lender, twin);
+  count_borrowed(node, loan.lender(), twin);
   node->lender.store(Loan{twin, Loan::Kind::pinned, 1}.counted().bits(), std::memory_order_relaxed);
   return loan;
 }
 
 bool share_slowly(Node* node) noexcept {
   // If another thread settles it meanwhile, we wait for that thread below.
-  if (node->refs.is_fresh() && Loan::of(node).lender != nullptr && node->refs.begin_first()) {
+  if (node->refs.is_fresh() && Loan::of(node).lender() != nullptr && node->refs.begin_first()) {
     const Loan left = settle(node);
     node->refs.end_first();
     left.release();
@@ -183,17 +183,17 @@ void destroy(Node* node) noexcept {
   std::uint32_t size = leaf_size(node);
   if (is_branch(node)) {  // The recursion is bounded: the tree has at most five levels.
     for (std::uint32_t i = 0; i < node->count; ++i) {
-      if (!has_lent_child(loan.lender, node, i)) {
+      if (!has_lent_child(loan.lender(), node, i)) {
         release_child(child_of(node, i));
       }
     }
-    if (!has_lent_deep(loan.lender, node)) {
+    if (!has_lent_deep(loan.lender(), node)) {
       release_child(deep_of(node));
     }
     size = height(node) != 0 ? kInnerSize : wide_size(node->count);
   } else {
     for_boxes(node, node->boxes, [&loan](const Entry& entry) {
-      const bool is_own = !has_lent(loan.lender, entry);
+      const bool is_own = !has_lent(loan.lender(), entry);
       if (is_own) {
         release(box_of(entry));
       }

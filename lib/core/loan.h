@@ -25,41 +25,51 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-struct Loan {
+// One word, as in Node::lender: the node, its kind, and how many lenders are in the row.
+class Loan {
+ public:
   // How the borrower keeps its lender: by a reference, or because others see to that.
   enum class Kind : std::uint8_t { plain, spread, pinned, twin };
   static constexpr unsigned kMostLenders = 3;
 
+  Loan() = default;
+  Loan(Node* lender, Kind kind, unsigned depth) noexcept
+      : bits_(lender == nullptr
+                  ? 0
+                  : reinterpret_cast<std::uintptr_t>(lender) | static_cast<std::uintptr_t>(kind) |
+                        std::uintptr_t{depth} << 2) {}
+
   // Of what Node::lender has.
   static Loan of(const Node* borrower) noexcept {
+    Loan loan;
     // Relaxed: it changes before the node is shared, or by settle(), which orders that.
-    const std::uintptr_t bits = borrower->lender.load(std::memory_order_relaxed);
-    if (static_cast<Kind>(bits & 3) == Kind::twin) {
-      return {};
-    }
-    return {reinterpret_cast<Node*>(bits & ~std::uintptr_t{15}), static_cast<Kind>(bits & 3),
-            static_cast<unsigned>(bits >> 2 & 3)};
+    loan.bits_ = borrower->lender.load(std::memory_order_relaxed);
+    return loan.kind() == Kind::twin ? Loan() : loan;
   }
-  [[nodiscard]] std::uintptr_t bits() const noexcept {
-    return lender == nullptr ? 0
-                             : reinterpret_cast<std::uintptr_t>(lender) |
-                                   static_cast<std::uintptr_t>(kind) | std::uintptr_t{depth} << 2;
+
+  // Returns nullptr if nothing is borrowed.
+  [[nodiscard]] Node* lender() const noexcept {
+    return reinterpret_cast<Node*>(bits_ & ~std::uintptr_t{15});
+  }
+  [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(bits_ & 3); }
+  [[nodiscard]] unsigned depth() const noexcept { return static_cast<unsigned>(bits_ >> 2 & 3); }
+  [[nodiscard]] std::uintptr_t bits() const noexcept { return bits_; }
+
+  // Returns the same loan, kept in another way.
+  [[nodiscard]] Loan as(Kind kind) const noexcept { return {lender(), kind, depth()}; }
+  // Returns the same loan with a reference of its own.
+  [[nodiscard]] Loan counted() const noexcept {
+    return bits_ == 0 ? Loan() : as(share(lender()) ? Kind::spread : Kind::plain);
   }
   // Drops the reference, if there is one.
   void release() const noexcept {
-    if (lender != nullptr && kind != Kind::pinned) {
-      internal::release(lender, kind == Kind::spread);
+    if (bits_ != 0 && kind() != Kind::pinned) {
+      internal::release(lender(), kind() == Kind::spread);
     }
   }
-  // Returns the same loan with a reference of its own.
-  [[nodiscard]] Loan counted() const noexcept {
-    return lender == nullptr ? Loan()
-                             : Loan{lender, share(lender) ? Kind::spread : Kind::plain, depth};
-  }
 
-  Node* lender = nullptr;  // nullptr if nothing is borrowed.
-  Kind kind = Kind::plain;
-  unsigned depth = 0;  // How many lenders are in the row.
+ private:
+  std::uintptr_t bits_ = 0;
 };
 
 // Returns the loan for copies of `node`, as long as somebody keeps `node`.

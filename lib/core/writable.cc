@@ -211,7 +211,7 @@ Node*& deep_link(Node* wide, std::uint64_t number, const Node* lender) noexcept 
 
 // Returns leaf `number` of a wide node that the caller may write in, as one that he may write in.
 Node* own_leaf(Node* wide, std::uint32_t number) noexcept {
-  const Node* const lender = Loan::of(wide).lender;
+  const Node* const lender = Loan::of(wide).lender();
   const bool is_deep = number >= kFanOut;
   const bool is_lent = !is_deep && has_lent_child(lender, wide, number);
   Node*& link = is_deep ? deep_link(wide, number - kFanOut, lender) : child_of(wide, number);
@@ -223,7 +223,7 @@ Node* own_leaf(Node* wide, std::uint32_t number) noexcept {
 
 // Makes a wide node of a leaf. It borrows nothing.
 Node* widen(Node* leaf, bool exclusive, const TreeNeed& need) noexcept {
-  const Node* const lender = Loan::of(leaf).lender;
+  const Node* const lender = Loan::of(leaf).lender();
   Node* const wide = new_wide(need.count);
   for_each_entry(leaf, [&](const Entry& entry) {
     const std::uint32_t slot = slot_of(entry.key);
@@ -258,13 +258,13 @@ Node* copy_wide(Node* wide, bool exclusive, Loan loan, std::uint32_t count) noex
     return copy;
   }
   copy->lender.store(loan.bits(), std::memory_order_relaxed);
-  if (loan.lender != wide) {
+  if (loan.lender() != wide) {
     for (std::uint32_t i = 0; i < wide->count; ++i) {
-      if (!has_lent_child(loan.lender, copy, i)) {
+      if (!has_lent_child(loan.lender(), copy, i)) {
         count_child(child_of(copy, i));
       }
     }
-    if (!has_lent_deep(loan.lender, copy)) {
+    if (!has_lent_deep(loan.lender(), copy)) {
       count_child(deep_of(copy));
     }
   }
@@ -296,11 +296,11 @@ Node* copy_leaf(Node* leaf, LeafForm form, bool exclusive, Loan loan) noexcept {
     return copy;
   }
   copy->lender.store(loan.bits(), std::memory_order_relaxed);
-  const Node* const lender = Loan::of(leaf).lender;
-  if (loan.lender == leaf) {
+  const Node* const lender = Loan::of(leaf).lender();
+  if (loan.lender() == leaf) {
     return copy;
   }
-  if (loan.lender == lender) {
+  if (loan.lender() == lender) {
     copy->boxes = leaf->boxes;
     for_boxes(copy, leaf->boxes, [lender](const Entry& entry) {
       const bool is_own = !has_lent(lender, entry);
@@ -311,7 +311,7 @@ Node* copy_leaf(Node* leaf, LeafForm form, bool exclusive, Loan loan) noexcept {
     });
   } else {
     for_each_box(copy, [&](const Entry& entry) {
-      if (!has_lent(loan.lender, entry)) {
+      if (!has_lent(loan.lender(), entry)) {
         box_of(entry)->refs.add_plain();
         ++copy->boxes;
       }
@@ -346,23 +346,10 @@ void close_gap(Node* leaf, Entry* gap) noexcept {
   }
 }
 
-}  // namespace
-
-Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan loan) noexcept {
+// Does what try_make_writable() does, of what is no single leaf, or can be that no longer.
+[[gnu::noinline]] Writable make_writable_in_tree(Node* node, bool exclusive, std::uint64_t key,
+                                                 Loan loan) noexcept {
   const std::uint32_t slot = slot_of(key);
-  if (!is_branch(node)) {
-    if (const LeafForm form = form_with(node, slot); form.size != 0) {
-      if (!exclusive || form.is_packed != is_packed(node) || form.size != leaf_size(node)) {
-        node = copy_leaf(node, form, exclusive, loan);
-        if (node == nullptr) [[unlikely]] {
-          return {};
-        }
-        note_loan(node);
-      }
-      return {node, node, place_in(node, slot)};
-    }
-  }
-
   const TreeNeed need = need_of_tree(node, exclusive, key);
   if (!has_memory(need)) {
     return {};
@@ -379,6 +366,28 @@ Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan l
   wide->count = static_cast<std::uint8_t>(need.count);
   Node* const leaf = own_leaf(wide, slot / kLeafSlots);
   return {wide, leaf, entry_at(leaf, slot % kLeafSlots * kSlotSize)};
+}
+
+}  // namespace
+
+Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan loan) noexcept {
+  const std::uint32_t slot = slot_of(key);
+  if (!is_branch(node)) {
+    const LeafForm form = slot * kSlotSize < node->limit ? LeafForm{node->limit, false}  // Usually.
+                                                         : form_with(node, slot);
+    if (form.size != 0) {
+      if (!exclusive || form.is_packed != is_packed(node) || form.size != leaf_size(node)) {
+        node = copy_leaf(node, form, exclusive, loan);
+        if (node == nullptr) [[unlikely]] {
+          return {};
+        }
+        note_loan(node);
+      }
+      return {node, node, place_in(node, slot)};
+    }
+  }
+
+  return make_writable_in_tree(node, exclusive, key, loan);
 }
 
 void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key) {
@@ -398,13 +407,14 @@ void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::u
   supply.hand_over();
 }
 
-Entry put(const Writable& writable, Entry fresh) noexcept {
+Entry put_slowly(const Writable& writable, Entry fresh) noexcept {
   Node* const leaf = writable.leaf;
+  Entry old = *writable.entry;
   if (writable.node->lender.load(std::memory_order_relaxed) != 0) [[unlikely]] {
     drop_twin(writable.node);
   }
   // Leaves of trees own what they have.
-  const Node* const lender = leaf == writable.node ? Loan::of(leaf).lender : nullptr;
+  const Node* const lender = leaf == writable.node ? Loan::of(leaf).lender() : nullptr;
   if ((fresh.key & kBoxedBit) != 0) {
     Box* const box = box_of(fresh);
     const bool was_spread = (fresh.key & kSpreadBit) != 0;
@@ -419,7 +429,7 @@ Entry put(const Writable& writable, Entry fresh) noexcept {
       }
     }
   }
-  Entry old = std::exchange(*writable.entry, fresh);
+  *writable.entry = fresh;
   if ((old.key & kBoxedBit) != 0) {
     if (has_lent(lender, old)) {
       writable.node->refs.set_fresh();  // It hides something now.

@@ -38,7 +38,15 @@ void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::u
 
 // Puts `fresh` there, and returns what was there. References to boxes change hands: the caller gets
 // one to what was there, also if that was borrowed. An entry without key stands for "unset".
-Entry put(const Writable& writable, Entry fresh) noexcept;
+Entry put_slowly(const Writable& writable, Entry fresh) noexcept;
+inline Entry put(const Writable& writable, Entry fresh) noexcept {
+  const Entry old = *writable.entry;
+  if (((fresh.key | old.key) & kBoxedBit) != 0 || writable.leaf->mask != 0) {
+    return put_slowly(writable, fresh);
+  }
+  *writable.entry = fresh;
+  return old;
+}
 
 }  // namespace internal
 }  // namespace v1

@@ -38,22 +38,20 @@ Loan loan_for(const Activation* activation, Node* node) noexcept {
   if (activation->node != node || activation->is_inherited) {
     return loan_from(node);
   }
-  Loan loan = Loan::of(node);
-  loan.kind = Loan::Kind::pinned;
-  return loan;
+  return Loan::of(node).as(Loan::Kind::pinned);
 }
 
-// Makes a Context keep the lender of its copy of `node`, of which it had a reference itself: of
-// other activations the guard does that. Returns what is to be released of that reference.
-NodeRef keep_lender(Activation* activation, Node* copy, Node* node) noexcept {
-  Loan loan = Loan::of(copy);
-  if (loan.lender == node) {
-    loan.kind = activation->is_spread ? Loan::Kind::spread : Loan::Kind::plain;
-    copy->lender.store(loan.bits(), std::memory_order_relaxed);
-    return {};
+// Makes a Context keep the lender of its copy of `node`: of other activations the guard does that.
+// Returns true if that took the Context's reference to `node`.
+bool keep_lender(const Activation* activation, Node* copy, const Node* node) noexcept {
+  const Loan loan = Loan::of(copy);
+  if (loan.lender() == node) {
+    const Loan kept = loan.as(activation->is_spread ? Loan::Kind::spread : Loan::Kind::plain);
+    copy->lender.store(kept.bits(), std::memory_order_relaxed);
+    return true;
   }
   copy->lender.store(loan.counted().bits(), std::memory_order_relaxed);
-  return NodeRef::adopt(node, activation->is_spread);
+  return false;
 }
 
 // Operator new may write in the current context: so all is looked at anew after it.
@@ -79,12 +77,14 @@ Entry exchange(std::uint64_t key, Entry fresh) {
   if (writable.node == nullptr) [[unlikely]] {
     return fetch_and_exchange(key, fresh);
   }
-  NodeRef left;
+  Node* left = nullptr;
+  bool is_left_spread = false;
   if (activation->node != node) {
     activation->base = node;
-  } else if (writable.node != node) {
-    left = is_exclusive || !is_context(activation) ? NodeRef::adopt(node, activation->is_spread)
-                                                   : keep_lender(activation, writable.node, node);
+  } else if (writable.node != node && (is_exclusive || !is_context(activation) ||
+                                       !keep_lender(activation, writable.node, node))) {
+    left = node;
+    is_left_spread = activation->is_spread;
   }
   if (writable.node != node) {
     activation->node = writable.node;
@@ -98,7 +98,9 @@ Entry exchange(std::uint64_t key, Entry fresh) {
   Entry old = put(writable, fresh);
 
   // Now the context is whole again, so destructors of values may use it.
-  left = NodeRef();
+  if (left != nullptr) {
+    release(left, is_left_spread);
+  }
   if ((old.key & ~std::uint64_t{kSpreadBit}) != key && old.key != 0) {
     release(old);  // Left by a dead variable that had the slot before.
     old = Entry{};

@@ -166,35 +166,26 @@ inline Entry entry_or_none(const Node* node, std::uint64_t key) noexcept {
 // none.
 const Entry* next_entry(const Node* node, std::uint32_t& slot) noexcept;
 
-// Where a variable's entry is, or would be.
-struct Location {
-  Node* leaf;
-  Entry* entry;  // With another key, or none, if the variable is not set.
-  bool is_own;   // Nothing but the variable with this slot can be there.
-};
-
 // Returns the link to child `number` of a wide node.
 inline Node*& child_of(const Node* node, std::uint32_t number) noexcept {
   return *at_position<Node*>(
       node, kNodeHeader + (number + 1) * static_cast<std::uint32_t>(sizeof(Node*)));
 }
 
-// Locates the entry of a variable whose slot is not beyond the leaves of a wide node. kBoxed is the
-// key's own bit, known from the type of the value.
+// Locates the entry of a variable whose slot is not beyond the leaves of a wide node: with another
+// key, or none, if the variable is not set; in a packed leaf it may be elsewhere then. kBoxed is
+// the key's own bit, known from the type of the value.
 template <bool kBoxed>
-[[gnu::always_inline]] inline Location locate(const Node* node, const Variable& variable,
-                                              std::uint64_t key) noexcept {
+[[gnu::always_inline]] inline const Entry* locate(const Node* node, const Variable& variable,
+                                                  std::uint64_t key) noexcept {
   const auto offset = static_cast<std::uint32_t>(key);
   if (offset < node->limit) [[likely]] {
-    return {const_cast<Node*>(node), entry_at(node, kBoxed ? offset - kBoxedBit : offset), true};
+    return entry_at(node, kBoxed ? offset - kBoxedBit : offset);
   }
   if (const std::uint32_t number = variable.leaf_number(); number < node->count) {
-    Node* leaf = child_of(node, number);
-    return {leaf, at_position<Entry>(leaf, variable.leaf_position()), !is_deep(key)};
+    return at_position<Entry>(child_of(node, number), variable.leaf_position());
   }
-  return {const_cast<Node*>(node),
-          node->mask != 0 ? entry_at(node, offset & node->mask) : const_cast<Entry*>(&no_entry),
-          false};
+  return node->mask != 0 ? entry_at(node, offset & node->mask) : &no_entry;
 }
 
 // Do what find_entry() does, for the key of a variable. The second one throws if the variable was
@@ -211,7 +202,7 @@ inline const Entry* lookup(const Node* node,
                            const Variable& variable) noexcept(noexcept(kFindDeep(node, variable,
                                                                                  0))) {
   const std::uint64_t key = variable.key();
-  const Entry* entry = locate<kBoxed>(node, variable, key).entry;
+  const Entry* entry = locate<kBoxed>(node, variable, key);
   if (entry->key == key) [[likely]] {
     return entry;
   }

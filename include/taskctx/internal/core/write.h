@@ -33,8 +33,14 @@ bool is_inherited(const Entry& entry) noexcept;
 // Throws std::bad_alloc; nothing has changed then.
 void overlay_current(Node* bindings);
 
+// Where a variable's entry is, or would be.
+struct Location {
+  Node* leaf;
+  Entry* entry;
+};
+
 // Locates the variable if `activation`, the current one, may write it in place; returns no leaf if
-// not.
+// not. What has a place of its own nowhere in the node, or in a packed leaf, takes the long way.
 template <bool kBoxed>
 [[gnu::always_inline]] inline Location locate_writable(const Variable& variable, std::uint64_t key,
                                                        const Activation* activation) {
@@ -42,17 +48,25 @@ template <bool kBoxed>
   // Nobody else can take a reference to a node that only this activation holds: so a count of 1
   // stays 1.
   if (activation->node == node && node->refs.is_one()) [[likely]] {
-    const Location at = locate<kBoxed>(node, variable, key);
-    // Relaxed: only the owner changes it. A node that has borrowed something takes the long way,
-    // except for inline values: nobody counts those.
-    const bool has_lender = node->lender.load(std::memory_order_relaxed) != 0;
-    if (at.leaf == node ? !kBoxed || !has_lender : !has_lender && at.leaf->refs.is_one())
-        [[likely]] {
-      node->version.store(0, std::memory_order_relaxed);
-      return at;
+    // Relaxed: only the owner changes it. Where something is borrowed or lent, boxes, and children
+    // of a wide node, take the long way.
+    const bool has_loan = node->lender.load(std::memory_order_relaxed) != 0;
+    const auto offset = static_cast<std::uint32_t>(key);
+    if (offset < node->limit) [[likely]] {
+      if (!kBoxed || !has_loan) [[likely]] {
+        node->version.store(0, std::memory_order_relaxed);
+        return {node, entry_at(node, kBoxed ? offset - kBoxedBit : offset)};
+      }
+    } else if (const std::uint32_t number = variable.leaf_number();
+               number < node->count && !has_loan) {
+      Node* const leaf = child_of(node, number);
+      if (leaf->refs.is_one()) [[likely]] {
+        node->version.store(0, std::memory_order_relaxed);
+        return {leaf, at_position<Entry>(leaf, variable.leaf_position())};
+      }
     }
   }
-  return {nullptr, nullptr, false};
+  return {nullptr, nullptr};
 }
 
 // The two halves of exchange(), short where nothing has to be copied. `activation` is the current
@@ -67,7 +81,7 @@ template <bool kBoxed>
       at.entry->word = word;
       return {key, old};
     }
-    if (at.entry->key == 0 && at.is_own) {
+    if (at.entry->key == 0 && !is_deep(key)) {  // A deep slot is elsewhere.
       at.entry->key = key;
       at.entry->word = word;
       if constexpr (kBoxed) {
@@ -84,7 +98,7 @@ template <bool kBoxed>
 [[gnu::always_inline]] inline Entry unset_entry(const Variable& variable, std::uint64_t key,
                                                 Activation*& activation) {
   const Location at = locate_writable<kBoxed>(variable, key, activation);
-  if (at.leaf != nullptr && at.entry->key == key && at.is_own) [[likely]] {
+  if (at.leaf != nullptr && at.entry->key == key) [[likely]] {
     at.entry->key = 0;
     if constexpr (kBoxed) {
       --at.leaf->boxes;
