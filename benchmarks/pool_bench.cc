@@ -11,5 +11,6 @@ int main(int argc, char** argv) {
   bench::add_deadlines();
   bench::add_coroutines();
   bench::add_cancels();
+  bench::add_scale();
   return bench::run(argc, argv);
 }
