@@ -118,26 +118,27 @@ class CountsTest(unittest.TestCase):
     LIMITS = {"add": [1, 1, 1], "copy": [2, 2, 1]}
 
     def test_a_count_above_its_limit_is_an_excess(self):
-        self.assertEqual(shared.excesses(self.LIMITS, self.LIMITS, "g++ 12"), [])
+        self.assertEqual(shared.excesses(self.LIMITS, self.LIMITS, "g++ 12.2.0"), [])
         self.assertEqual(
-            shared.excesses({"add": [1, 1, 1], "copy": [2, 3, 1]}, self.LIMITS, "g++ 12"),
+            shared.excesses({"add": [1, 1, 1], "copy": [2, 3, 1]}, self.LIMITS, "g++ 12.2.0"),
             ["copy: 3 of them on shared lines, the limit is 2"],
         )
 
     def test_a_count_below_its_limit_is_none(self):
-        self.assertEqual(shared.excesses({"add": [1, 1, 1], "copy": [0, 0, 0]}, self.LIMITS, "g++ 12"), [])
+        self.assertEqual(shared.excesses({"add": [1, 1, 1], "copy": [0, 0, 0]}, self.LIMITS, "g++ 12.2.0"), [])
 
     def test_lines_fetched_are_limited_for_one_compiler_only(self):
         counts = {"add": [1, 1, 1], "copy": [2, 2, 2]}
-        self.assertEqual(len(shared.excesses(counts, self.LIMITS, "g++ 12")), 1)
-        self.assertEqual(shared.excesses(counts, self.LIMITS, "clang 16"), [])
+        self.assertEqual(len(shared.excesses(counts, self.LIMITS, "g++ 12.2.0")), 1)
+        for compiler in ("g++ 14.2.0", "clang 16.0.6"):
+            self.assertEqual(shared.excesses(counts, self.LIMITS, compiler), [])
 
     def test_a_program_that_counts_nothing_does_not_pass(self):
         counts = {"add": [0, 0, 0], "copy": [0, 0, 0]}
-        self.assertRegex(shared.excesses(counts, self.LIMITS, "g++ 12")[0], "not counted")
+        self.assertRegex(shared.excesses(counts, self.LIMITS, "g++ 12.2.0")[0], "not counted")
 
     def test_an_operation_without_a_limit_does_not_pass(self):
-        self.assertRegex(shared.excesses({**self.LIMITS, "new": [0, 0, 0]}, self.LIMITS, "g++ 12")[0], "--renew")
+        self.assertRegex(shared.excesses({**self.LIMITS, "new": [0, 0, 0]}, self.LIMITS, "g++ 12.2.0")[0], "--renew")
 
     def test_renewed_limits_are_the_counts_and_nothing_else_changes(self):
         text = '{"a": [1],\n  "shared_writes": {\n    "copy": [9, 9, 9]\n  },\n  "b": {}}'
@@ -147,6 +148,11 @@ class CountsTest(unittest.TestCase):
         )
         with self.assertRaises(Failure):
             shared.renewed("{}", {})
+
+    def test_what_wraps_onetbb_is_counted_beside_it(self):
+        operations = {"leaf": {"locked": 3.0}, "raw_leaf": {"locked": 1.0}, "copy": {"locked": 2.5}}
+        self.assertEqual(shared.added(operations, "leaf", ["locked"]), [2])
+        self.assertEqual(shared.added(operations, "copy", ["locked"]), [2.5])
 
     def test_accesses_are_added_up_by_the_object_of_their_line(self):
         # Two laps: line 1 is shared, and written in two places; line 2 belongs to one thread.
