@@ -97,6 +97,7 @@ void add_latencies();
 void add_deadlines();
 void add_coroutines();
 void add_cancels();
+void add_scale();
 void add_shared();
 
 }  // namespace bench

@@ -235,3 +235,47 @@ def draw_queue_waits(samples, context, path):
         context,
         path,
     )
+
+
+def draw_scale(contenders, cores, costs, context, path):
+    """Writes the chart of what scale_model.py foretells: a panel for each title, one contender beside another."""
+    titles = list(dict.fromkeys(each.title for each in contenders))
+    figure, panels = plt.subplots(2, (len(titles) + 1) // 2, figsize=(11.6, 7.4), sharex=True, sharey=True)
+    for axes, title in zip(panels.flat, titles):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        axes.plot(cores, cores, color=PALE, linewidth=1, linestyle=(0, (2, 3)), zorder=1)
+        pair = [each for each in contenders if each.title == title]
+        # Ours last: on top.
+        for each, colour in reversed(list(zip(pair, (SERIES[0][2], "#8250df")))):
+            low, high = zip(*([x * each.one for x in each.foretold(costs, n)] for n in cores))
+            axes.fill_between(cores, low, high, color=colour, alpha=0.14, linewidth=0, zorder=2)
+            for values in (low, high):
+                axes.plot(cores, values, color=colour, linewidth=1.6, zorder=3)
+            axes.plot(2, each.one / each.two, color=colour, marker="o", markersize=6.5,
+                      markeredgecolor="white", zorder=4)  # fmt: skip
+        axes.set_title(title, loc="left", fontsize=10.5, color=INK, pad=22)
+        for (each, colour), x in zip(zip(pair, (SERIES[0][2], "#8250df")), (0, 0.5)):
+            axes.annotate(each.name, (x, 1), xycoords="axes fraction", xytext=(0, 6),
+                          textcoords="offset points", color=colour, fontsize=9)  # fmt: skip
+        axes.set_xticks(cores, [str(n) for n in cores])
+        axes.set_ylim(1 / 16, 2 * cores[-1])
+        axes.yaxis.set_major_formatter(lambda y, _: f"{y:g} ×" if y >= 1 else f"1/{1 / y:g} ×")
+        axes.tick_params(which="both", labelsize=8.5, colors=PALE, length=0)
+        axes.grid(which="major", color="#d0d7de", linewidth=0.6)
+        axes.minorticks_off()
+        axes.set_axisbelow(True)
+        for side in axes.spines.values():
+            side.set_visible(False)
+    for axes in panels.flat[len(titles) :]:
+        axes.set_visible(False)
+    figure.subplots_adjust(hspace=0.42, wspace=0.1)
+    _finish(
+        figure,
+        panels[1][0],
+        "Throughput of all cores, in that of one core, foretold from counted accesses to shared lines: at the upper "
+        "edge a line is busy for\n9.4 ns per locked operation, at the lower each comes from another core. Dotted: as "
+        "many times as cores.\nDots: measured on two cores.",
+        context,
+        path,
+    )

@@ -1,10 +1,10 @@
-"""A program that is optimized whatever the rest of the build is: for counts of instructions."""
+"""A program that is optimized whatever the rest of the build is: for counts of instructions, and of accesses."""
 
-def _optimize_impl(_settings, _attr):
+def _optimize_impl(_settings, attr):
     return {
         "//command_line_option:compilation_mode": "opt",
         # Nor sanitizers: they are a matter of these two.
-        "//command_line_option:copt": [],
+        "//command_line_option:copt": attr.copts,
         "//command_line_option:linkopt": [],
     }
 
@@ -30,6 +30,9 @@ optimized_binary = rule(
     implementation = _optimized_binary_impl,
     doc = "The program of a cc_binary, built with -c opt.",
     attrs = {
+        "copts": attr.string_list(
+            doc = "Options of the compiler, for all that the program is made of.",
+        ),
         "binary": attr.label(
             doc = "The cc_binary.",
             cfg = _optimize,

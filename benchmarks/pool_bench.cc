@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   bench::add_deadlines();
   bench::add_coroutines();
   bench::add_cancels();
+  bench::add_scale();
   bench::add_shared();
   return bench::run(argc, argv);
 }

@@ -12,6 +12,8 @@ tables, and writes benchmarks/results/<date>-<cpu>.json, .md and .svg.
   --quick          three repetitions in one round, and no files: for a first impression
   --filter=REGEX   only the benchmarks whose name matches, and no files
   --instructions   also count instructions, under valgrind
+  --shared-writes  also count what is written to cache lines that threads share, of oneTBB's own, too, and
+                   foretell throughput on many cores: needs the benchmarks 'scale/|G8/leaf'
   --readme         also show the results in README.md and benchmarks/README.md; writes files in any case
   --config=NAME    build with Bazel's --config=NAME, such as clang
   --help           print this and exit
@@ -27,6 +29,7 @@ die() {
 rounds=3
 filter=""
 with_instructions=""
+with_shared_writes=""
 with_readme=""
 writes=1
 python=python3
@@ -42,6 +45,7 @@ for argument in "$@"; do
       writes=""
       ;;
     --instructions) with_instructions=1 ;;
+    --shared-writes) with_shared_writes=1 ;;
     --readme) with_readme=1 ;;
     --config=?*) build_options+=("$argument") ;;
     -h | --help)
@@ -94,7 +98,8 @@ progress "building"
 quietly "${bazel[@]}" build "${build_options[@]}" //benchmarks:all
 bin="$("${bazel[@]}" info "${build_options[@]}" bazel-bin 2>/dev/null)"
 mkdir "$temporary/bin"
-cp "$bin"/benchmarks/{context,pool,memory}_bench "$bin"/benchmarks/instructions{,_pic} "$temporary/bin"
+cp "$bin"/benchmarks/{context,pool,memory}_bench "$bin"/benchmarks/instructions{,_pic} "$bin"/benchmarks/shared_writes \
+  "$temporary/bin"
 
 results=()
 readonly PROGRAMS=(context pool memory)
@@ -115,6 +120,7 @@ for ((round = 1; round <= rounds; ++round)); do
 done
 
 instructions_status=0
+shared_writes_status=0
 report_options=()
 if [[ -n "$with_instructions" ]]; then
   progress "counting instructions"
@@ -122,6 +128,16 @@ if [[ -n "$with_instructions" ]]; then
     --pic-program "$temporary/bin/instructions_pic" --limits=goals \
     >"$temporary/instructions" 2>"$temporary/instructions.errors" || instructions_status=$?
   report_options+=("--instructions=$temporary/instructions")
+fi
+readme_options=()
+if [[ -n "$with_readme" ]]; then
+  readme_options=(--readme)
+fi
+if [[ -n "$with_shared_writes" ]]; then
+  progress "counting shared writes"
+  python3 benchmarks/shared_writes.py --program="$temporary/bin/shared_writes" --onetbb \
+    --json="$temporary/counts.json" ${readme_options[@]+"${readme_options[@]}"} \
+    >"$temporary/shared_writes" 2>"$temporary/shared_writes.errors" || shared_writes_status=$?
 fi
 progress ""
 
@@ -135,23 +151,35 @@ libraries=""
 for module in tbb absl_base benchmark; do
   libraries+="${libraries:+, }$module $(pkg-config --modversion "$module")"
 done
-report_options+=(
+common_options=(
   "--context=commit=$commit" "--context=date=$today" "--context=cpu=$cpu, $(nproc) cores"
   "--context=libraries=$libraries" "--context=repetitions=$((rounds * REPETITIONS))"
 )
+common_options+=(${readme_options[@]+"${readme_options[@]}"})
+model_options=(--counts="$temporary/counts.json")
 if [[ -n "$writes" ]]; then
   name="$today-$(tr -cs '[:alnum:]\n' '-' <<<"${cpu,,}" | sed 's/-*$//')"
   mkdir -p benchmarks/results
   report_options+=("--output=benchmarks/results/$name")
-fi
-if [[ -n "$with_readme" ]]; then
-  report_options+=(--readme)
+  model_options+=("--chart=benchmarks/results/$name-scale.svg")
 fi
 
 status=0
-"$python" benchmarks/report.py "${report_options[@]}" "${results[@]}" || status=$?
+"$python" benchmarks/report.py "${common_options[@]}" ${report_options[@]+"${report_options[@]}"} "${results[@]}" || status=$?
 if [[ $instructions_status -ne 0 ]]; then
   cat "$temporary/instructions.errors" >&2
   status=1
+fi
+if [[ -n "$with_shared_writes" ]]; then
+  printf '## Shared writes\n\n'
+  cat "$temporary/shared_writes"
+  if [[ $shared_writes_status -ne 0 ]]; then
+    cat "$temporary/shared_writes.errors" >&2
+    status=1
+  fi
+  if [[ -f "$temporary/counts.json" ]]; then
+    printf '\n## On many cores\n\n'
+    "$python" benchmarks/scale_model.py "${common_options[@]}" "${model_options[@]}" "${results[@]}" || status=2
+  fi
 fi
 exit "$status"
