@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Benchmarks on several threads: goals G8 to G11, G15 to G18 and G22. Each takes turns with its baseline.
+// Benchmarks on several threads: goals G8 to G11, G15 to G18 and G22. Each takes turns with its
+// baseline.
 
 #include "benchmarks/bench.h"
 

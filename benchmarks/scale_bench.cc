@@ -9,7 +9,6 @@
 
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -37,24 +36,6 @@ constexpr std::size_t kSize = 8;
 
 std::size_t all_of(int threads, int count) {
   return static_cast<std::size_t>(threads) * static_cast<std::size_t>(count);
-}
-
-// Binds the calling thread to one of the processors, so that no two of them share one.
-void keep_apart(int thread) {
-  cpu_set_t all;
-  CPU_ZERO(&all);
-  if (sched_getaffinity(0, sizeof all, &all) != 0) {
-    return;
-  }
-  thread %= CPU_COUNT(&all);
-  for (int processor = 0; processor < CPU_SETSIZE; ++processor) {
-    if (CPU_ISSET(processor, &all) && thread-- == 0) {
-      cpu_set_t one;
-      CPU_ZERO(&one);
-      CPU_SET(processor, &one);
-      (void)sched_setaffinity(0, sizeof one, &one);
-    }
-  }
 }
 
 // Calls `body(thread)` on as many threads at once. Returns how long that took.

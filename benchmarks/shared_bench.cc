@@ -5,9 +5,6 @@
 //
 // Two threads, each on a core of its own. The time is that of the slower one.
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <array>
 #include <barrier>
@@ -30,24 +27,6 @@ namespace {
 constexpr std::size_t kThreadsHere = 2;
 constexpr int kTimes = 100'000;
 
-// Puts the calling thread on core `number` of those that the process may use.
-void stay_on(std::size_t number) {
-  cpu_set_t all;
-  CPU_ZERO(&all);
-  if (sched_getaffinity(0, sizeof all, &all) != 0) {
-    return;
-  }
-  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &all) && number-- == 0) {
-      cpu_set_t one;
-      CPU_ZERO(&one);
-      CPU_SET(cpu, &one);
-      pthread_setaffinity_np(pthread_self(), sizeof one, &one);
-      return;
-    }
-  }
-}
-
 // Calls `work(thread)` kTimes in each thread, all beginning at once. Returns the seconds of the
 // slowest.
 template <typename Work>
@@ -57,7 +36,7 @@ double seconds_of_threads(Work work) {
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < kThreadsHere; ++i) {
     threads.emplace_back([&, i] {
-      stay_on(i);
+      keep_apart(static_cast<int>(i));
       start.arrive_and_wait();
       seconds[i] = seconds_of([&] {
         for (int n = 0; n < kTimes; ++n) {

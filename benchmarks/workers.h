@@ -14,6 +14,7 @@
 
 #include <benchmark/benchmark.h>
 #include <oneapi/tbb/task_arena.h>
+#include <sched.h>
 
 #include <cstddef>
 #include <latch>
@@ -33,6 +34,24 @@ inline constexpr int kThreads[] = {1, 2};
 // How many variables are set. Nothing must cost nothing: G11.
 inline constexpr std::size_t kNothing = 0;
 inline constexpr std::size_t kSome = 8;
+
+// Binds the calling thread to one of the processors, so that no two of them share one.
+inline void keep_apart(int thread) {
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  if (sched_getaffinity(0, sizeof all, &all) != 0) {
+    return;
+  }
+  thread %= CPU_COUNT(&all);
+  for (int processor = 0; processor < CPU_SETSIZE; ++processor) {
+    if (CPU_ISSET(processor, &all) && thread-- == 0) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(processor, &one);
+      (void)sched_setaffinity(0, sizeof one, &one);
+    }
+  }
+}
 
 // A pool and an arena of as many threads; the pool's being there lets oneTBB have enough of them
 // for either.

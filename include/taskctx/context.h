@@ -10,8 +10,10 @@
 // another context to tokens.
 //
 // Threads:  as safe as std::string: one thread at a time may enter, assign or move a Context; any
-//           number may read it while nobody does that.
-// Lifetime: a Context keeps its values alive, and outlives each of its runs.
+//           number may read it while nobody does that. Many may copy one and drop the copies at
+//           once: after a while they write to no common cache line.
+// Lifetime: a Context keeps its values alive, and outlives each of its runs. A value that it has
+//           inherited and then replaced may live until it is captured or copied, or ends.
 // Errors:   ContextError where it is entered twice, left out of order, or assigned to while it is
 //           entered.
 

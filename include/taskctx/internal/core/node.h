@@ -19,7 +19,7 @@
 //
 //   dense  | header | entry 0 | entry 1 | ...               up to 62 entries; `limit`
 //   packed | header | entry | entry | ...                   2 to 64 of them, a power of 2; `mask`
-//   wide   | header | deep | leaf 0 | leaf 1 | ...          `count` dense leaves of 16 entries
+//   wide   | header | deep | leaf 0 | leaf 1 | ...          `count` dense leaves of 62 entries
 //   inner  | header | - | child 0 | ... | child 63 |        below `deep`; the height is in `limit`
 //
 // A node that more than one owner can see never changes; a node with one reference is written in
