@@ -48,7 +48,7 @@ void* JobState::operator new(std::size_t size) {
 void JobState::operator delete(void* memory, std::size_t size) noexcept {
   Ledger* const ledger = Ledger::here();
   if (ledger == nullptr || !ledger->give_memory(memory, size)) {
-    ::operator delete(memory, size);
+    ::operator delete(memory);
   }
 }
 

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
@@ -63,7 +64,7 @@ class Ledger {
       job_.pool()->let_go(job_.lane, gone_);
     }
     if (memory_ != nullptr) {
-      ::operator delete(memory_, size_);
+      ::operator delete(memory_);
     }
   }
 
@@ -89,14 +90,22 @@ class Ledger {
   // Returns that of the job whose code calls this, or nullptr.
   static Ledger* here() noexcept {
     const Activation* const activation = current_activation();
-    const auto* const job = static_cast<const JobState*>(activation->origin.tagged_job());
+    Origin origin = activation->origin;
+    while (const Frame* const frame = origin.tagged_frame()) {  // A scope's, in this job.
+      origin = frame->outer;
+    }
+    const auto* const job = static_cast<const JobState*>(origin.tagged_job());
     return job != nullptr && job->has_ledger && job->outcome_.ledger->where_ == activation
                ? job->outcome_.ledger
                : nullptr;
   }
 
-  // Returns a reference to the job's link, as link_of() does. Throws std::bad_alloc.
+  // Does what capture_link() does, for the code that has found the ledger.
   LinkRef take_link() {
+    if (const Frame* const frame = where_->origin.tagged_frame(); frame != nullptr) {
+      Link* const scope = frame->whose.link();
+      return scope != nullptr ? LinkRef::share(scope) : capture_link();
+    }
     if (job_.is_ending()) {
       return {};
     }

@@ -65,8 +65,8 @@ class JobState : public Workplace, private JobMarks, private JobLinks {
   static void* operator new(std::size_t size, std::align_val_t alignment) {
     return ::operator new(size, alignment);
   }
-  static void operator delete(void* memory, std::size_t size, std::align_val_t alignment) noexcept {
-    ::operator delete(memory, size, alignment);
+  static void operator delete(void* memory, std::align_val_t alignment) noexcept {
+    ::operator delete(memory, alignment);
   }
   JobState(const JobState&) = delete;
   JobState& operator=(const JobState&) = delete;
