@@ -221,12 +221,12 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left, Ledger* le
     core->apart([last] { internal::destroy(last); });
   }
   const std::uint16_t its_lane = lane;
-  // Both of these release the result to those who acquire it, in is_done() and block(). The first
-  // is all, most of the time: there is a handle, so its thread may go on and end the job.
-  std::uint64_t before = bits_.load(std::memory_order_relaxed);
+  // All of these release the result to those who acquire it, in is_done() and block(). The first is
+  // all, most of the time: there is a handle, so its thread may go on and end the job.
+  std::uint64_t before = bits_.load(std::memory_order_acquire);
   if ((before & kToAct) == 0 && link_.load(std::memory_order_relaxed) == nullptr &&
       bits_.compare_exchange_strong(before, (before | kDone | how) - kReference,
-                                    std::memory_order_acq_rel, std::memory_order_relaxed))
+                                    std::memory_order_acq_rel, std::memory_order_acquire))
       [[likely]] {
     if (ledger != nullptr) {
       ledger->count_over();
@@ -235,8 +235,12 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left, Ledger* le
     }
     return;
   }
-  // Acquires what others have registered before they set their bit.
-  before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
+  if (before < 2 * kReference && (before & kInScope) == 0) {
+    bits_.store(before | kDone | how, std::memory_order_relaxed);  // Nobody else knows the job.
+  } else {
+    // Acquires what others have registered before they set their bit.
+    before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
+  }
   if ((before & kAbandoned) != 0) {
     hand_over_error();
   } else if ((before & kBlocked) != 0) {
