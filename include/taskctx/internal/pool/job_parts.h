@@ -44,8 +44,8 @@ struct JobExtras {
 //   waiting  accept_waiting(); suspend()
 //   queued   accept(); make_ready(); suspend(), if woken already; requeue_bulk();
 //            begin_to_cancel() and break_circle(), of a suspended coroutine
-//   running  accept(), accept_running(), accept_or_end(): the caller runs or ends it; begin_queued();
-//            begin_or_look(); begin_to_cancel(), to end it; end_share(), of a bulk's last thread
+//   running  accept(), accept_running(), accept_or_end(): the caller runs or ends it; try_begin();
+//            begin_queued(); begin_or_look(); begin_to_cancel(), to end it; end_share(), of a bulk
 //   ended    take_out(), called by finish()
 enum class Stage : std::uint8_t {
   made,     // Not yet in the pool.
