@@ -5,6 +5,7 @@
 //   bytes        what operator new was asked for, per item
 //   allocations  how often, per operation
 //   rss_bytes    how much the process grew, per item
+//   left_bytes   how much it still had when all had run, likewise
 //
 // A program of its own, because it replaces operator new.
 
@@ -99,6 +100,7 @@ void scope(benchmark::State& state, std::size_t size) {
 struct Footprint {
   double bytes;
   double rss_bytes;
+  double left_bytes = 0;
 };
 
 // Enqueues `count` jobs behind one that waits, and returns what each of them takes.
@@ -117,17 +119,19 @@ Footprint pending(std::size_t count, Enqueue enqueue, Finish finish) {
     enqueue([] {});
   }
   const auto items = static_cast<double>(count);
-  const Footprint result{static_cast<double>(allocated_bytes() - allocated) / items,
-                         static_cast<double>(resident_bytes() - resident) / items};
+  Footprint result{static_cast<double>(allocated_bytes() - allocated) / items,
+                   static_cast<double>(resident_bytes() - resident) / items};
   may_go.count_down();
   finish();
+  result.left_bytes =
+      (static_cast<double>(resident_bytes()) - static_cast<double>(resident)) / items;
   return result;
 }
 
 Footprint pending_posts(std::size_t count) {
   taskctx::JobPool pool{{.concurrency = 1}};
   return pending(
-      count, [&](auto function) { pool.post(function); }, [&] { pool.submit([] {}).get(); });
+      count, [&](auto function) { pool.post(function); }, [&] { pool.drain(); });
 }
 
 Footprint pending_jobs(std::size_t count) {
@@ -140,6 +144,8 @@ Footprint pending_jobs(std::size_t count) {
         for (auto& job : jobs) {
           job.get();
         }
+        jobs.clear();
+        jobs.shrink_to_fit();
       });
 }
 
@@ -266,6 +272,7 @@ void in_child(benchmark::State& state, std::size_t count) {
     }
     state.counters["bytes"] = footprint.bytes;
     state.counters["rss_bytes"] = footprint.rss_bytes;
+    state.counters["left_bytes"] = footprint.left_bytes;
   }
 }
 
@@ -284,6 +291,9 @@ int main(int argc, char** argv) {
   add("G13/allocations_of_scope/taskctx", 8, &bench::scope)->Iterations(1);
   add("G13/pending_job/taskctx", 1'000'000, &bench::in_child<bench::pending_jobs>)->Iterations(1);
   add("G13/pending_post/taskctx", 1'000'000, &bench::in_child<bench::pending_posts>)->Iterations(1);
+  add("G13/pending_job/taskctx", 10'000'000, &bench::in_child<bench::pending_jobs>)->Iterations(1);
+  add("G13/pending_post/taskctx", 10'000'000, &bench::in_child<bench::pending_posts>)
+      ->Iterations(1);
   add("G13/pending_task/onetbb", 1'000'000, &bench::in_child<bench::pending_raw>)->Iterations(1);
   add("G15/suspended/taskctx", 1'000'000, &bench::in_child<bench::suspended_tasks>)->Iterations(1);
   add("G15/suspended/onetbb", 1'000'000, &bench::in_child<bench::suspended_raw>)->Iterations(1);

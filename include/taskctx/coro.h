@@ -340,7 +340,7 @@ T sync_wait(Task<T> task, internal::CallPlace place) {
     Installed hidden(&empty_node, origin.innermost());
     pool->accept_running(job);
     caller->origin = job->origin();
-    job->perform();
+    job->perform(/*ledger=*/nullptr);
     // Code that looks at the activations around us must not look at the task's.
     hidden.end_in(caller->outer_node, caller->outer);
     error = job->wait_to_the_end();

@@ -193,7 +193,17 @@ class CircleSearch final : private Missing {
     is_found_ = is_found_ || job == goal_;
   }
 
-  static bool release_unless_last(JobState* job) noexcept { return job->refs.drop_unless_last(); }
+  static bool release_unless_last(JobState* job) noexcept {
+    std::uint64_t bits = job->bits_.load(std::memory_order_relaxed);
+    while (bits >= 2 * JobState::kReference) {
+      // As in release(): the last one sees what we did with the job.
+      if (job->bits_.compare_exchange_weak(bits, bits - JobState::kReference,
+                                           std::memory_order_acq_rel)) {
+        return true;
+      }
+    }
+    return false;
+  }
 
   JobState* goal_ = nullptr;
   JobState* from_ = nullptr;

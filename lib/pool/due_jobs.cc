@@ -120,7 +120,7 @@ void PoolCore::answer_call() noexcept {
   }
   const Installed at_work(&empty_node, Origin::pool(this));
   if (JobState* const job = pop_due(); job != nullptr) {
-    job->perform();
+    job->perform(/*ledger=*/nullptr);
     if (is_forked()) [[unlikely]] {
       leave_child();
     }

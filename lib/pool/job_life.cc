@@ -5,6 +5,7 @@
 #include <oneapi/tbb/task_arena.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/pool/ledger.h"
 #include "lib/pool/parking.h"
 #include "taskctx/internal/cancel/cancel_link.h"
 #include "taskctx/internal/core/current.h"
@@ -30,22 +32,59 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-JobState::JobState(PoolCore* pool, Inherited inherited, std::uint32_t references,
-                   bool is_bulk) noexcept
-    : Workplace(pool, std::move(inherited.link)),
-      Mortal(references),
-      context_(std::move(inherited.node)),
-      is_bulk_(is_bulk),
-      lane_(pool->lane_number(pool->add_ref())) {
-  if (references == 1) {
-    bits_.store(kAbandoned, std::memory_order_relaxed);
+namespace {
+
+// Which lane gets the thread's next job. One number for all threads would be written by all.
+constinit thread_local std::uint32_t next_lane [[gnu::tls_model("initial-exec")]] = 0;
+
+}  // namespace
+
+void* JobState::operator new(std::size_t size) {
+  Ledger* const ledger = Ledger::here();
+  void* const memory = ledger != nullptr ? ledger->take_memory(size) : nullptr;
+  return memory != nullptr ? memory : ::operator new(size);
+}
+
+void JobState::operator delete(void* memory, std::size_t size) noexcept {
+  Ledger* const ledger = Ledger::here();
+  if (ledger == nullptr || !ledger->give_memory(memory, size)) {
+    ::operator delete(memory);
   }
+}
+
+JobState::JobState(PoolCore* pool, Inherited inherited, std::uint32_t references,
+                   bool can_be_shared) noexcept
+    : Workplace(pool, std::move(inherited.link)),
+      JobMarks(pool->lane_number(next_lane++), can_be_shared),
+      bits_(references * kReference | (references == 1 ? kAbandoned : 0)),
+      context_(std::move(inherited.node)) {}
+
+JobState::~JobState() {
+  if (Link* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
+    link->release();
+  }
+  delete to_extras(extras_or_id_.load(std::memory_order_relaxed));
+  outcome_.error.~exception_ptr();
+  Ledger* const ledger = Ledger::here();
+  if (ledger != nullptr && ledger->give_link(above())) {
+    forget_above();
+  }
+  if (hold == Hold::by_reference) {
+    pool()->release();
+  } else if (hold == Hold::by_lane && (ledger == nullptr || !ledger->count_gone(pool()))) {
+    pool()->let_go(lane, 1);
+  }
+}
+
+LinkRef PoolCore::work_link() {
+  Ledger* const ledger = Ledger::here();
+  return ledger != nullptr ? ledger->take_link() : capture_link();
 }
 
 NodeRef JobState::context() {
   std::optional<NodeRef> context;
   pool()->locked(this, [&](const LaneLock& /*lock*/) {
-    if (has_context_) {
+    if (has_context) {
       context.emplace(context_);
     }
   });
@@ -61,13 +100,13 @@ void JobState::let_go_of_context() noexcept {
   if (!keeps_context(0)) {
     NodeRef gone;  // Values may end with it: not while we have the lock.
     pool()->locked(this, [&](const LaneLock& /*lock*/) {
-      has_context_ = false;
+      has_context = false;
       std::swap(gone, context_);
     });
   }
 }
 
-void JobState::run() noexcept {
+void JobState::run(Ledger* caller) noexcept {
   if (is_over()) [[unlikely]] {
     end_unbegun();
     return;
@@ -75,11 +114,13 @@ void JobState::run() noexcept {
   std::optional<NodeRef> left;
   std::uint32_t how = 0;
   {
-    const Measured measured(is_bulk_ ? nullptr : pool()->accountant(), context_.get(),
-                            extras_ != nullptr ? extras_->queued_at : 0, /*is_first=*/true);
+    const Measured measured(is_bulk ? nullptr : pool()->accountant(), context_.get(),
+                            extras() != nullptr ? extras()->queued_at : 0, /*is_first=*/true);
     const Installed context(context_.get(), Origin::job(this));
-    oneapi::tbb::this_task_arena::isolate([this, &how] {
-      how = guarded([this] {
+    Ledger ledger(*this);
+    oneapi::tbb::this_task_arena::isolate([this, &how, &ledger] {
+      how = guarded([this, &ledger] {
+        const Ledger::Open open(ledger);
         call();
         add_written();
       });
@@ -88,14 +129,14 @@ void JobState::run() noexcept {
       left = NodeRef::share(current_node());
     }
   }
-  finish(how, std::move(left));
+  finish(how, std::move(left), caller);
 }
 
 void JobState::run_isolated(bool is_first, void (*function)(void*), void* argument) {
   Accountant* const accountant = pool()->accountant();
   const NodeRef pinned = accountant != nullptr ? context_ : NodeRef();
   const Measured measured(accountant, pinned.get(),
-                          is_first && extras_ != nullptr ? extras_->queued_at : 0, is_first);
+                          is_first && extras() != nullptr ? extras()->queued_at : 0, is_first);
   const Installed context(&empty_node, Origin::job(this));
   oneapi::tbb::this_task_arena::isolate([&] { function(argument); });
 }
@@ -145,12 +186,12 @@ void JobState::end_without_result(std::uint32_t how, std::exception_ptr error,
     const Installed context(context_.get(), Origin::job(this));
     pool()->apart([this] { drop(); });
   }
-  error_ = std::move(error);
+  outcome_.error = std::move(error);
   finish(how, std::move(left));
 }
 
 void JobState::end_as(JobState& other) noexcept {
-  std::exception_ptr error = other.error_;
+  std::exception_ptr error = other.outcome_.error;
   if (error == nullptr) {
     try {
       error = std::make_exception_ptr(other.cancellation());
@@ -161,7 +202,7 @@ void JobState::end_as(JobState& other) noexcept {
   std::optional<NodeRef> left;
   if (keeps_context(how)) {
     other.pool()->locked(&other, [&](const LaneLock& /*lock*/) {
-      if (other.has_context_) {
+      if (other.has_context) {
         left.emplace(other.context_);
       }
     });
@@ -170,7 +211,7 @@ void JobState::end_as(JobState& other) noexcept {
   end_without_result(how, std::move(error), std::move(left));
 }
 
-void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
+void JobState::finish(std::uint32_t how, std::optional<NodeRef> left, Ledger* ledger) noexcept {
   PoolCore* const core = pool();
   begin_to_end();
   NodeRef gone = core->take_out(this, how, std::move(left), keeps_context(how));
@@ -179,9 +220,27 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
     const Installed context(&empty_node, Origin::job(this));
     core->apart([last] { internal::destroy(last); });
   }
-  // Releases the result to those who acquire it, in is_done() and block(); acquires what they have
-  // registered before they set their bit.
-  const std::uint32_t before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
+  const std::uint16_t its_lane = lane;
+  // All of these release the result to those who acquire it, in is_done() and block(). The first is
+  // all, most of the time: there is a handle, so its thread may go on and end the job.
+  std::uint64_t before = bits_.load(std::memory_order_acquire);
+  if ((before & kToAct) == 0 && link_.load(std::memory_order_relaxed) == nullptr &&
+      bits_.compare_exchange_strong(before, (before | kDone | how) - kReference,
+                                    std::memory_order_acq_rel, std::memory_order_acquire))
+      [[likely]] {
+    if (ledger != nullptr) {
+      ledger->count_over();
+    } else {
+      core->count_ended(its_lane);
+    }
+    return;
+  }
+  if (before < 2 * kReference && (before & kInScope) == 0) {
+    bits_.store(before | kDone | how, std::memory_order_relaxed);  // Nobody else knows the job.
+  } else {
+    // Acquires what others have registered before they set their bit.
+    before = bits_.fetch_or(kDone | how, std::memory_order_acq_rel);
+  }
   if ((before & kAbandoned) != 0) {
     hand_over_error();
   } else if ((before & kBlocked) != 0) {
@@ -190,18 +249,17 @@ void JobState::finish(std::uint32_t how, std::optional<NodeRef> left) noexcept {
   }
   ScopeJob* scope = nullptr;
   if ((before & (kContinued | kAwaited | kInScope)) != 0) {
-    scope = tell_others(before);
+    scope = tell_others(static_cast<std::uint32_t>(before));
   }
   if (Link* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
     static_cast<CancelLink*>(link)->end();
   }
   // In this order, so that the pool waits for the end of a result that nobody took.
-  const std::uint16_t lane = lane_;
   release();
   if (scope != nullptr) [[unlikely]] {
     scope->count_down();  // Likewise, and so that nothing of the job outlives its scope.
   }
-  core->count_ended(lane);
+  core->count_ended(its_lane);
 }
 
 // Tells those who set a bit for that. Returns the scope, if the job is in one: it is to be told,
@@ -230,7 +288,7 @@ void JobState::wait_aside() noexcept {
 void JobState::end_aside() noexcept {
   pool()->move_aside(this, Stage::ended);
   // As in finish().
-  const std::uint32_t before = bits_.fetch_or(kDone, std::memory_order_acq_rel);
+  const auto before = static_cast<std::uint32_t>(bits_.fetch_or(kDone, std::memory_order_acq_rel));
   if ((before & kBlocked) != 0) {
     unblock();
   }
@@ -241,7 +299,7 @@ void JobState::end_aside() noexcept {
 // Gives the exception handler what nobody has seen, in the context that the job has left. There is
 // no handle, and the job has ended.
 void JobState::hand_over_error() noexcept {
-  if (error_ != nullptr) {
+  if (outcome_.error != nullptr) {
     const std::uint32_t state = bits();
     if ((state & kInScope) != 0) {
       return;  // The scope has the job, and does that.
@@ -256,14 +314,23 @@ void JobState::hand_over_error() noexcept {
 void JobState::report_error() noexcept {
   const Installed context(context_.get(), Origin(current_activation()));
   // The error ends with the job: what it holds may be another such job.
-  pool()->apart([this] { pool()->handler()(error_); });
+  pool()->apart([this] { pool()->handler()(outcome_.error); });
 }
 
 void JobState::abandon() noexcept {
   // Pairs with finish(): either that sees kAbandoned, or we see kDone, and the error.
-  if ((bits_.fetch_or(kAbandoned, std::memory_order_acq_rel) & kDone) != 0) {
-    hand_over_error();
+  std::uint64_t before = bits_.load(std::memory_order_acquire);
+  while ((before & kDone) == 0) {
+    if (bits_.compare_exchange_weak(before, (before | kAbandoned) - kReference,
+                                    std::memory_order_acq_rel, std::memory_order_acquire)) {
+      if (before < 2 * kReference) [[unlikely]] {
+        destroy();  // It has never entered the pool.
+      }
+      return;
+    }
   }
+  hand_over_error();
+  release();
 }
 
 void JobState::rethrow(bool takes) {
@@ -276,10 +343,11 @@ void JobState::rethrow(bool takes) {
   if (is_ours) {
     let_go_of_context();
   }
-  if (error_ == nullptr) {
+  if (outcome_.error == nullptr) {
     throw cancellation();
   }
-  const std::exception_ptr error = takes && is_ours ? std::exchange(error_, nullptr) : error_;
+  const std::exception_ptr error =
+      takes && is_ours ? std::exchange(outcome_.error, nullptr) : outcome_.error;
   std::rethrow_exception(error);
 }
 

@@ -24,12 +24,6 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-JobState::~JobState() {
-  if (Link* const link = link_.load(std::memory_order_relaxed); link != nullptr) {
-    link->release();
-  }
-}
-
 LinkRef JobState::take_link(const LaneLock& /*lock*/) noexcept {
   // Only the job's own code makes one, and it does not run now, or it is the caller.
   return LinkRef::adopt(link_.exchange(nullptr, std::memory_order_acq_rel));
@@ -37,7 +31,7 @@ LinkRef JobState::take_link(const LaneLock& /*lock*/) noexcept {
 
 Link* JobState::make_link() {
   LinkRef fresh = LinkRef::adopt(new CancelLink(
-      LinkRef::share(above()), executor, {id(), extras_ != nullptr ? extras_->name : nullptr}));
+      LinkRef::share(above()), executor, {id(), extras() != nullptr ? extras()->name : nullptr}));
   // Publishes it, unless another thread was faster. seq_cst, as the next load: cancel() sets a bit,
   // and then looks for the link. So either it finds this one, or we see the bit.
   Link* link = nullptr;
@@ -51,14 +45,24 @@ Link* JobState::make_link() {
 }
 
 std::uint64_t JobState::id() noexcept {
-  std::uint64_t id = id_.load(std::memory_order_relaxed);
-  if (id == 0) {
-    const std::uint64_t fresh = draw_id();
-    if (id_.compare_exchange_strong(id, fresh, std::memory_order_relaxed)) {
-      id = fresh;
+  std::uintptr_t word = extras_or_id_.load(std::memory_order_relaxed);
+  if (JobExtras* const rare = to_extras(word); rare != nullptr) {
+    std::uint64_t id = rare->id.load(std::memory_order_relaxed);
+    if (id == 0) {
+      const std::uint64_t fresh = draw_id();
+      if (rare->id.compare_exchange_strong(id, fresh, std::memory_order_relaxed)) {
+        id = fresh;
+      }
+    }
+    return id;
+  }
+  if (word == 0) {
+    const std::uintptr_t fresh = draw_id() << 1U | kIsId;
+    if (extras_or_id_.compare_exchange_strong(word, fresh, std::memory_order_relaxed)) {
+      word = fresh;
     }
   }
-  return id;
+  return word >> 1U;
 }
 
 SourcePlace JobState::place() const noexcept {
@@ -73,7 +77,7 @@ std::string JobState::quoted_name() const {
 
 std::uint32_t JobState::keep_error() noexcept {
   const HandledError handled = handled_error();
-  error_ = handled.error;
+  outcome_.error = handled.error;
   return handled.kind;
 }
 
@@ -145,7 +149,7 @@ bool JobState::remove_continuation(Continuation* continuation) noexcept {
   }
   // Pairs with fire_continuations() and the next remove_continuation(): they see the list as it is
   // now.
-  bits_.fetch_and(~kRemoving, std::memory_order_release);
+  bits_.fetch_and(~std::uint64_t{kRemoving}, std::memory_order_release);
   return is_removed;
 }
 

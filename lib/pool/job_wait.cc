@@ -17,6 +17,7 @@
 #include "lib/cancel/timed_wait.h"
 #include "lib/pool/blocked_wait.h"
 #include "lib/pool/cancel_watch.h"
+#include "lib/pool/ledger.h"
 #include "lib/pool/parking.h"
 #include "lib/pool/pool_registry.h"
 #include "taskctx/deadline.h"
@@ -40,10 +41,10 @@ bool JobState::block(Deadline deadline, CancelWatch* watch) {
     return park(this, deadline, watch);
   }
   // Likewise; acquires the result. Each turn waits for a change of the bits that it has seen.
-  std::uint32_t state = bits_.fetch_or(kBlocked, std::memory_order_acq_rel) | kBlocked;
+  std::uint64_t state = bits_.fetch_or(kBlocked, std::memory_order_acq_rel) | kBlocked;
   while ((state & kDone) == 0) {
     bits_.wait(state, std::memory_order_acquire);  // Pairs with finish(), and unblock().
-    state = bits();
+    state = bits_.load(std::memory_order_acquire);
   }
   return true;
 }
@@ -55,6 +56,25 @@ void JobState::check_waiter() const {
   if (is_stopping() && !pool()->is_forked()) {
     throw_cancelled("wait for job" + quoted_name());
   }
+}
+
+// What a thread does that waits in a job for another one, most of the time.
+bool JobState::run_for_waiter() {
+  PoolCore* const core = pool();
+  Ledger* ledger = Ledger::here();
+  if (ledger == nullptr || ledger->pool() != core) {
+    ledger = nullptr;
+    if (current_activation()->origin.executor() != core) {
+      return false;
+    }
+  }
+  if (!core->try_begin(this)) {
+    return false;
+  }
+  // The ends of other jobs see nothing of the one that waits here.
+  const Installed at_work(&empty_node, Origin::pool(core));
+  PoolCore::perform_apart(this, ledger);
+  return is_done();  // A coroutine may not be.
 }
 
 bool JobState::wait_slowly(Deadline deadline, bool may_stop) {

@@ -23,12 +23,12 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-Lane& PoolCore::lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
+Lane& PoolCore::lane_of(const JobState* job) const noexcept { return lanes_[job->lane]; }
 
 void PoolCore::push_queued(const LaneLock& lock, JobState* job) noexcept {
   Lane& lane = lock.lane();
-  job->stage_ = Stage::queued;
-  if (job->is_due_) [[unlikely]] {
+  job->stage = Stage::queued;
+  if (job->is_due) [[unlikely]] {
     lane.due.push_back(job);
     due_.fetch_add(1, std::memory_order_relaxed);
     return;
@@ -39,7 +39,8 @@ void PoolCore::push_queued(const LaneLock& lock, JobState* job) noexcept {
 
 void PoolCore::erase_queued(const LaneLock& lock, JobState* job) noexcept {
   Lane& lane = lock.lane();
-  if (std::exchange(job->is_due_, false)) [[unlikely]] {
+  if (job->is_due) [[unlikely]] {
+    job->is_due = false;
     lane.due.erase(job);
     due_.fetch_sub(1, std::memory_order_relaxed);
     return;
@@ -49,30 +50,41 @@ void PoolCore::erase_queued(const LaneLock& lock, JobState* job) noexcept {
 }
 
 void PoolCore::push_running(const LaneLock& lock, JobState* job) noexcept {
-  job->stage_ = Stage::running;
+  job->stage = Stage::running;
   lock.lane().running.push_back(job);
 }
 
 void PoolCore::begin_queued(const LaneLock& lock, JobState* job) noexcept {
-  if (job->is_bulk_ && job->join(lock)) [[unlikely]] {
+  if (job->is_bulk && job->join(lock)) [[unlikely]] {
     return;  // There is work for more threads.
   }
   erase_queued(lock, job);
   push_running(lock, job);
 }
 
-void PoolCore::add_submitted(const LaneLock& lock) noexcept {
-  std::atomic<std::uint64_t>& submitted = lock.lane().submitted;
-  // Pairs with is_quiet(), which reads without the lock. Only holders of the lock write.
-  submitted.store(submitted.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-}
-
-bool PoolCore::count_submitted(const LaneLock& lock) noexcept {
+bool PoolCore::try_hold(const LaneLock& /*lock*/, JobState* job) noexcept {
   if ((flags_.load(std::memory_order_relaxed) & kClosed) != 0) [[unlikely]] {
     return false;
   }
-  add_submitted(lock);
+  job->hold = JobMarks::Hold::by_lane;
   return true;
+}
+
+void PoolCore::hold(const LaneLock& /*lock*/, JobState* job) noexcept {
+  const bool is_late = is_over();
+  if (is_late) {
+    (void)add_ref();
+  }
+  job->hold = is_late ? JobMarks::Hold::by_reference : JobMarks::Hold::by_lane;
+}
+
+void PoolCore::let_go(std::uint16_t lane, std::uint64_t jobs) noexcept {
+  // Releases what was done with the job to end_if_quiet(), which may count the others' references.
+  if ((lanes_[lane].gone.fetch_add(jobs, std::memory_order_release) & kLate) != 0) [[unlikely]] {
+    for (; jobs != 0; --jobs) {
+      release();
+    }
+  }
 }
 
 // Another thread may have run and deleted the job as soon as it is in the queue.
@@ -81,9 +93,9 @@ void PoolCore::accept(JobState* job, Admission& admission) {
   bool needs_shell = false;
   {
     const LaneLock lock(lane);
-    if (!count_submitted(lock)) {
+    if (!try_hold(lock, job)) {
       admission.is_refused_ = true;
-    } else if (admission.runs_here_ && !job->is_bulk_) [[unlikely]] {
+    } else if (admission.runs_here_ && !job->is_bulk) [[unlikely]] {
       push_running(lock, job);
     } else {
       if (admission.is_counted_) [[unlikely]] {
@@ -100,7 +112,7 @@ void PoolCore::accept(JobState* job, Admission& admission) {
     refuse_late(job);
   } else if (admission.runs_here_) [[unlikely]] {
     const AtWork at_work(this);
-    if (job->is_bulk_) {
+    if (job->is_bulk) {
       job->help(this, Deadline());
     } else {
       perform_apart(job);
@@ -124,11 +136,11 @@ void PoolCore::accept_waiting(JobState* job) {
   Lane& lane = lane_of(job);
   {
     const LaneLock lock(lane);
-    if (count_submitted(lock)) {
+    if (try_hold(lock, job)) {
       // Nobody else knows the job yet.
       job->bits_.store(job->bits_.load(std::memory_order_relaxed) | JobState::kMayWait,
                        std::memory_order_relaxed);
-      job->stage_ = Stage::waiting;
+      job->stage = Stage::waiting;
       lane.waiting.push_back(job);
       return;
     }
@@ -140,7 +152,7 @@ void PoolCore::accept_running(JobState* job) {
   Lane& lane = lane_of(job);
   {
     const LaneLock lock(lane);
-    if (count_submitted(lock)) {
+    if (try_hold(lock, job)) {
       job->bits_.fetch_or(JobState::kCall, std::memory_order_relaxed);
       push_running(lock, job);
       return;
@@ -163,7 +175,7 @@ void PoolCore::accept_or_end(JobState* job) noexcept {
     Lane& lane = lane_of(job);
     {
       const LaneLock lock(lane);
-      add_submitted(lock);
+      hold(lock, job);
       push_running(lock, job);
     }
     job->mark_seen();  // Its handle tells of it, and nobody else.
@@ -173,7 +185,11 @@ void PoolCore::accept_or_end(JobState* job) noexcept {
 
 void PoolCore::move_aside(JobState* job, Stage stage) noexcept {
   const LaneLock lock(lane_of(job));
-  job->stage_ = stage;
+  if (job->stage == Stage::made) {
+    hold(lock, job);
+    lock.lane().aside += job->hold == JobMarks::Hold::by_lane ? 1 : 0;
+  }
+  job->stage = stage;
 }
 
 bool PoolCore::suspend(JobState* job, JobState* awaited) noexcept {
@@ -183,10 +199,10 @@ bool PoolCore::suspend(JobState* job, JobState* awaited) noexcept {
   {
     const LaneLock lock(lane);
     lane.running.erase(job);
-    if (job->is_woken_) {
-      job->is_woken_ = false;
+    if (job->is_woken) {
+      job->is_woken = false;
     } else if (!job->is_interrupted() || !job->interrupt(lock) || !job->take_interrupt(lock, old)) {
-      job->stage_ = Stage::waiting;
+      job->stage = Stage::waiting;
       lane.waiting.push_back(job);
       // The coroutine has a handle of what it awaits, and can't be resumed before we unlock.
       if (awaited == nullptr || !job->may_be_awaited() || !awaited->may_wait()) {
@@ -208,7 +224,7 @@ bool PoolCore::break_circle(JobState* job, const JobState* awaited) noexcept {
   PoolCore* const core = job->pool();
   Lane& lane = core->lane_of(job);
   const LaneLock lock(lane);
-  if (job->stage_ != Stage::waiting || !job->break_circle(lock, awaited)) {
+  if (job->stage != Stage::waiting || !job->break_circle(lock, awaited)) {
     return false;
   }
   lane.waiting.erase(job);
@@ -226,12 +242,12 @@ void PoolCore::make_ready(JobState* job, bool is_due) noexcept {
   std::optional<std::uint32_t> shell;
   {
     const LaneLock lock(lane);
-    if (job->stage_ != Stage::waiting) {
-      job->is_woken_ = true;  // For suspend().
+    if (job->stage != Stage::waiting) {
+      job->is_woken = true;  // For suspend().
       return;
     }
     lane.waiting.erase(job);
-    job->is_due_ = is_due;
+    job->is_due = is_due;
     push_queued(lock, job);
     shell = reserve_shell();
     if (is_due) {
@@ -254,10 +270,10 @@ bool PoolCore::wake_early(JobState* job, bool (*withdraw)(const LaneLock& lock, 
   std::optional<std::uint32_t> shell;
   {
     const LaneLock lock(lane);
-    if (job->stage_ == Stage::queued || job->stage_ == Stage::ended) {
+    if (job->stage == Stage::queued || job->stage == Stage::ended) {
       return true;
     }
-    if (job->stage_ != Stage::waiting || !withdraw(lock, argument)) {
+    if (job->stage != Stage::waiting || !withdraw(lock, argument)) {
       return false;
     }
     lane.waiting.erase(job);
@@ -269,20 +285,33 @@ bool PoolCore::wake_early(JobState* job, bool (*withdraw)(const LaneLock& lock, 
   return true;
 }
 
+bool PoolCore::try_begin(JobState* job) noexcept {
+  {
+    const LaneLock lock(lane_of(job));
+    if (job->stage != Stage::queued || job->is_bulk || is_forked()) {
+      return false;
+    }
+    erase_queued(lock, job);
+    push_running(lock, job);
+  }
+  give_room_of(job);
+  return true;
+}
+
 PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& missing) noexcept {
   PoolCore* const core = job->pool();
   Lane& lane = core->lane_of(job);
   {
     const LaneLock lock(lane);
-    const bool can_begin = job->stage_ == Stage::queued ||
-                           (job->stage_ == Stage::waiting && job->can_begin(lock, missing));
+    const bool can_begin = job->stage == Stage::queued ||
+                           (job->stage == Stage::waiting && job->can_begin(lock, missing));
     if (!can_begin || core != here) {
       // A coroutine may yet wait, wherever it is now, for what only we can run.
-      return job->stage_ == Stage::waiting && !can_begin         ? Found::missing
-             : job->may_suspend() && job->stage_ != Stage::ended ? Found::missing
-                                                                 : Found::nothing;
+      return job->stage == Stage::waiting && !can_begin         ? Found::missing
+             : job->may_suspend() && job->stage != Stage::ended ? Found::missing
+                                                                : Found::nothing;
     }
-    if (job->stage_ == Stage::queued) {
+    if (job->stage == Stage::queued) {
       core->begin_queued(lock, job);
     } else {
       lane.waiting.erase(job);
@@ -298,8 +327,8 @@ bool PoolCore::begin_to_cancel(JobState* job, LinkRef* created) noexcept {
   bool is_taken = true;
   {
     const LaneLock lock(lane);
-    const bool is_waiting = job->stage_ == Stage::waiting;
-    if ((!is_waiting && job->stage_ != Stage::queued) || job->has_begun(lock)) {
+    const bool is_waiting = job->stage == Stage::waiting;
+    if ((!is_waiting && job->stage != Stage::queued) || job->has_begun(lock)) {
       if (created == nullptr) {
         return false;
       }
@@ -331,19 +360,6 @@ bool PoolCore::begin_to_cancel(JobState* job, LinkRef* created) noexcept {
   return is_taken;
 }
 
-NodeRef PoolCore::take_out(JobState* job, std::uint32_t how, std::optional<NodeRef> left,
-                           bool keeps_context) noexcept {
-  Lane& lane = lane_of(job);
-  const LaneLock lock(lane);
-  lane.running.erase(job);
-  job->stage_ = Stage::ended;
-  ++(how == 0                          ? lane.succeeded
-     : how == JobState::kFailed        ? lane.failed
-     : (how & JobState::kExpired) != 0 ? lane.expired
-                                       : lane.cancelled);
-  return job->settle_context(lock, std::move(left), keeps_context);
-}
-
 void PoolCore::requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, void*),
                             void* argument) noexcept {
   Lane& lane = lane_of(job);
@@ -351,7 +367,7 @@ void PoolCore::requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, vo
   {
     const LaneLock lock(lane);
     give(lock, argument);
-    if (job->stage_ == Stage::queued) {
+    if (job->stage == Stage::queued) {
       return;
     }
     lane.running.erase(job);
@@ -364,10 +380,14 @@ void PoolCore::requeue_bulk(JobState* job, void (*give)(const LaneLock& lock, vo
 
 void PoolCore::count_ended(std::uint16_t lane) noexcept {
   // Both seq_cst, as in wait_until_quiet(): either we see the waiter, or it sees the job ended.
-  lanes_[lane].ended.fetch_add(1, std::memory_order_seq_cst);
+  lanes_[lane].over.fetch_add(1, std::memory_order_seq_cst);
   if (quiet_waiters_.load(std::memory_order_seq_cst) != 0) [[unlikely]] {
     tell_quiet_waiters();
   }
+}
+
+void PoolCore::count_over(std::uint16_t lane, std::uint64_t jobs) noexcept {
+  lanes_[lane].over.fetch_add(jobs, std::memory_order_release);  // Nobody waits for just these.
 }
 
 JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
@@ -390,7 +410,7 @@ JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
         continue;
       }
       begin_queued(lock, job);
-      is_shared = job->stage_ == Stage::queued;
+      is_shared = job->stage == Stage::queued;
     }
     give_room_of(job);
     if (is_shared && shells_.load(std::memory_order_relaxed) < concurrency_) [[unlikely]] {

@@ -76,7 +76,8 @@ bool PoolCore::drain_at_exit() noexcept {
   const auto count = [this] {
     std::uint64_t ended = 0;
     for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-      ended += lanes_[i].ended.load(std::memory_order_relaxed);
+      const LaneLock lock(lanes_[i]);
+      ended += lanes_[i].taken_out();
     }
     return ended;
   };

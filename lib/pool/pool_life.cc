@@ -240,16 +240,17 @@ JobPoolStats PoolCore::stats() const {
 bool PoolCore::is_quiet() const noexcept {
   // First what has ended: then equal sums mean that there was a moment with nothing left, for what
   // a job submits is counted before the job has ended.
-  std::uint64_t ended = 0;
+  std::uint64_t over = 0;
   std::uint64_t submitted = 0;
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-    ended += lanes_[i].ended.load(std::memory_order_seq_cst);  // Pairs with count_ended().
+    over += lanes_[i].over.load(std::memory_order_seq_cst);  // Pairs with count_ended().
   }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-    // Pairs with add_submitted(): what a job has submitted came before its own end, seen above.
-    submitted += lanes_[i].submitted.load(std::memory_order_seq_cst);
+    const LaneLock lock(
+        lanes_[i]);  // What a job has submitted came before its own end, seen above.
+    submitted += lanes_[i].submitted();
   }
-  return ended == submitted;
+  return over == submitted;
 }
 
 void PoolCore::tell_quiet_waiters() noexcept {
@@ -266,9 +267,23 @@ void PoolCore::tell_quiet_waiters() noexcept {
 // submitting at this very moment, and get to know that by the lane's lock.
 bool PoolCore::end_if_quiet() noexcept {
   lock_lanes();
-  const bool is_over = is_quiet();
+  std::uint64_t left = 0;
+  for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+    // Acquires what was done in the jobs; pairs with count_ended().
+    left += lanes_[i].submitted() - lanes_[i].over.load(std::memory_order_acquire);
+  }
+  const bool is_over = left == 0;
   if (is_over) {
     flags_.fetch_or(kClosed | kFinal, std::memory_order_seq_cst);  // Handles may outlive the pool.
+    constexpr std::uint64_t kMany = kLate >> 1U;
+    add_refs(kMany);  // Before the first of them can be dropped.
+    std::uint64_t alive = 0;
+    for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
+      Lane& lane = lanes_[i];
+      // Acquires what let_go() has released.
+      alive += lane.taken_out() + lane.aside - lane.gone.fetch_or(kLate, std::memory_order_acq_rel);
+    }
+    drop_refs(kMany - alive);  // Not all of them: finalize() drops one more.
   }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     lanes_[i].mutex.unlock();

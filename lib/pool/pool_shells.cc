@@ -137,8 +137,8 @@ void PoolCore::run_enqueued_shell(std::uint32_t turn) noexcept {
   }
 }
 
-void PoolCore::perform_apart(JobState* job) noexcept {
-  job->pool()->apart([job] { job->perform(); });
+void PoolCore::perform_apart(JobState* job, Ledger* ledger) noexcept {
+  job->pool()->apart([job, ledger] { job->perform(ledger); });
 }
 
 // Nobody cancels the groups of the shells and answers, nor what is outside all groups.
@@ -197,7 +197,7 @@ bool PoolCore::run_jobs(std::uint32_t turn) noexcept {
       }
       continue;
     }
-    job->perform();
+    job->perform(/*ledger=*/nullptr);
     at_work.renew(&empty_node);  // What destructors have set is gone.
     if ((--budget <= 0 || ticks() != began) && requeue_shell(turn)) {
       return false;

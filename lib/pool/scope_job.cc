@@ -269,7 +269,7 @@ void ScopeJob::throw_failures() {
     errors.push_back({.id = job.id(),
                       .name = std::string(job.name()),
                       .context = ContextAccess::make(job.context()),
-                      .exception = job.error_});
+                      .exception = job.outcome_.error});
   }
   TaskScopeError error(name(), started_, std::move(errors));
   note_joined();

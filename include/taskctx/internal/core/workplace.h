@@ -38,7 +38,9 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
 
   // Returns how many references there were.
-  std::uint32_t add_ref() noexcept { return refs_.fetch_add(1, std::memory_order_relaxed); }
+  std::uint32_t add_ref() noexcept {
+    return static_cast<std::uint32_t>(refs_.fetch_add(1, std::memory_order_relaxed));
+  }
   void release() noexcept {
     // The release publishes what this owner did with it; the last owner acquires it here.
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -55,12 +57,20 @@ class Executor {
   Executor() = default;
   ~Executor() = default;
 
+  // Add and drop many references, of an owner that keeps one more.
+  void add_refs(std::uint64_t number) noexcept {
+    refs_.fetch_add(number, std::memory_order_relaxed);
+  }
+  void drop_refs(std::uint64_t number) noexcept {
+    refs_.fetch_sub(number, std::memory_order_release);  // As in release().
+  }
+
   Calls calls_{0};
 
  private:
   virtual void destroy() noexcept = 0;
 
-  std::atomic<std::uint32_t> refs_{1};
+  std::atomic<std::uint64_t> refs_{1};
 };
 
 // The owner of a reference to an executor, or of nothing.
@@ -100,7 +110,14 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void add_ref() noexcept { add_refs(1); }
+  // Adds and drops several, of an owner that keeps one more.
+  void add_refs(std::uint32_t number) noexcept {
+    refs_.fetch_add(number, std::memory_order_relaxed);
+  }
+  void drop_refs(std::uint32_t number) noexcept {
+    refs_.fetch_sub(number, std::memory_order_release);  // As in drop_ref().
+  }
   // Adds a reference, if there is one left. For code that knows where the link is, and holds none.
   bool try_add_ref() noexcept {
     std::uint32_t refs = refs_.load(std::memory_order_relaxed);
@@ -187,8 +204,8 @@ class LinkRef {
   std::uintptr_t bits_ = 0;
 };
 
-// What a job is to the code that runs in it: the base of the job pool's jobs. It takes over a
-// reference to the pool, and drops it when no other part of the job is left.
+// What a job is to the code that runs in it: the base of the job pool's jobs. Derived classes see
+// to it that the pool stays as long as they do.
 class Workplace {
  public:
   Workplace(const Workplace&) = delete;
@@ -219,16 +236,19 @@ class Workplace {
 
  protected:
   Workplace(Executor* pool, LinkRef above) noexcept : executor(pool), above_(std::move(above)) {}
-  ~Workplace() { executor->release(); }
+  ~Workplace() = default;
 
   void begin_to_end() noexcept { is_ending_.store(true, std::memory_order_relaxed); }
+
+  // Gives up the reference to what above() returns, without dropping it.
+  void forget_above() noexcept { (void)above_.detach(); }
 
   std::atomic<Link*> link_{nullptr};  // Holds a reference. Made at the first need.
 
  private:
   virtual Link* make_link() = 0;
 
-  const LinkRef above_;
+  LinkRef above_;
   std::atomic<bool> is_ending_{false};
 };
 

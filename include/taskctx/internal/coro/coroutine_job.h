@@ -52,7 +52,7 @@ class CoroutineJob : public JobResult<T>, public Flow {
   }
 
   // Another thread may resume the coroutine, and end it, before this returns.
-  void perform() noexcept override {
+  void perform(Ledger* /*ledger*/) noexcept override {
     if (!has_begun_ && this->is_over()) [[unlikely]] {
       has_begun_ = true;
       this->end_unbegun();

@@ -97,7 +97,7 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
   // Not as a coroutine does, but it may be queued again.
   [[nodiscard]] bool may_suspend() const noexcept override { return true; }
 
-  void perform() noexcept override {
+  void perform(Ledger* /*ledger*/) noexcept override {
     visit();
     const bool is_last = this->pool()->end_share(this, [this](const LaneLock& lock) {
       const bool more = has_more(lock);  // Asked once: a cancellation may come at any time.

@@ -22,18 +22,18 @@ namespace internal {
 class JobList {
  public:
   [[nodiscard]] JobState* front() const noexcept { return first_; }
-  [[nodiscard]] static JobState* after(const JobState* job) noexcept { return job->next_; }
+  [[nodiscard]] static JobState* after(const JobState* job) noexcept { return job->in_list.next; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   void push_back(JobState* job) noexcept {
-    job->previous_ = last_;
-    job->next_ = nullptr;
-    (last_ != nullptr ? last_->next_ : first_) = job;
+    job->in_list = {last_, nullptr};
+    (last_ != nullptr ? last_->in_list.next : first_) = job;
     last_ = job;
     ++size_;
   }
   void erase(JobState* job) noexcept {
-    (job->previous_ != nullptr ? job->previous_->next_ : first_) = job->next_;
-    (job->next_ != nullptr ? job->next_->previous_ : last_) = job->previous_;
+    const auto [previous, next] = job->in_list;
+    (previous != nullptr ? previous->in_list.next : first_) = next;
+    (next != nullptr ? next->in_list.previous : last_) = previous;
     --size_;
   }
 
@@ -48,16 +48,27 @@ class JobList {
 struct alignas(64) Lane {
   oneapi::tbb::spin_mutex mutex;
   std::atomic<bool> has_queued{false};  // A hint for threads without the lock. Written with it.
-  JobList waiting;
-  JobList due;  // Queued, and taken before the others: those whose time has come.
   JobList queued;
   JobList running;
   std::uint64_t succeeded = 0;
+  // Here ends the cache line of what each job changes with the lock. The next has what each job
+  // changes without it.
+  std::atomic<std::uint64_t> over{0};  // Jobs of which nothing is left but what handles keep.
+  std::atomic<std::uint64_t> gone{0};  // Those that the lane has held, and that are no more.
+  JobList waiting;
+  JobList due;  // Queued, and taken before the others: those whose time has come.
   std::uint64_t failed = 0;
   std::uint64_t cancelled = 0;
   std::uint64_t expired = 0;
-  std::atomic<std::uint64_t> submitted{0};  // Written with the lock.
-  std::atomic<std::uint64_t> ended{0};
+  std::uint64_t aside = 0;  // Jobs that the lane holds, and that are never in its lists.
+
+  // Both with the lock. How many jobs have left the lists as they ended; how many ever came.
+  [[nodiscard]] std::uint64_t taken_out() const noexcept {
+    return succeeded + failed + cancelled + expired;
+  }
+  [[nodiscard]] std::uint64_t submitted() const noexcept {
+    return taken_out() + due.size() + queued.size() + waiting.size() + running.size();
+  }
 };
 
 // Holds the lock of a lane until the end of the block. A function that needs the lock has a

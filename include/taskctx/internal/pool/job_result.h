@@ -105,7 +105,6 @@ class JobRef {
   ~JobRef() {
     if (state_ != nullptr) {
       state_->abandon();
-      state_->release();
     }
   }
 

@@ -14,9 +14,11 @@
 #define TASKCTX_INTERNAL_POOL_JOB_STATE_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <source_location>
 #include <string>
@@ -32,6 +34,7 @@
 #include "taskctx/internal/core/ending.h"
 #include "taskctx/internal/core/merged.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/pool/job_parts.h"
 #include "taskctx/job_errors.h"
 #include "taskctx/job_options.h"
 
@@ -40,65 +43,31 @@ inline namespace v1 {
 namespace internal {
 
 class BlockedWait;
-class JobState;
 class LaneLock;  // See job_list.h: what takes one needs the lock of the job's lane.
+class Ledger;    // See ledger.h.
 class PoolCore;
 class CancelWatch;  // See cancel_watch.h.
 class ScopeJob;     // See scope_job.h.
+class HeldJob;      // Keeps a job's memory, not its result: not a handle.
 struct ScopeChild;
-
-// What is to happen when a job has ended. It is linked into the job, so adding it allocates
-// nothing; it must live until it fires, which it does exactly once, on the thread that ended the
-// job or, if the job has ended already, on the one that adds it.
-struct Continuation {
-  void (*fire)(Continuation* self) noexcept;
-  Continuation* next = nullptr;
-};
-
-// What few jobs have.
-struct JobExtras {
-  std::shared_ptr<const std::string> name;  // nullptr if it has none. Its link has it, too.
-  std::int64_t queued_at = 0;               // In ns, if the pool has an accountant.
-  bool keeps_context = false;               // JobOptions::keep_context
-};
-
-// The stages of a job's life. They change with the lock of the job's lane, in these functions of
-// PoolCore only (finish() is JobState's):
-//
-//   made     the beginning
-//   waiting  accept_waiting(); suspend()
-//   queued   accept(); make_ready(); suspend(), if woken already; requeue_bulk();
-//            begin_to_cancel() and break_circle(), of a suspended coroutine
-//   running  accept(), accept_running(), accept_or_end(): the caller runs or ends it; begin_queued();
-//            begin_or_look(); begin_to_cancel(), to end it; end_share(), of a bulk's last thread
-//   ended    take_out(), called by finish()
-enum class Stage : std::uint8_t {
-  made,     // Not yet in the pool.
-  waiting,  // For other jobs, or for its time: in its lane's list of those.
-  queued,   // Nobody has begun it; of a bulk: there are elements that nobody has begun.
-  running,
-  ended,
-};
-class HeldJob;  // Keeps a job's memory, not its result: not a handle.
-
-// Is told what a waiting job waits for.
-class Missing {
- public:
-  // `job` has not ended. `is_choice`: another one's end would do as well.
-  virtual void add(const LaneLock& lock, JobState* job, bool is_choice) noexcept = 0;
-
- protected:
-  ~Missing() = default;
-};
 
 // Throws the JobError that says what can't be done without a job.
 [[noreturn]] void throw_no_job(const char* verb);
 
-class JobState : public Workplace, private Mortal {
+class JobState : public Workplace, private JobMarks, private JobLinks {
  public:
-  // Begins with `references`; takes one of the pool for its lifetime.
+  // Begins with `references`.
   JobState(PoolCore* pool, Inherited inherited, std::uint32_t references,
-           bool is_bulk = false) noexcept;
+           bool can_be_shared = false) noexcept;
+  // A job that submits another one gives it the memory of the last one that has ended there.
+  static void* operator new(std::size_t size);
+  static void operator delete(void* memory, std::size_t size) noexcept;
+  static void* operator new(std::size_t size, std::align_val_t alignment) {
+    return ::operator new(size, alignment);
+  }
+  static void operator delete(void* memory, std::align_val_t alignment) noexcept {
+    ::operator delete(memory, alignment);
+  }
   JobState(const JobState&) = delete;
   JobState& operator=(const JobState&) = delete;
 
@@ -120,13 +89,20 @@ class JobState : public Workplace, private Mortal {
   // Returns a number that no other job has, drawn at the first call.
   std::uint64_t id() noexcept final;
   [[nodiscard]] std::string_view name() const noexcept final {
-    return extras_ != nullptr && extras_->name != nullptr ? std::string_view(*extras_->name)
-                                                          : std::string_view();
+    const JobExtras* const rare = extras();
+    return rare != nullptr && rare->name != nullptr ? std::string_view(*rare->name)
+                                                    : std::string_view();
   }
   // Returns the words " 'name'", or nothing if there is no name.
   [[nodiscard]] std::string quoted_name() const;
-  [[nodiscard]] const JobExtras* extras() const noexcept { return extras_.get(); }
-  void describe(std::unique_ptr<JobExtras> extras) noexcept { extras_ = std::move(extras); }
+  [[nodiscard]] const JobExtras* extras() const noexcept {
+    return to_extras(extras_or_id_.load(std::memory_order_relaxed));
+  }
+  // Before anybody else knows the job.
+  void describe(std::unique_ptr<JobExtras> extras) noexcept {
+    extras_or_id_.store(reinterpret_cast<std::uintptr_t>(extras.release()),
+                        std::memory_order_relaxed);
+  }
   // Where the job was submitted; line 0 if that is not known.
   [[nodiscard]] SourcePlace place() const noexcept;
   void set_place(std::source_location place) noexcept { place_ = place; }
@@ -145,7 +121,7 @@ class JobState : public Workplace, private Mortal {
     if (cancel_count() != 0) [[unlikely]] {
       check_waiter();
     }
-    return is_done() || wait_slowly(deadline, /*may_stop=*/true);
+    return is_done() || run_for_waiter() || wait_slowly(deadline, /*may_stop=*/true);
   }
 
   // Runs, on this thread, which is at work in the pool `here`, what nobody has begun of this job
@@ -176,7 +152,8 @@ class JobState : public Workplace, private Mortal {
     if (!is_interrupted()) {
       return false;
     }
-    bits_.fetch_and(~kInterrupted, std::memory_order_relaxed);  // It is set with the lock.
+    // It is set with the lock.
+    bits_.fetch_and(~std::uint64_t{kInterrupted}, std::memory_order_relaxed);
     old = take_link(lock);
     return true;
   }
@@ -188,7 +165,8 @@ class JobState : public Workplace, private Mortal {
     return (bits_.load(std::memory_order_relaxed) & kInterrupted) != 0;
   }
 
-  // Says that no handle is left. An error that nobody has seen goes to the handler.
+  // Says that no handle is left, and drops its reference. An error that nobody has seen goes to the
+  // handler.
   void abandon() noexcept;
   // Says that what follows of the job's code is destructors.
   using Workplace::begin_to_end;
@@ -203,16 +181,13 @@ class JobState : public Workplace, private Mortal {
     }
   }
 
-  void add_ref() noexcept { refs.add_plain(); }
+  void add_ref() noexcept { bits_.fetch_add(kReference, std::memory_order_relaxed); }
   void release() noexcept {
-    // Pairs with itself: the last one to release sees all that others did with the job.
-    if (refs.drop_plain()) {
-      if (may_hold_ || error_ != nullptr) {
-        rule = &kEnd;
-        end(this);
-      } else {
-        delete this;
-      }
+    // Pairs with itself: the last one to release sees all that others did with the job. Where no
+    // other is left, nobody can make one: so a look is enough.
+    if (bits_.load(std::memory_order_acquire) < 2 * kReference ||
+        bits_.fetch_sub(kReference, std::memory_order_acq_rel) < 2 * kReference) {
+      destroy();
     }
   }
 
@@ -228,7 +203,7 @@ class JobState : public Workplace, private Mortal {
 
   // Runs the user's code in the job's context, isolated, and tells everybody. The caller has taken
   // the job out of the queue, and gives the queue's reference.
-  void run() noexcept;
+  void run(Ledger* ledger = nullptr) noexcept;
   // Destroys the callable in the job's context and ends the job, likewise.
   void end_without_result(std::uint32_t how, std::exception_ptr error,
                           std::optional<NodeRef> left = {}) noexcept;
@@ -260,7 +235,7 @@ class JobState : public Workplace, private Mortal {
   // Tells whether the context is of use when the job has ended so: for the code that handles the
   // error, or because keep_context asks for it.
   [[nodiscard]] bool keeps_context(std::uint32_t how) const noexcept {
-    return how == kFailed || (extras_ != nullptr && extras_->keeps_context);
+    return how == kFailed || (extras() != nullptr && extras()->keeps_context);
   }
   // Tells, while an exception is handled, how a job ends that has thrown it, and with what. A plain
   // Cancelled becomes a JobCancelled: those who wait for the job can tell that from their own.
@@ -272,10 +247,11 @@ class JobState : public Workplace, private Mortal {
   // Ends the job: takes it out of its list, stores how it has ended, tells everybody, and drops the
   // queue's reference. `left`: how it has left its context, if that is another one than before, and
   // is kept. The caller's thread holds the pool. The job may be gone when this returns.
-  void finish(std::uint32_t how, std::optional<NodeRef> left) noexcept;
-  // The bits of bits_. finish() sets kDone, with how the job has ended, by one fetch_or, and acts
-  // on what it finds set. A thread that sets a bit for it looks for kDone in the same way. So one
-  // of the two acts.
+  // `ledger`: what counts it as over, or nullptr: its lane does.
+  void finish(std::uint32_t how, std::optional<NodeRef> left, Ledger* ledger = nullptr) noexcept;
+  // The bits of bits_, and one reference, of those that are counted above them. finish() sets
+  // kDone, with how the job has ended, by one operation, and acts on what it finds set. A thread
+  // that sets a bit for it looks for kDone in the same way. So one of the two acts.
   //
   //   bit               set by                    cleared by            read by
   //   kDone             finish()                  -                     is_done(), block(), abandon(),
@@ -316,6 +292,9 @@ class JobState : public Workplace, private Mortal {
   static constexpr std::uint32_t kMayWait = 8192;        // It has waited for another job, or does.
   static constexpr std::uint32_t kExpired = 16384;       // Its time was over before it began.
   static constexpr std::uint32_t kInScope = 32768;       // Its error belongs to its scope.
+  static constexpr std::uint64_t kReference = std::uint64_t{1} << 32U;
+  // What finish() has to act on.
+  static constexpr std::uint32_t kToAct = kAbandoned | kContinued | kAwaited | kBlocked | kInScope;
 
   // Says that it has a scope_child().
   void is_in_scope() noexcept { bits_.fetch_or(kInScope, std::memory_order_relaxed); }
@@ -325,24 +304,44 @@ class JobState : public Workplace, private Mortal {
   void end_aside() noexcept;
   Link* make_link() final;
   bool wait_slowly(Deadline deadline, bool may_stop);
+  // Runs the job here, if this thread is at work in its pool and nobody has begun it. Returns
+  // whether it is done.
+  bool run_for_waiter();
 
   // Says that the end of this job ends no other one, unless it has an error.
-  void holds_nothing() noexcept { may_hold_ = false; }
+  void holds_nothing() noexcept { may_hold = false; }
 
   [[nodiscard]] std::uint32_t bits() const noexcept {
-    return bits_.load(std::memory_order_acquire);  // Pairs with finish(), which sets kDone.
+    // Pairs with finish(), which sets kDone.
+    return static_cast<std::uint32_t>(bits_.load(std::memory_order_acquire));
   }
   [[nodiscard]] Node* context_node() const noexcept { return context_.get(); }
   [[nodiscard]] bool is_counted() const noexcept {
     return (bits_.load(std::memory_order_relaxed) & kCounted) != 0;
   }
   bool stop_counting() noexcept {
-    return (bits_.fetch_and(~kCounted, std::memory_order_relaxed) & kCounted) != 0;
+    return (bits_.fetch_and(~std::uint64_t{kCounted}, std::memory_order_relaxed) & kCounted) != 0;
   }
 
  private:
-  static void delete_job(Mortal* job) noexcept { delete static_cast<JobState*>(job); }
+  void destroy() noexcept {
+    if (may_hold || outcome_.error != nullptr) {
+      end(::new (&at_end) Mortal(&kEnd));
+    } else {
+      delete this;
+    }
+  }
+  static void delete_job(Mortal* job) noexcept {
+    // It is the first part of the links.
+    delete static_cast<JobState*>(reinterpret_cast<JobLinks*>(job));
+  }
   static inline constinit EndRule kEnd{&delete_job};
+
+  // A number that was drawn has this bit, and 0 stands for nothing: pointers are even.
+  static constexpr std::uintptr_t kIsId = 1;
+  [[nodiscard]] static JobExtras* to_extras(std::uintptr_t word) noexcept {
+    return (word & kIsId) == 0 ? reinterpret_cast<JobExtras*>(word) : nullptr;
+  }
 
   std::uint32_t keep_error() noexcept;  // For guarded(), while it handles the exception.
   [[nodiscard]] JobCancelled cancellation() const;
@@ -350,6 +349,7 @@ class JobState : public Workplace, private Mortal {
   friend class PoolCore;
   friend class JobList;
   friend class Helper;
+  friend class Ledger;
   friend class CircleSearch;
   friend class ScopeJob;
 
@@ -357,8 +357,9 @@ class JobState : public Workplace, private Mortal {
   virtual void call() = 0;
   // Destroys the callable, uncalled.
   virtual void drop() noexcept = 0;
-  // Does what there is to do for a thread that has begun the job, or joined in.
-  virtual void perform() noexcept { run(); }
+  // Does what there is to do for a thread that has begun the job, or joined in. `ledger`: that of
+  // the job whose code waits for this one meanwhile, or nullptr.
+  virtual void perform(Ledger* ledger) noexcept { run(ledger); }
   // Of what many threads do: counts one more in, and tells whether there is work for yet another.
   virtual bool join(const LaneLock& /*lock*/) noexcept { return false; }
   // Tells whether the job can't be taken back even if it waits or is queued.
@@ -385,7 +386,7 @@ class JobState : public Workplace, private Mortal {
   NodeRef settle_context(const LaneLock& /*lock*/, std::optional<NodeRef> left,
                          bool keeps) noexcept {
     if (!keeps) [[likely]] {
-      has_context_ = false;
+      has_context = false;
       return std::exchange(context_, NodeRef());
     }
     return left ? std::exchange(context_, *std::move(left)) : NodeRef();
@@ -409,23 +410,22 @@ class JobState : public Workplace, private Mortal {
   void report_error() noexcept;
   void let_go_of_context() noexcept;
 
-  std::atomic<std::uint32_t> bits_{0};
-  NodeRef context_;
+  std::atomic<std::uint64_t> bits_;
+  NodeRef context_;  // Guarded by the lane's lock while others may ask for it.
   Merged merged_;
-  std::exception_ptr error_;
-  // These are guarded by the lane's lock, and so is context_ while others may ask for it.
-  JobState* previous_ = nullptr;
-  JobState* next_ = nullptr;
-  Stage stage_ = Stage::made;
-  bool is_woken_ = false;  // What the job is about to wait for has come already.
-  bool is_due_ = false;    // It is to be queued, or is, among those whose time has come.
-  bool has_context_ = true;
-  bool may_hold_ = true;  // Other jobs and contexts, in what the derived class adds.
-  const bool is_bulk_;    // Many threads may perform it.
-  const std::uint16_t lane_;
+  // A ledger while has_ledger says so.
+  union Outcome {
+    Outcome() noexcept : error() {}
+    Outcome(const Outcome&) = delete;
+    Outcome& operator=(const Outcome&) = delete;
+    ~Outcome() {}  // NOLINT(modernize-use-equals-default): the job destroys the error
+
+    std::exception_ptr error;
+    Ledger* ledger;
+  } outcome_;
   std::atomic<Continuation*> continuations_{nullptr};
-  std::atomic<std::uint64_t> id_{0};
-  std::unique_ptr<JobExtras> extras_;
+  // An owned JobExtras, or the job's number if it has none.
+  std::atomic<std::uintptr_t> extras_or_id_{0};
   std::source_location place_;
   // Where a search for a circle has found the job. Guarded by the lock in blocked_wait.cc.
   JobState* next_found_ = nullptr;

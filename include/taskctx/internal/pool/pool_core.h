@@ -147,9 +147,9 @@ class PoolCore final
   // what a factory throws.
   Inherited inherited(const JobOptions* options) {
     if (options == nullptr) [[likely]] {
-      return {context_factory_ ? made_by(context_factory_) : capture(), capture_link()};
+      return {context_factory_ ? made_by(context_factory_) : capture(), creators_link()};
     }
-    return {chosen_context(*options), options->detached ? LinkRef() : capture_link()};
+    return {chosen_context(*options), options->detached ? LinkRef() : creators_link()};
   }
   // Likewise, with `link` in the creator's place.
   Inherited inherited(const JobOptions* options, LinkRef link) {
@@ -205,6 +205,9 @@ class PoolCore final
         job, [](const LaneLock& lock, void* f) { return (*static_cast<Withdraw*>(f))(lock); },
         std::addressof(withdraw));
   }
+  // For a waiting thread that is at work in this pool: takes a job of the pool for the caller to
+  // perform, if that is queued, and no bulk.
+  bool try_begin(JobState* job) noexcept;
   // For a waiting thread that is at work in the pool `here`: takes a job of that pool for the
   // caller to perform, if nobody has begun it and it need not wait (`begun`). If it must wait, or
   // may yet have to, tells for what (`missing`): whenever that changes, unpark_helpers() is called.
@@ -212,8 +215,8 @@ class PoolCore final
   enum class Found { begun, missing, nothing };
   static Found begin_or_look(JobState* job, PoolCore* here, Missing& missing) noexcept;
   // Performs a job that this thread, which is no shell, has begun. What the job does with oneTBB
-  // belongs to no group of the caller's.
-  static void perform_apart(JobState* job) noexcept;
+  // belongs to no group of the caller's. `ledger`: as JobState::perform() says.
+  static void perform_apart(JobState* job, Ledger* ledger = nullptr) noexcept;
   // Calls `function` on the pool's behalf, wherever that is, likewise. It must not throw.
   template <typename F>
   void apart(F&& function) noexcept {
@@ -242,8 +245,13 @@ class PoolCore final
   // one. Returns what it does not keep.
   NodeRef take_out(JobState* job, std::uint32_t how, std::optional<NodeRef> left,
                    bool keeps_context) noexcept;
+  // Says that jobs of this pool are no more, for which it has been made to stay. Which lane's they
+  // were does not matter.
+  void let_go(std::uint16_t lane, std::uint64_t jobs) noexcept;
   // Counts a job of this lane as over.
   void count_ended(std::uint16_t lane) noexcept;
+  // Counts more of them, in a job that is not over yet.
+  void count_over(std::uint16_t lane, std::uint64_t jobs) noexcept;
 
   // For a fork, first this, then lock_lanes(); likewise to unlock. In the child nothing of the pool
   // runs any more, and calls that ask for that throw.
@@ -293,6 +301,11 @@ class PoolCore final
   ~PoolCore();
   void destroy() noexcept override { delete this; }
 
+  // Does what capture_link() does. Costs less right in a job.
+  static LinkRef creators_link() {
+    return current_activation()->origin.leads_nowhere() ? LinkRef() : work_link();
+  }
+  static LinkRef work_link();
   static NodeRef made_by(const ContextFactory& factory);
   NodeRef chosen_context(const JobOptions& options);
   std::unique_ptr<JobExtras> make_extras(const JobOptions* options);
@@ -314,9 +327,12 @@ class PoolCore final
       limit_.give();
     }
   }
-  // Counts a job that enters. The second returns false, and counts nothing, if the pool is closed.
-  static void add_submitted(const LaneLock& lock) noexcept;
-  [[nodiscard]] bool count_submitted(const LaneLock& lock) noexcept;
+  // Make the pool stay as long as the job, which enters. The first returns false, and does nothing,
+  // if the pool is closed. Lanes count what is gone of what they have held, and end_if_quiet()
+  // takes a reference for each job that is left: until then nobody writes to what all write to. A
+  // job that comes later has a reference from the start.
+  [[nodiscard]] bool try_hold(const LaneLock& lock, JobState* job) noexcept;
+  void hold(const LaneLock& lock, JobState* job) noexcept;
   [[noreturn]] void refuse_late(JobState* job);
   // Of a lane's lists. begin_queued() leaves a bulk in the queue as long as it has work for more.
   void begin_queued(const LaneLock& lock, JobState* job) noexcept;
@@ -396,7 +412,11 @@ class PoolCore final
   void finalize() noexcept;
   std::vector<HeldJob> unended_jobs();
 
-  // References: the pool's, each job's, each shell's, and those of tasks that may outlive it.
+  // A bit of Lane::gone: each job that is left has a reference.
+  static constexpr std::uint64_t kLate = std::uint64_t{1} << 63U;
+
+  // References: the pool's, those of jobs that outlive it, each shell's, and those of tasks that
+  // may outlive it.
   std::atomic<std::uint32_t> flags_{0};
   const std::uint32_t lane_mask_;
   const int concurrency_;

@@ -81,7 +81,7 @@ class ThenJob final : public JobResult<R> {
     held->add_continuation(&wakes_);
   }
 
-  void perform() noexcept override {
+  void perform(Ledger* ledger) noexcept override {
     if constexpr (Call::template kNeedsResult<F>) {
       if (JobState& parent = *state_of(*parent_); parent.has_no_result() && !this->is_over())
           [[unlikely]] {
@@ -89,7 +89,7 @@ class ThenJob final : public JobResult<R> {
         return;
       }
     }
-    this->run();
+    this->run(ledger);
   }
 
  private:
@@ -175,13 +175,13 @@ class GatherJob final : public JobResult<R> {
     }
   }
 
-  void perform() noexcept override {
+  void perform(Ledger* ledger) noexcept override {
     if (JobState* const failed = first_without_result(); failed != nullptr && !this->is_over())
         [[unlikely]] {
       for_each([](JobState* child) { child->mark_seen(); });
       this->end_as(*failed);
     } else {
-      this->run();
+      this->run(ledger);
     }
   }
 
