@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// G13 and G15: memory. Counters, not times:
+// G13, G15 and G21: memory. Counters, not times:
 //
 //   bytes        what operator new was asked for, per item
 //   allocations  how often, per operation
@@ -167,7 +167,9 @@ taskctx::Task<> waits_for(const taskctx::SharedJob<void>& gate, std::latch& begu
   co_await gate;
 }
 
-Footprint suspended_tasks(std::size_t count) {
+// `make(gate, begun, i)` makes one.
+template <typename Make>
+Footprint suspended(std::size_t count, Make make) {
   taskctx::JobPool pool{{.concurrency = 2}};
   std::latch may_go(1);
   std::latch begun(static_cast<std::ptrdiff_t>(count));
@@ -175,7 +177,7 @@ Footprint suspended_tasks(std::size_t count) {
   const std::size_t resident = resident_bytes();
   const std::size_t allocated = allocated_bytes();
   for (std::size_t i = 0; i < count; ++i) {
-    (void)pool.spawn(waits_for(gate, begun));
+    (void)pool.spawn(make(gate, begun, i));
   }
   begun.wait();
   const auto items = static_cast<double>(count);
@@ -184,6 +186,45 @@ Footprint suspended_tasks(std::size_t count) {
   may_go.count_down();
   pool.drain();
   return result;
+}
+
+Footprint suspended_tasks(std::size_t count) {
+  return suspended(count, [](const auto& gate, std::latch& begun, std::size_t /*i*/) {
+    return waits_for(gate, begun);
+  });
+}
+
+// Likewise, each with a write of its own: of one of 8 variables that are set, of 200 that have been
+// in use.
+taskctx::Task<> writes_and_waits_for(const taskctx::SharedJob<void>& gate, std::latch& begun,
+                                     const taskctx::ContextVar<int>& variable) {
+  variable.set(2);
+  begun.count_down();
+  co_await gate;
+}
+
+Footprint suspended_writers(std::size_t count) {
+  constexpr std::size_t kDeclared = 200;
+  const Variables<int> variables(kDeclared);
+  taskctx::Context().run([&] {
+    for (std::size_t i = 0; i < kDeclared; ++i) {
+      variables[i].set(1);
+    }
+  });
+  const auto variable = [&](std::size_t i) -> const taskctx::ContextVar<int>& {
+    return variables[i % kSet * (kDeclared / kSet)];
+  };
+  taskctx::Context base;
+  base.run([&] {
+    for (std::size_t i = 0; i < kSet; ++i) {
+      variable(i).set(1);
+    }
+  });
+  return base.run([&] {
+    return suspended(count, [&](const auto& gate, std::latch& begun, std::size_t i) {
+      return writes_and_waits_for(gate, begun, variable(i));
+    });
+  });
 }
 
 // The least that a coroutine on oneTBB can be: it destroys itself, and waits in a list.
@@ -296,6 +337,8 @@ int main(int argc, char** argv) {
       ->Iterations(1);
   add("G13/pending_task/onetbb", 1'000'000, &bench::in_child<bench::pending_raw>)->Iterations(1);
   add("G15/suspended/taskctx", 1'000'000, &bench::in_child<bench::suspended_tasks>)->Iterations(1);
+  add("G21/suspended_writing/taskctx", 1'000'000, &bench::in_child<bench::suspended_writers>)
+      ->Iterations(1);
   add("G15/suspended/onetbb", 1'000'000, &bench::in_child<bench::suspended_raw>)->Iterations(1);
   return bench::run(argc, argv);
 }
