@@ -22,6 +22,22 @@
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
+namespace {
+
+// Multiples of the golden ratio: they are spread evenly over the lanes, and so is every second or
+// third of them, where a thread submits to several pools in turn. No other thread writes to it.
+thread_local std::uint32_t golden_turn = 0;
+constexpr std::uint32_t kGolden = 0x9e37'79b9;  // Of 2^32.
+
+// After so many due jobs one begins that is queued: due jobs can't keep it waiting forever.
+constexpr std::uint32_t kMostDueInARow = 16;
+
+}  // namespace
+
+std::uint16_t PoolCore::next_lane() const noexcept {
+  golden_turn += kGolden;
+  return static_cast<std::uint16_t>(std::uint64_t{golden_turn} * (lane_mask_ + 1) >> 32);
+}
 
 Lane& PoolCore::lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
 
@@ -235,7 +251,7 @@ void PoolCore::make_ready(JobState* job, bool is_due) noexcept {
     push_queued(lock, job);
     shell = reserve_shell();
     if (is_due) {
-      reserve_call(lock);
+      reserve_call();
     }
   }
   if (is_due) {
@@ -371,10 +387,14 @@ void PoolCore::count_ended(std::uint16_t lane) noexcept {
 }
 
 JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
-  if (due_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+  const bool has_due = due_.load(std::memory_order_relaxed) != 0;
+  if (has_due && due_in_a_row_.load(std::memory_order_relaxed) < kMostDueInARow) [[unlikely]] {
     if (JobState* const job = pop_due(); job != nullptr) {
       return job;
     }
+  }
+  if (due_in_a_row_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    due_in_a_row_.store(0, std::memory_order_relaxed);
   }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[turn++ & lane_mask_];
@@ -398,7 +418,7 @@ JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
     }
     return job;
   }
-  return nullptr;
+  return has_due ? pop_due() : nullptr;
 }
 
 bool PoolCore::has_queued() noexcept {
