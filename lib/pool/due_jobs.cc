@@ -122,7 +122,7 @@ void PoolCore::start_call() noexcept {
 void PoolCore::answer_call() noexcept {
   if (is_outermost(current_activation())) {
     if (take_ticket()) {
-      run_shell(next_lane());  // With the call's reference.
+      run_shell(/*turn=*/0);  // With the call's reference.
       return;
     }
     const Installed at_work(&empty_node, Origin::pool(this));

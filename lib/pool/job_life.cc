@@ -36,7 +36,7 @@ JobState::JobState(PoolCore* pool, Inherited inherited, std::uint32_t references
       Mortal(references),
       context_(std::move(inherited.node)),
       is_bulk_(is_bulk),
-      lane_(pool->next_lane()) {
+      lane_(pool->lane_for(this)) {
   (void)pool->add_ref();
   if (references == 1) {
     bits_.store(kAbandoned, std::memory_order_relaxed);

@@ -25,18 +25,25 @@ namespace internal {
 namespace {
 
 // Multiples of the golden ratio: they are spread evenly over the lanes, and so is every second or
-// third of them, where a thread submits to several pools in turn. No other thread writes to it.
-thread_local std::uint32_t golden_turn = 0;
+// third of them, where a thread submits to several pools in turn.
 constexpr std::uint32_t kGolden = 0x9e37'79b9;  // Of 2^32.
+
+// What a thread has made last.
+struct Made {
+  std::uint32_t turn;
+  const JobState* job;  // May be gone.
+};
+constinit thread_local Made last_made{};
 
 // After so many due jobs one begins that is queued: due jobs can't keep it waiting forever.
 constexpr std::uint32_t kMostDueInARow = 16;
 
 }  // namespace
 
-std::uint16_t PoolCore::next_lane() const noexcept {
-  golden_turn += kGolden;
-  return static_cast<std::uint16_t>(std::uint64_t{golden_turn} * (lane_mask_ + 1) >> 32);
+std::uint16_t PoolCore::next_lane(const JobState* job) const noexcept {
+  last_made.turn += kGolden;
+  last_made.job = job;
+  return static_cast<std::uint16_t>(std::uint64_t{last_made.turn} * (lane_mask_ + 1) >> 32);
 }
 
 Lane& PoolCore::lane_of(const JobState* job) const noexcept { return lanes_[job->lane_]; }
@@ -306,6 +313,11 @@ PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& 
     }
   }
   core->give_room_of(job);
+  if (job ==
+      last_made.job) {  // The lane is still in this thread's cache: the next job may have it.
+    last_made.job = nullptr;
+    last_made.turn -= kGolden;
+  }
   return Found::begun;
 }
 

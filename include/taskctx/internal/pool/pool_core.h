@@ -57,7 +57,7 @@
 // The order. Each lane is first in, first out. A shell takes the first job of one lane after the
 // other. So between two jobs of a lane it takes no more than L - 1 of others, if there are L lanes:
 // a job with d jobs before it in its lane begins before all but (d + S) * (L - 1) of other lanes'
-// jobs, where S is the number of shells. A thread's jobs go to lanes in turn (next_lane()), so d is
+// jobs, where S is the number of shells. A thread's jobs go to lanes in turn (lane_for()), so d is
 // their number by L, and four more at most. Hence at most L * (S + 4 * T) jobs overtake one, where
 // T threads submit. A job that is queued again (a coroutine) keeps its lane.
 //
@@ -286,9 +286,12 @@ class PoolCore final
     return (flags_.load(std::memory_order_acquire) & kFinal) != 0;
   }
 
-  // Returns the lane of the next job that this thread makes. Of any jobs that one thread has made
-  // in a row, each lane has as many as any other, give or take four.
-  [[nodiscard]] std::uint16_t next_lane() const noexcept;
+  // Returns the lane of a job that this thread makes. Of any jobs that one thread has made in a
+  // row, each lane has as many as any other, give or take four; a job that its maker runs itself,
+  // before it makes another one, does not count.
+  [[nodiscard]] std::uint16_t lane_for(const JobState* job) const noexcept {
+    return lane_mask_ == 0 ? std::uint16_t{0} : next_lane(job);
+  }
 
  private:
   friend class PoolRegistry;
@@ -299,6 +302,7 @@ class PoolCore final
   static constexpr std::uint32_t kFinal = 8;   // No job will ever come, the arena may go.
 
   ~PoolCore();
+  [[nodiscard]] std::uint16_t next_lane(const JobState* job) const noexcept;
   void destroy() noexcept override { delete this; }
   void note_first_loop() noexcept override;
 
