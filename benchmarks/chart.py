@@ -11,7 +11,7 @@ matplotlib.rcParams["font.family"] = "DejaVu Sans"
 
 import matplotlib.pyplot as plt  # noqa: E402  (after the choice of a backend)
 
-from samples import interval  # noqa: E402
+from samples import QUEUE_WAITS, interval  # noqa: E402
 
 INK, PALE = "#24292f", "#8c959f"
 
@@ -147,14 +147,13 @@ def draw(data, samples, context, path):
     )
 
 
-# Who else queues jobs: label, name, colour, marker.
-QUEUES = (
-    ("taskctx submit", "taskctx", "#0969da", "o"),
-    ("oneTBB task_arena::enqueue", "onetbb", "#8250df", "^"),
-    ("packaged_task, queue under a mutex", "packaged_task", "#bc4c00", "s"),
-    ("std::async", "async", INK, "D"),
-)
-LOADS = (50, 80, 95)
+# Who else queues jobs: label, colour, marker.
+QUEUES = {
+    "taskctx": ("taskctx submit", "#0969da", "o"),
+    "onetbb": ("oneTBB task_arena::enqueue", "#8250df", "^"),
+    "packaged_task": ("packaged_task, queue under a mutex", "#bc4c00", "s"),
+    "async": ("std::async", INK, "D"),
+}
 QUANTILES = ("p50", "p99", "p999")
 
 
@@ -169,43 +168,45 @@ def draw_queue_waits(samples, context, path):
     """Writes the chart of the times in the queue to `path`; nothing if they were not measured."""
     figure, axes = plt.subplots(figsize=(9.6, 4.6))
     axes.set_xscale("log")
-    ticks, labels = [], []
+    places = {}  # Of the rows, by load.
     row = 0
-    for load in LOADS:
-        ticks.append(row + (len(QUEUES) - 1) / 2)
-        labels.append(f"{load} % load")
-        for label, name, colour, marker in QUEUES:
-            values = [samples.get(f"queue_wait/{load}/{name}", quantile) for quantile in QUANTILES]
-            if not all(values):
-                plt.close(figure)
-                return
-            marks = [statistics.median(each) for each in values]
-            axes.plot(marks, [row] * len(marks), color=colour, linewidth=1.6, alpha=0.55, zorder=2)
-            axes.scatter(
-                marks,
-                [row] * len(marks),
-                s=(64, 36, 16),
-                color=colour,
-                marker=marker,
-                edgecolors="white",
-                linewidths=0.8,
-                zorder=3,
-                label=label if load == LOADS[0] else None,
-            )
-            axes.annotate(
-                " / ".join(_time(mark) for mark in marks),
-                (1.0, row),
-                xycoords=("axes fraction", "data"),
-                xytext=(8, 0),
-                textcoords="offset points",
-                va="center",
-                color=colour,
-                fontsize=9,
-            )
-            row += 1
-        row += 0.9
+    for load, queue, name, prefix in QUEUE_WAITS:
+        values = [samples.get(name, prefix + quantile) for quantile in QUANTILES]
+        if not all(values):
+            plt.close(figure)
+            return
+        if places and load not in places:
+            row += 0.9
+        label, colour, marker = QUEUES[queue]
+        marks = [statistics.median(each) for each in values]
+        axes.plot(marks, [row] * len(marks), color=colour, linewidth=1.6, alpha=0.55, zorder=2)
+        axes.scatter(
+            marks,
+            [row] * len(marks),
+            s=(64, 36, 16),
+            color=colour,
+            marker=marker,
+            edgecolors="white",
+            linewidths=0.8,
+            zorder=3,
+            label=label if load == QUEUE_WAITS[0][0] else None,
+        )
+        axes.annotate(
+            " / ".join(_time(mark) for mark in marks),
+            (1.0, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=9,
+        )
+        places.setdefault(load, []).append(row)
+        row += 1
+    ticks = [statistics.mean(rows) for rows in places.values()]
+    labels = [f"{load} % load" for load in places]
     axes.set_yticks(ticks, labels)
-    axes.set_ylim(row - 1.2, -0.7)
+    axes.set_ylim(row - 0.3, -0.7)
     _style(axes, _time)
     axes.xaxis.set_minor_formatter(lambda *_: "")
     axes.legend(
@@ -230,8 +231,8 @@ def draw_queue_waits(samples, context, path):
     _finish(
         figure,
         axes,
-        "Time from when a job is due to when it begins: the median, 99 %, and 99.9 % of 20,000 jobs of 20 µs that "
-        "come at random;\none core submits, the others work. Medians of all runs.",
+        "Time from when a job is due to when it begins. Jobs of 100 µs that come at random; one core submits, the others "
+        "work.\np50 and p99: medians of turns of 500 jobs; p99.9: of all jobs.",
         context,
         path,
     )

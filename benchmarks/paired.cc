@@ -17,8 +17,10 @@ double median(std::vector<double> values) {
   return values.size() % 2 != 0 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-// Reports the median, and the order statistics between which the true one lies in 95 % of cases.
-void report(benchmark::State& state, const std::string& name, std::vector<double> values) {
+}  // namespace
+
+// (The 95 %: order statistics.)
+void report_median(benchmark::State& state, const std::string& name, std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const auto count = static_cast<double>(values.size());
   const double reach = 1.96 * std::sqrt(count) / 2;
@@ -29,8 +31,6 @@ void report(benchmark::State& state, const std::string& name, std::vector<double
   state.counters[name + "_low"] = at(std::floor(count / 2 - reach));
   state.counters[name + "_high"] = at(std::ceil(count / 2 + reach));
 }
-
-}  // namespace
 
 void report_pairs(benchmark::State& state, const std::vector<Pair>& pairs, std::size_t operations) {
   if (pairs.empty()) {
@@ -49,8 +49,8 @@ void report_pairs(benchmark::State& state, const std::vector<Pair>& pairs, std::
   }
   state.counters["ours_ns"] = median(ours);
   state.counters["baseline_ns"] = median(baseline);
-  report(state, "ratio", ratio);
-  report(state, "extra_ns", extra);
+  report_median(state, "ratio", ratio);
+  report_median(state, "extra_ns", extra);
 }
 
 }  // namespace bench

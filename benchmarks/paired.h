@@ -18,6 +18,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,10 @@ double seconds_of(Function&& function) {
   std::forward<Function>(function)();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+// Sets the counters `name`, to the median of the values, and `name`_low and `name`_high, between
+// which the true one lies in 95 % of cases.
+void report_median(benchmark::State& state, const std::string& name, std::vector<double> values);
 
 // Sets the counters.
 void report_pairs(benchmark::State& state, const std::vector<Pair>& pairs, std::size_t operations);

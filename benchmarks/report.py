@@ -13,7 +13,7 @@ import re
 import statistics
 import sys
 
-from samples import Failure, Samples, interval
+from samples import QUEUE_WAITS, Failure, Samples, interval
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -40,6 +40,9 @@ COLUMNS = (
     ("map, copied", ("map_copy",)),
     ("enumerable_thread_specific", ("enumerable_thread_specific",)),
 )
+QUEUE_NOTE = """p50 and p99: medians of turns of 500 jobs; p99.9: of all jobs. Late: how late jobs were submitted, which counts
+as waiting. Stretched: how many jobs took twice as long as their work does, as somebody else had the core. In oneTBB's: the
+median over pairs of turns."""
 README_COLUMNS = ("taskctx", "thread_local", "shared_ptr to const map")
 
 
@@ -206,14 +209,26 @@ def pairs_table(data, samples):
 
 
 def queue_table(samples):
+    """Returns the times in the queue, of ours with its ratios to oneTBB's, and of all others."""
+
+    def cell(name, counter):
+        values = samples.get(name, counter)
+        return statistics.median(values) if values else None
+
+    def ratio(name, counter):
+        parts = [cell(name, counter + end) for end in ("", "_low", "_high")]
+        return "" if None in parts else "{} ({} – {})".format(*map(number, parts))
+
     rows = []
-    for load in (50, 80, 95):
-        for contender in ("taskctx", "onetbb", "packaged_task", "async"):
-            values = [samples.get(f"queue_wait/{load}/{contender}", q) for q in ("p50", "p99", "p999")]
-            if all(values):
-                cells = [number(statistics.median(each) / 1000) for each in values]
-                rows.append([f"{load} %", contender, *cells])
-    return markdown_table(["load", "µs", "p50", "p99", "p99.9"], rows)
+    for load, queue, name, prefix in QUEUE_WAITS:
+        if cell(name, prefix + "p50") is None:
+            continue
+        times = [number(cell(name, prefix + q) / 1000) for q in ("p50", "p99", "p999", "late_p50", "late_p99")]
+        stretched = number(cell(name, prefix + "stretched") * 1000)
+        ratios = [ratio(name, f"{q}_ratio") if queue == "taskctx" else "" for q in ("p50", "p99", "mean")]
+        rows.append([f"{load} %", queue, *times, stretched, *ratios])
+    heading = ["load", "µs", "p50", "p99", "p99.9", "late: p50", "late: p99", "stretched, ‰"]
+    return markdown_table([*heading, *(f"{q}, in oneTBB's (95 %)" for q in ("p50", "p99", "mean"))], rows)
 
 
 def growth_table(operations, sizes, what, samples):
@@ -236,7 +251,7 @@ def document(data, samples, rows, context, instructions):
         operations_table(data, samples),
         "## On two threads, in pairs with oneTBB",
         pairs_table(data, samples),
-        "## Time in the queue",
+        f"## Time in the queue\n\n{QUEUE_NOTE}",
         queue_table(samples),
         "## Growth with the number of variables that are set",
         growth_table(data["growth"], (1, 8, 32, 128, 1000), "N", samples),

@@ -6,6 +6,19 @@ import math
 import statistics
 
 
+# Where the times in the queue are: load in %, queue, benchmark, and what its counters begin with.
+QUEUE_WAITS = tuple(
+    (load, queue, name.format(load), prefix)
+    for load in (50, 80, 95)
+    for queue, name, prefix in (
+        ("taskctx", "G19/queue_wait/taskctx/{}", ""),
+        ("onetbb", "G19/queue_wait/taskctx/{}", "baseline_"),
+        ("packaged_task", "queue_wait/packaged_task/{}", ""),
+        ("async", "queue_wait/async/{}", ""),
+    )
+)
+
+
 class Failure(Exception):
     """A sentence for the user."""
 

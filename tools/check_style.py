@@ -36,7 +36,7 @@ OWNERS = {
         "lib/core/node_memory.cc",
         "lib/core/unguarded.cc",
         "lib/core/watch.cc",
-        "lib/pool/job_life.cc",
+        "lib/pool/pool_core.cc",
     ],
     r"#include <(?:oneapi/)?tbb": [
         "include/taskctx/tbb/",

@@ -8,8 +8,18 @@
 //   job.get();                                                // "r-1"
 //
 // Threads:  all calls are thread-safe. What a thread did before submit() is visible to the job;
-//           what the job did is visible to a thread that has waited for it. Jobs begin roughly in
-//           the order of their submission.
+//           what the job did is visible to a thread that has waited for it.
+// Order:    a pool of one thread begins jobs in the order of their submission. A larger one has n
+//           lists: 2, 4, 8 or 16, no more than threads. Jobs go into them evenly, and each thread
+//           looks into one after the other. So a job is overtaken by no more than n × (threads + 4)
+//           of those that are submitted later (96 in a pool of 8 threads), however many are queued;
+//           4 × n more for each further thread that submits. A bulk counts as a job for each part
+//           that a thread takes. What is due goes first, but at most 16 times in a row.
+// Loops:    where loops keep all threads, a queued job calls for one after 2 to 8 ms, and begins
+//           where submit_at() says: within 10 ms beside a taskctx::tbb::parallel_for with a short
+//           body. But a thread that has called a loop works for that. If each thread has called one,
+//           as in a pool of one thread, the job waits for the first that ends. What can't wait
+//           belongs in a second pool: its threads are others, and the system shares the cores.
 // Lifetime: the destructor waits for every job: also for jobs that jobs submit meanwhile, for
 //           continuations, and for jobs whose time has not come. If you can't wait, cancel those,
 //           or call shutdown(). If a program ends with jobs in a pool that was not destroyed, the
@@ -286,8 +296,9 @@ class JobPool : private internal::JobRefusals {
   // time of day on the wall clock (deadline.h). Job::cancel() takes it back. The job takes no room
   // in a bounded queue. O(log n) for n pending times.
   //
-  // A job whose time has come begins before those that are queued: about a tenth of a millisecond
-  // later if a thread of the pool is free; else on the first of these threads:
+  // A job whose time has come begins before those that are queued, at most 16 in a row: about a
+  // tenth of a millisecond later if a thread of the pool is free; else on the first of these
+  // threads:
   //
   //   a thread that works for                     begins it after
   //   a job                                       that job (a coroutine: its turn)

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Jobs whose time has come: how they begin while loops of other jobs keep the pool's threads busy.
+// Jobs whose time has come, and others that have waited for long: how they begin while loops of
+// other jobs keep the pool's threads busy.
 //
 // A shell takes them before others, but no thread comes to a shell before it has nothing else to
 // do, and a loop may have a share for each of the threads that lasts. So beside the shell, which
 // loses no job whatever happens here, a due job makes a call: a critical task, which oneTBB takes
-// before all others, as soon as a thread has ended the task that it is in. A thread that waits in a
-// job takes none: jobs run isolated. One that waits elsewhere leaves it alone, see answer_call();
-// but nobody can tell that a plain oneTBB call waits below, outside of all jobs.
+// before all others, as soon as a thread has ended the task that it is in. There the shell runs. A
+// thread that waits in a job takes no call: jobs run isolated. One that waits elsewhere leaves it
+// alone, see answer_call(); but nobody can tell that a plain oneTBB call waits below, outside of
+// all jobs.
+//
+// Jobs that are not due wait in the same way, but nobody calls for them at once: mostly a thread is
+// on its way. Where loops have run, the timer looks after some milliseconds whether one has come
+// (PoolRegistry::look()), and calls if none has.
 //
 // A task of a loop is a series of leaves, up to the thread's whole share. So while there are calls,
 // a leaf of ours on a thread that has nothing else to do leaves the rest of its part to the loop,
@@ -78,7 +84,6 @@ class PoolCore::Call final : public oneapi::tbb::detail::d1::task {
     stop_counting();
     drop();
     core->answer_call();
-    core->release();
     return nullptr;
   }
   Task* cancel(Data& data) override { return execute(data); }  // Nobody does that.
@@ -88,7 +93,7 @@ class PoolCore::Call final : public oneapi::tbb::detail::d1::task {
   std::atomic<int> owners_{2};
 };
 
-void PoolCore::reserve_call(const LaneLock& /*lock*/) noexcept {
+void PoolCore::reserve_call() noexcept {
   begin_enqueuing();
   (void)add_ref();
 }
@@ -112,30 +117,37 @@ void PoolCore::start_call() noexcept {
   end_enqueuing();  // NOLINT(clang-analyzer-cplusplus.NewDelete): ours is not the last reference
 }
 
-// Answers nothing if code of ours waits below on this thread's stack: the job might wait for that
+// Answers nothing if code of ours waits below on this thread's stack: a job might wait for that
 // code, or for a lock that it holds. The shell that comes later runs the job.
 void PoolCore::answer_call() noexcept {
-  if (!is_outermost(current_activation())) {
-    return;
-  }
-  const Installed at_work(&empty_node, Origin::pool(this));
-  if (JobState* const job = pop_due(); job != nullptr) {
-    job->perform(/*ledger=*/nullptr);
-    if (is_forked()) [[unlikely]] {
-      leave_child();
+  if (is_outermost(current_activation())) {
+    if (take_ticket()) {
+      run_shell(/*turn=*/0);  // With the call's reference.
+      return;
+    }
+    const Installed at_work(&empty_node, Origin::pool(this));
+    if (JobState* const job = pop_due(); job != nullptr) {
+      job->perform(/*ledger=*/nullptr);
+      if (is_forked()) [[unlikely]] {
+        leave_child();
+      }
     }
   }
+  release();
 }
 
+// Begins with another lane each time.
 JobState* PoolCore::pop_due() noexcept {
   if (is_forked()) [[unlikely]] {
     return nullptr;
   }
+  std::uint32_t turn = due_in_a_row_.load(std::memory_order_relaxed);
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
-    Lane& lane = lanes_[i];
+    Lane& lane = lanes_[turn++ & lane_mask_];
     const LaneLock lock(lane);
     if (JobState* const job = lane.due.front(); job != nullptr) {
       begin_queued(lock, job);
+      due_in_a_row_.fetch_add(1, std::memory_order_relaxed);
       return job;
     }
   }

@@ -32,13 +32,6 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-namespace {
-
-// Which lane gets the thread's next job. One number for all threads would be written by all.
-constinit thread_local std::uint32_t next_lane [[gnu::tls_model("initial-exec")]] = 0;
-
-}  // namespace
-
 void* JobState::operator new(std::size_t size) {
   Ledger* const ledger = Ledger::here();
   void* const memory = ledger != nullptr ? ledger->take_memory(size) : nullptr;
@@ -55,7 +48,7 @@ void JobState::operator delete(void* memory, std::size_t size) noexcept {
 JobState::JobState(PoolCore* pool, Inherited inherited, std::uint32_t references,
                    bool can_be_shared) noexcept
     : Workplace(pool, std::move(inherited.link)),
-      JobMarks(pool->lane_number(next_lane++), can_be_shared),
+      JobMarks(pool->lane_for(this), can_be_shared),
       bits_(references * kReference | (references == 1 ? kAbandoned : 0)),
       context_(std::move(inherited.node)) {}
 

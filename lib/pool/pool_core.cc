@@ -22,6 +22,29 @@
 namespace taskctx {
 inline namespace v1 {
 namespace internal {
+namespace {
+
+// Multiples of the golden ratio: they are spread evenly over the lanes, and so is every second or
+// third of them, where a thread submits to several pools in turn.
+constexpr std::uint32_t kGolden = 0x9e37'79b9;  // Of 2^32.
+
+// What a thread has made last.
+struct Made {
+  std::uint32_t turn;
+  const JobState* job;  // May be gone.
+};
+constinit thread_local Made last_made{};
+
+// After so many due jobs one begins that is queued: due jobs can't keep it waiting forever.
+constexpr std::uint32_t kMostDueInARow = 16;
+
+}  // namespace
+
+std::uint16_t PoolCore::next_lane(const JobState* job) const noexcept {
+  last_made.turn += kGolden;
+  last_made.job = job;
+  return static_cast<std::uint16_t>(std::uint64_t{last_made.turn} * (lane_mask_ + 1) >> 32);
+}
 
 Lane& PoolCore::lane_of(const JobState* job) const noexcept { return lanes_[job->lane]; }
 
@@ -251,7 +274,7 @@ void PoolCore::make_ready(JobState* job, bool is_due) noexcept {
     push_queued(lock, job);
     shell = reserve_shell();
     if (is_due) {
-      reserve_call(lock);
+      reserve_call();
     }
   }
   if (is_due) {
@@ -319,6 +342,11 @@ PoolCore::Found PoolCore::begin_or_look(JobState* job, PoolCore* here, Missing& 
     }
   }
   core->give_room_of(job);
+  if (job ==
+      last_made.job) {  // The lane is still in this thread's cache: the next job may have it.
+    last_made.job = nullptr;
+    last_made.turn -= kGolden;
+  }
   return Found::begun;
 }
 
@@ -391,10 +419,14 @@ void PoolCore::count_over(std::uint16_t lane, std::uint64_t jobs) noexcept {
 }
 
 JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
-  if (due_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+  const bool has_due = due_.load(std::memory_order_relaxed) != 0;
+  if (has_due && due_in_a_row_.load(std::memory_order_relaxed) < kMostDueInARow) [[unlikely]] {
     if (JobState* const job = pop_due(); job != nullptr) {
       return job;
     }
+  }
+  if (due_in_a_row_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    due_in_a_row_.store(0, std::memory_order_relaxed);
   }
   for (std::uint32_t i = 0; i <= lane_mask_; ++i) {
     Lane& lane = lanes_[turn++ & lane_mask_];
@@ -418,7 +450,7 @@ JobState* PoolCore::pop(std::uint32_t& turn) noexcept {
     }
     return job;
   }
-  return nullptr;
+  return has_due ? pop_due() : nullptr;
 }
 
 bool PoolCore::has_queued() noexcept {

@@ -8,6 +8,7 @@
 
 #include <oneapi/tbb/global_control.h>
 
+#include <atomic>
 #include <csignal>
 #include <memory>
 #include <mutex>
@@ -31,6 +32,9 @@ class PoolRegistry : private TimerEntry {
   void add(PoolCore* core, int threads);
   void remove(PoolCore* core, int threads) noexcept;
 
+  // Has pools be looked after until no shell waits. Costs a load, mostly.
+  void watch() noexcept;
+
  private:
   friend class BlockedThread;
 
@@ -42,8 +46,11 @@ class PoolRegistry : private TimerEntry {
   void change_limit(const Lock& lock, int threads, int blocked);
   void change_limit_if_possible(const Lock& lock, int threads, int blocked) noexcept;
   void count_blocked(int threads) noexcept;
-  // Looks after the pools, on the timer's thread, and again while threads block.
+  void start_watching(const Lock& lock) noexcept;
+  // Looks after the pools, on the timer's thread, and again while threads block, or shells wait.
   static void look(TimerEntry& self) noexcept;
+  // Returns a list of pools that are to be called.
+  PoolCore* look() noexcept;
   void look_later(const Lock& lock) noexcept;
   void end_program(int status, bool is_last) noexcept;
   void report_what_is_lost() noexcept;
@@ -60,7 +67,7 @@ class PoolRegistry : private TimerEntry {
   int blocked_ = 0;  // Threads in oneTBB's tasks that block for a pool.
   std::unique_ptr<oneapi::tbb::global_control> limit_;
 
-  bool is_watching_ = false;  // look() will come.
+  std::atomic<bool> is_watching_{false};  // look() will come. Written with the mutex.
   absl::Duration until_look_;
   sigset_t signals_{};  // Those blocked where the newest pool was made.
 };

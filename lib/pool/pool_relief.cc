@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads for a pool whose own ones oneTBB leaves asleep.
+// Looks after pools whose shells get no thread: because oneTBB leaves the threads asleep, or loops
+// keep them.
 //
 // A thread that blocks in one of oneTBB's tasks counts as at work, and as asked for by its arena.
 // But as soon as another thread looks into that arena and finds nothing to do, oneTBB takes back
@@ -13,6 +14,9 @@
 // progress. Where a shell waits in the arena, and none has begun since the last look, a thread of
 // ours enters the arena and takes the shell's ticket. It is bound by the arena's limit, like all
 // that enter it, and leaves when nothing is queued any more.
+//
+// The other case are loops, which last. So once a loop has run in a pool, the timer looks whenever
+// a shell was enqueued, and calls for a thread if that one has not begun (due_jobs.cc).
 
 #include <oneapi/tbb/task.h>
 #include <oneapi/tbb/task_arena.h>
@@ -40,7 +44,7 @@ namespace {
 // Between two looks. A pool that was stuck once will be again, while the same threads block.
 constexpr absl::Duration kFirst = absl::Milliseconds(2);
 constexpr absl::Duration kLeast = absl::Microseconds(250);
-constexpr absl::Duration kMost = absl::Milliseconds(16);
+constexpr absl::Duration kMost = absl::Milliseconds(6);
 
 }  // namespace
 
@@ -60,7 +64,19 @@ BlockedThread::~BlockedThread() {
 void PoolRegistry::count_blocked(int threads) noexcept {
   const Lock lock(mutex_);
   change_limit_if_possible(lock, 0, threads);
-  if (threads < 0 || is_watching_ || is_forked_) {
+  if (threads > 0) {
+    start_watching(lock);
+  }
+}
+
+void PoolRegistry::watch() noexcept {
+  if (!is_watching_.load(std::memory_order_seq_cst)) {  // Pairs with look().
+    start_watching(Lock(mutex_));
+  }
+}
+
+void PoolRegistry::start_watching(const Lock& lock) noexcept {
+  if (is_watching_.load(std::memory_order_relaxed) || is_forked_) {
     return;
   }
   try {
@@ -68,7 +84,10 @@ void PoolRegistry::count_blocked(int threads) noexcept {
   } catch (...) {
     return;  // There can be no thread: neither the timer's nor what it would start.
   }
-  is_watching_ = true;
+  for (PoolCore* core : cores_) {
+    (void)core->is_stuck();  // Notes where it is now.
+  }
+  is_watching_.store(true, std::memory_order_relaxed);
   until_look_ = kFirst;
   look_later(lock);
 }
@@ -78,21 +97,50 @@ void PoolRegistry::look_later(const Lock& /*lock*/) noexcept {
   Timer::get().add(*this);
 }
 
-void PoolRegistry::look(TimerEntry& self) noexcept {
-  auto& registry = static_cast<PoolRegistry&>(self);
-  const Lock lock(registry.mutex_);
-  if (registry.blocked_ == 0 || registry.is_forked_) {
-    registry.is_watching_ = false;
-    return;
+PoolCore* PoolRegistry::look() noexcept {
+  const Lock lock(mutex_);
+  // Before we look at tickets, seq_cst: pairs with give_ticket() and watch().
+  is_watching_.store(false, std::memory_order_seq_cst);
+  if (is_forked_) {
+    return nullptr;
   }
-  registry.until_look_ = std::min(2 * registry.until_look_, kMost);
-  for (PoolCore* core : registry.cores_) {
+  until_look_ = std::min(2 * until_look_, kMost);
+  bool is_needed = blocked_ != 0;
+  PoolCore* called = nullptr;
+  for (PoolCore* core : cores_) {
+    const bool waits_for_loops = core->waits_for_loops();
     if (core->is_stuck()) {
-      core->start_relief(registry.signals_);
-      registry.until_look_ = kLeast;
+      if (waits_for_loops && !core->is_calling()) {
+        core->reserve_call();
+        core->next_called_ = std::exchange(called, core);
+      }
+      if (blocked_ != 0) {
+        core->start_relief(signals_);
+        until_look_ = kLeast;
+      }
+    }
+    if (waits_for_loops) {
+      is_needed = true;
+      until_look_ = std::min(until_look_, kFirst);
     }
   }
-  registry.look_later(lock);
+  if (is_needed) {
+    is_watching_.store(true, std::memory_order_relaxed);
+    look_later(lock);
+  }
+  return called;
+}
+
+void PoolRegistry::look(TimerEntry& self) noexcept {
+  PoolCore* called = static_cast<PoolRegistry&>(self).look();
+  while (called != nullptr) {  // Without the lock: a call needs memory.
+    std::exchange(called, called->next_called_)->start_call();
+  }
+}
+
+void PoolCore::note_first_loop() noexcept {
+  has_loops_.store(true, std::memory_order_seq_cst);  // Pairs with has_loops().
+  PoolRegistry::get().watch();
 }
 
 bool PoolCore::is_stuck() noexcept {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "lib/pool/pool_arena.h"
+#include "lib/pool/pool_registry.h"
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
@@ -110,6 +111,9 @@ PoolCore::Enqueued PoolCore::enqueue_shell(std::uint32_t turn) noexcept {
   bool is_copied = false;
   try {
     arena_->get().enqueue(Shell(this, turn, &is_copied));
+    if (has_loops()) {
+      PoolRegistry::get().watch();
+    }
     return Enqueued::yes;
   } catch (...) {  // No memory, or no thread. oneTBB starts a thread after it has queued the task.
     return is_copied ? Enqueued::but_none_may_come : Enqueued::no;

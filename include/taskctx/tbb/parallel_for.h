@@ -86,14 +86,21 @@ class IndexBody {
   void operator()(const onetbb::blocked_range<Index>& range) const {
     // Local copies, so that the compiler may keep them in registers.
     Call& call = *call_;
-    const auto& calls = call.calls();
+    const auto* calls = &call.calls();
     const Function& function = function_;
     const Index step = step_;
     const Index end = range.end();
     LeafContext context(call);
     Index i = range.begin();
     const auto give_back_rest = [&] {
-      return is_calling(calls) && call.give_back({i, end, range.grainsize()}, context.outer());
+      if (!is_calling(*calls)) {
+        return false;
+      }
+      if (call.give_back({i, end, range.grainsize()}, context.outer())) {
+        return true;
+      }
+      calls = &call.calls_left(context.outer());  // Or each index would be asked again, in vain.
+      return false;
     };
     if (give_back_rest()) [[unlikely]] {
       return;
@@ -104,7 +111,7 @@ class IndexBody {
       if (!(++i < end)) {
         break;
       }
-      if (context.is_to_be_renewed(calls)) [[unlikely]] {
+      if (context.is_to_be_renewed(*calls)) [[unlikely]] {
         if (give_back_rest()) {
           break;
         }

@@ -22,8 +22,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// What leaves of loops look at between two of their calls of the body, with one test: how many due
-// jobs wait for a thread that is busy with such leaves, and, times kStop, how many loops and groups
+// What leaves of loops look at between two of their calls of the body, with one test: how many jobs
+// call for a thread that is busy with such leaves, and, times kStop, how many loops and groups
 // are being cancelled. 0 most of the time. A hint: a reader need not see the newest value.
 using Calls = std::atomic<std::uint32_t>;
 inline constexpr std::uint32_t kStop = 1 << 16;
@@ -50,6 +50,12 @@ class Executor {
 
   [[nodiscard]] const Calls& calls() const noexcept { return calls_; }
   [[nodiscard]] Calls& calls() noexcept { return calls_; }
+  // Says that a loop, or a group, begins in the pool, and may keep its threads for long.
+  void note_loop() noexcept {
+    if (!has_loops_.load(std::memory_order_relaxed)) {  // Others read it all the time.
+      note_first_loop();
+    }
+  }
   // Tells whether this thread is in the pool's arena: calls reach such threads.
   [[nodiscard]] virtual bool is_in_arena() noexcept = 0;
 
@@ -66,8 +72,10 @@ class Executor {
   }
 
   Calls calls_{0};
+  std::atomic<bool> has_loops_{false};
 
  private:
+  virtual void note_first_loop() noexcept = 0;
   virtual void destroy() noexcept = 0;
 
   std::atomic<std::uint64_t> refs_{1};

@@ -51,7 +51,15 @@
 // unpark_helpers() wakes the waiters. A coroutine's code counts as at work in its pool on any
 // thread, so a thread that it blocks can run what it waits for. yield() is the fifth line.
 //
-// A call is a second way to a thread, for jobs that are due (due_jobs.cc). Nothing depends on it.
+// A call is a second way to a thread, for jobs that are due, and for shells that loops keep waiting
+// (due_jobs.cc). Nothing depends on it.
+//
+// The order. Each lane is first in, first out. A shell takes the first job of one lane after the
+// other. So between two jobs of a lane it takes no more than L - 1 of others, if there are L lanes:
+// a job with d jobs before it in its lane begins before all but (d + S) * (L - 1) of other lanes'
+// jobs, where S is the number of shells. A thread's jobs go to lanes in turn (lane_for()), so d is
+// their number by L, and four more at most. Hence at most L * (S + 4 * T) jobs overtake one, where
+// T threads submit. A job that is queued again (a coroutine) keeps its lane.
 //
 // Pools don't run each other's jobs: see Job::wait().
 
@@ -286,8 +294,11 @@ class PoolCore final
     return (flags_.load(std::memory_order_acquire) & kFinal) != 0;
   }
 
-  [[nodiscard]] std::uint16_t lane_number(std::uint32_t turn) const noexcept {
-    return static_cast<std::uint16_t>(turn & lane_mask_);
+  // Returns the lane of a job that this thread makes. Of any jobs that one thread has made in a
+  // row, each lane has as many as any other, give or take four; a job that its maker runs itself,
+  // before it makes another one, does not count.
+  [[nodiscard]] std::uint16_t lane_for(const JobState* job) const noexcept {
+    return lane_mask_ == 0 ? std::uint16_t{0} : next_lane(job);
   }
 
  private:
@@ -299,7 +310,9 @@ class PoolCore final
   static constexpr std::uint32_t kFinal = 8;   // No job will ever come, the arena may go.
 
   ~PoolCore();
+  [[nodiscard]] std::uint16_t next_lane(const JobState* job) const noexcept;
   void destroy() noexcept override { delete this; }
+  void note_first_loop() noexcept override;
 
   // Does what capture_link() does. Costs less right in a job.
   static LinkRef creators_link() {
@@ -368,11 +381,24 @@ class PoolCore final
   // The arena has at least one enqueued shell for each ticket; which one takes it does not matter.
   static constexpr std::uint64_t kTaken = std::uint64_t{1} << 32;
   // Pairs with take_ticket(): the thread that takes it sees what came before the shell was
-  // enqueued.
-  void give_ticket() noexcept { tickets_.fetch_add(1, std::memory_order_release); }
+  // enqueued. And, seq_cst, with PoolRegistry::look(), which sees the ticket, or we see its end.
+  void give_ticket() noexcept { tickets_.fetch_add(1, std::memory_order_seq_cst); }
   bool take_ticket() noexcept;
-  // For PoolRegistry::look(), with the registry's mutex. The first tells whether nobody has taken a
-  // ticket since the last call, though there are some; the second gives the pool a thread.
+  // seq_cst: of a thread that enqueues a shell, and one that begins the first loop, one sees what
+  // the other did, and has the registry watch.
+  [[nodiscard]] bool has_loops() const noexcept {
+    return has_loops_.load(std::memory_order_seq_cst);
+  }
+  // For PoolRegistry, with its mutex. The first tells whether shells wait that loops may keep
+  // waiting; the second, whether nobody has taken a ticket since the last call, though there are
+  // some; the last one gives the pool a thread.
+  [[nodiscard]] bool waits_for_loops() const noexcept {
+    // Pairs with give_ticket().
+    return has_loops() && static_cast<std::uint32_t>(tickets_.load(std::memory_order_seq_cst)) != 0;
+  }
+  [[nodiscard]] bool is_calling() const noexcept {
+    return calls_.load(std::memory_order_relaxed) % kStop != 0;
+  }
   [[nodiscard]] bool is_stuck() noexcept;
   void start_relief(const sigset_t& blocked_signals) noexcept;
   void relieve() noexcept;
@@ -380,13 +406,14 @@ class PoolCore final
   bool run_jobs(std::uint32_t turn) noexcept;
   [[nodiscard]] bool is_apart() const noexcept;
   static void run_apart(void (*function)(void*), void* argument) noexcept;
-  // Takes a job for a shell; pop_due() one whose time has come.
+  // Takes a job for a shell, which looks into the lanes in turn; pop_due() one whose time has come.
   JobState* pop(std::uint32_t& turn) noexcept;
   JobState* pop_due() noexcept;
   class Call;
   // In two steps, as a shell is started. The second consumes a reference, and what is counted.
-  void reserve_call(const LaneLock& lock) noexcept;
+  void reserve_call() noexcept;
   void start_call() noexcept;
+  // Consumes the call's reference.
   void answer_call() noexcept;
   [[nodiscard]] bool has_queued() noexcept;
 
@@ -434,6 +461,8 @@ class PoolCore final
   // The task_group_context in which the arena runs shells; the same for all.
   std::atomic<const void*> shells_group_{nullptr};
   std::atomic<std::uint32_t> due_{0};  // How many jobs are in the lanes' lists of those.
+  std::atomic<std::uint32_t> due_in_a_row_{
+      0};  // How many of those began since the last other job did.
 
   std::atomic<int> quiet_waiters_{0};
   std::mutex mutex_;
@@ -444,6 +473,7 @@ class PoolCore final
 
   std::atomic<bool> is_relief_coming_{false};  // A thread of ours that is not in the arena yet.
   std::uint64_t tickets_before_ = 0;           // At the last is_stuck().
+  PoolCore* next_called_ = nullptr;            // In PoolRegistry::look().
 };
 
 inline PoolCore* JobState::pool() const noexcept { return static_cast<PoolCore*>(executor); }

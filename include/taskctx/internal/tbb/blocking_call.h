@@ -118,12 +118,13 @@ class AlgorithmCall : private CallLink, public BlockingCall {
   }
 };
 
-// Tells whether due jobs call for a thread. Costs a load and a test. (Relaxed: only a hint.)
+// Tells whether jobs call for a thread. Costs a load and a test. (Relaxed: only a hint.)
 inline bool is_calling(const Calls& calls) noexcept {
   return calls.load(std::memory_order_relaxed) != 0;
 }
 // In place of Calls, for loops whose leaves can't leave anything to others.
 struct NoCalls {};
+inline constexpr NoCalls no_calls_at_all{};
 inline bool is_calling(NoCalls /*calls*/) noexcept { return false; }
 
 // Runs the enclosing block in the context of `call`, or a task in a context of its own. Does what

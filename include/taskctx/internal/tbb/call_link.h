@@ -90,6 +90,9 @@ class GroupListener final : private CancelListener {
         link_(std::move(link)),
         executor_(executor),
         context_(context) {
+    if (executor != nullptr) {
+      executor->note_loop();
+    }
     cancel_link(link_).listen(*this);
   }
   ~GroupListener() override {

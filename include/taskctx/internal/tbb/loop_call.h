@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // LoopCall: a call of a loop whose body may give back the rest of its part of the range, and end,
-// because a due job calls for its thread.
+// because a job calls for its thread: one that is due, or has waited for long.
 //
 //   LoopCall<Range> call;                                              // on the caller's stack
 //   call.run(range, body, partitioner);                                // oneTBB's parallel_for
@@ -47,6 +47,11 @@ class LoopCall : public AlgorithmCall {
 
   // Returns the calls. A body that sees one calls give_back().
   [[nodiscard]] const Calls& calls() const noexcept { return *calls_; }
+  // Returns those that are left to look at after give_back() has returned false: if this thread can
+  // answer no call, only those in which cancellations are counted.
+  [[nodiscard]] const Calls& calls_left(const Activation* outer) const noexcept {
+    return can_answer(outer) ? *calls_ : no_calls;
+  }
 
   // Gives `rest` back to the loop, if this thread can answer a call: nothing waits on its stack
   // below this body, around which `outer` is current. Returns whether it did, or the loop was
@@ -60,7 +65,7 @@ class LoopCall : public AlgorithmCall {
     if (calls % kStop == 0) {
       return false;
     }
-    if (!is_outermost(outer) || is_elsewhere_.load(std::memory_order_relaxed)) {
+    if (!can_answer(outer)) {
       return false;
     }
     if (!executor_->is_in_arena()) {
@@ -93,6 +98,10 @@ class LoopCall : public AlgorithmCall {
   }
 
  private:
+  [[nodiscard]] bool can_answer(const Activation* outer) const noexcept {
+    return is_outermost(outer) && !is_elsewhere_.load(std::memory_order_relaxed);
+  }
+
   template <typename Body, typename... Options>
   void run_parts(const Range& range, const Body& body, onetbb::task_group_context& context,
                  bool is_own, Options&... options) {
@@ -193,7 +202,10 @@ class LoopCall : public AlgorithmCall {
 template <typename Range>
 class SimpleLoopCall : public AlgorithmCall {
  public:
-  [[nodiscard]] static NoCalls calls() noexcept { return {}; }
+  [[nodiscard]] static const NoCalls& calls() noexcept { return no_calls_at_all; }
+  [[nodiscard]] static const NoCalls& calls_left(const Activation* /*outer*/) noexcept {
+    return no_calls_at_all;
+  }
   static bool give_back(const Range& /*rest*/, const Activation* /*outer*/) noexcept {
     return false;
   }
