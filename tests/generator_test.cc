@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -118,6 +119,49 @@ TEST(GeneratorTest, DestroyedHalfWayEndsItsScopesInItsContext) {
   EXPECT_EQ(Tracked::alive(), 0);
   EXPECT_EQ(name.get(), "none");
   EXPECT_TRUE(recorder.messages().empty());
+}
+
+template <GeneratorReads kReads>
+Generator<int, kReads> replaces(const ContextVar<Tracked>& first,
+                                const ContextVar<Tracked>& second) {
+  first.set(Tracked(2));
+  co_yield first.get().value();
+  second.set(Tracked(3));
+  co_yield second.get().value();
+}
+
+// P22, M41, F-G3: also if nobody else has the context in which it was made.
+TEST(GeneratorTest, WhatItHasReplacedEndsWithIt) {
+  const auto run = []<GeneratorReads kReads>(std::integral_constant<GeneratorReads, kReads>,
+                                             int steps) {
+    const ContextVar<Tracked> first("first");
+    const ContextVar<Tracked> second("second");
+    std::optional<Generator<int, kReads>> generator;
+    {
+      Context context;
+      context.run([&] {
+        first.set(Tracked(0));
+        second.set(Tracked(1));
+        generator.emplace(replaces<kReads>(first, second));
+      });
+    }
+    Context consumer;
+    consumer.run([&] {
+      second.set(Tracked(7));
+      auto at = generator->begin();
+      for (int i = 1; i < steps; ++i) {
+        ++at;
+      }
+      EXPECT_EQ(*at, steps == 1 ? 2 : 3);
+    });
+    consumer = Context();
+    generator.reset();
+    EXPECT_EQ(Tracked::alive(), 0);
+  };
+  for (const int steps : {1, 2}) {
+    run(std::integral_constant<GeneratorReads, GeneratorReads::creator>(), steps);
+    run(std::integral_constant<GeneratorReads, GeneratorReads::consumer>(), steps);
+  }
 }
 
 Generator<int> fails_after_one() {

@@ -6,14 +6,19 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <iterator>
+#include <map>
 #include <memory>
+#include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/scope.h"
+#include "tests/any_variable.h"
 
 namespace {
 
@@ -118,6 +123,45 @@ TEST(ManyVariables, AHighSlotIsNotTakenForTheFirst) {
     numbers[4050].unset();
     EXPECT_EQ(numbers[4050].find(), nullptr);
   });
+}
+
+// F-B3, M1, P19: few of many variables, in any slots, more and fewer of them.
+TEST(ManyVariables, FewOfManyAreFoundWhicheverTheyAre) {
+  std::mt19937 random(taskctx_test::test_seed());
+  const Variables<int> numbers(5000, 0);
+  for (const std::size_t reach : {20U, 70U, 200U, 4000U, 5000U}) {
+    Context().run([&] {
+      std::map<std::size_t, int> expected;
+      std::vector<std::pair<Context, std::map<std::size_t, int>>> snapshots;
+      for (int step = 0; step < 3000; ++step) {
+        // Phases in which there are more and more of them, and phases in which they are removed.
+        const bool is_growing = step / 300 % 2 == 0;
+        const std::size_t i = random() % reach;
+        if (expected.size() < 60 && (is_growing || random() % 4 == 0)) {
+          numbers[i].set(step);
+          expected[i] = step;
+        } else if (!expected.empty()) {
+          const auto any =
+              std::next(expected.begin(), static_cast<std::ptrdiff_t>(random() % expected.size()));
+          numbers[any->first].unset();
+          expected.erase(any);
+        }
+        if (step % 100 == 0) {
+          snapshots.emplace_back(copy_context(), expected);
+        }
+        const int* const found = numbers[i].find();
+        const auto set = expected.find(i);
+        ASSERT_EQ(found != nullptr ? *found : -1, set != expected.end() ? set->second : -1);
+      }
+      for (const auto& [snapshot, content] : snapshots) {
+        ASSERT_EQ(snapshot.size(), content.size());
+        for (const auto& [i, value] : content) {
+          ASSERT_NE(snapshot.find(numbers[i]), nullptr) << i;
+          ASSERT_EQ(*snapshot.find(numbers[i]), value);
+        }
+      }
+    });
+  }
 }
 
 // F-A9

@@ -51,6 +51,14 @@ namespace internal {
 class GeneratorFlow final : public PromiseFlow {
  public:
   explicit GeneratorFlow(GeneratorReads reads);
+  GeneratorFlow(const GeneratorFlow&) = delete;
+  GeneratorFlow& operator=(const GeneratorFlow&) = delete;
+  ~GeneratorFlow() override {  // What it has written may have borrowed from what it has seen.
+    if (is_entered()) {
+      leave();
+    }
+    forget();
+  }
 
   // Prepares the context for the next value, for a consumer whose context is `consumer`. Throws
   // std::bad_alloc, and changes nothing then.

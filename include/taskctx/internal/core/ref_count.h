@@ -107,7 +107,10 @@ class RefCount {
   [[nodiscard]] bool is_fresh() const noexcept {
     return state_.load(std::memory_order_relaxed) == kFresh;
   }
-  void set_fresh() noexcept { state_.store(kFresh, std::memory_order_relaxed); }
+  void set_fresh() noexcept {
+    end();
+    state_.store(kFresh, std::memory_order_relaxed);
+  }
   // For a new count of which nothing needs to be done: makes the first add() as fast as the others.
   void set_used() noexcept {
     const std::uint32_t tag = thread_tag();
