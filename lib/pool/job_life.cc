@@ -32,7 +32,7 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-void* JobState::operator new(std::size_t size) {
+void* JobState::operator new(std::size_t size) {  // NOLINT(misc-new-delete-overloads): likewise
   Ledger* const ledger = Ledger::here();
   void* const memory = ledger != nullptr ? ledger->take_memory(size) : nullptr;
   return memory != nullptr ? memory : ::operator new(size);

@@ -214,11 +214,9 @@ class NodeRef {
  public:
   NodeRef() = default;
   // Takes over a reference that the caller has, by default a plain one.
-  static NodeRef adopt(Node* node, bool is_spread = false) noexcept {
-    return NodeRef(node, is_spread);
-  }
+  static NodeRef adopt(Node* node, bool is_spread = false) noexcept { return {node, is_spread}; }
   // Takes a reference of its own.
-  static NodeRef share(Node* node) noexcept { return NodeRef(node, internal::share(node)); }
+  static NodeRef share(Node* node) noexcept { return {node, internal::share(node)}; }
   NodeRef(const NodeRef& other) noexcept : NodeRef(share(other.get())) {}
   NodeRef(NodeRef&& other) noexcept : bits_(std::exchange(other.bits_, nothing())) {}
   NodeRef& operator=(NodeRef other) noexcept {

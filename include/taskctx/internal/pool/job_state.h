@@ -60,7 +60,7 @@ class JobState : public Workplace, private JobMarks, private JobLinks {
   JobState(PoolCore* pool, Inherited inherited, std::uint32_t references,
            bool can_be_shared = false) noexcept;
   // A job that submits another one gives it the memory of the last one that has ended there.
-  static void* operator new(std::size_t size);
+  static void* operator new(std::size_t size);  // NOLINT(misc-new-delete-overloads): it has a size
   static void operator delete(void* memory, std::size_t size) noexcept;
   static void* operator new(std::size_t size, std::align_val_t alignment) {
     return ::operator new(size, alignment);
@@ -203,7 +203,7 @@ class JobState : public Workplace, private JobMarks, private JobLinks {
 
   // Runs the user's code in the job's context, isolated, and tells everybody. The caller has taken
   // the job out of the queue, and gives the queue's reference.
-  void run(Ledger* ledger = nullptr) noexcept;
+  void run(Ledger* caller = nullptr) noexcept;
   // Destroys the callable in the job's context and ends the job, likewise.
   void end_without_result(std::uint32_t how, std::exception_ptr error,
                           std::optional<NodeRef> left = {}) noexcept;
