@@ -302,11 +302,10 @@ class Context {
     Context& context;
   };
 
-  explicit Context(internal::NodeRef node) noexcept { own(std::move(node)); }
-  void own(internal::NodeRef node) noexcept {
-    self_.is_spread = node.is_spread();
-    self_.is_inherited = true;
-    self_.node = node.detach();
+  explicit Context(internal::NodeRef node) noexcept : self_(activation_of(std::move(node))) {}
+  static internal::Activation activation_of(internal::NodeRef node) noexcept {
+    const bool is_spread = node.is_spread();
+    return internal::outermost_activation(node.detach(), is_spread, /*is_inherited=*/true);
   }
   static bool equal(const Context& a, const Context& b);
   [[nodiscard]] Context only_keys(std::initializer_list<std::uint64_t> keys) const;

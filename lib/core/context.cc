@@ -117,7 +117,7 @@ void ContextIterator::settle() {
 
 Context::Context(Context&& other) noexcept {
   if (other.entered_.load(std::memory_order_relaxed)) {
-    own(NodeRef::share(other.self_.node));
+    self_ = activation_of(NodeRef::share(other.self_.node));
   } else {
     std::swap(self_, other.self_);
   }

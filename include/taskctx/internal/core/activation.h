@@ -210,12 +210,13 @@ inline Origin Origin::whose() const noexcept {
 }
 
 // Returns an activation that is around no other, all of it set.
-constexpr Activation outermost_activation(Node* node = nullptr) noexcept {
+constexpr Activation outermost_activation(Node* node = nullptr, bool is_spread = false,
+                                          bool is_inherited = false) noexcept {
   return {.node = node,
           .base = nullptr,
           .scopes = 0,
-          .is_spread = false,
-          .is_inherited = false,
+          .is_spread = is_spread,
+          .is_inherited = is_inherited,
           .outer_node = nullptr,
           .outer = nullptr};
 }
