@@ -16,7 +16,7 @@ tables, and writes benchmarks/results/<date>-<cpu>.json, .md and .svg.
                    foretell throughput on many cores: needs the benchmarks 'scale/|G8/leaf'
   --peers          instead of all that: taskctx beside what other libraries have for a value of a task or a
                    thread, those of Debian's libboost-fiber-dev, libboost-thread-dev and qtbase5-dev that are
-                   installed; with --readme also a chart, and both in benchmarks/README.md
+                   installed; with --readme also the chart results/peers.svg, and benchmarks/README.md
   --readme         also show the results in README.md and benchmarks/README.md; writes files in any case
   --config=NAME    build with Bazel's --config=NAME, such as clang
   --help           print this and exit
@@ -204,7 +204,7 @@ if [[ -n "$writes" ]]; then
 fi
 
 if [[ -n "$with_peers" ]]; then
-  [[ -z "$writes" ]] || common_options+=("--chart=benchmarks/results/$name-peers.svg")
+  [[ -z "$writes" ]] || common_options+=("--chart=benchmarks/results/peers.svg")
   "$python" benchmarks/peers.py "${common_options[@]}" "${results[@]}" || exit 2
   exit 0
 fi
