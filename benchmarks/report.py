@@ -291,6 +291,7 @@ def splice_all(data, samples, stem):
 
     readme, page = os.path.join(HERE, "..", "README.md"), os.path.join(HERE, "README.md")
     chart = "!" + link("What operations cost, beside thread_local", ".svg", readme)
+    chart += " ![taskctx beside other libraries](benchmarks/results/peers.svg)"  # By --peers.
     hop = "The whole hop is capture, install, read, restore and release."
     hop += f" All of this run: {link('results', '.md', readme)}; how it is measured, and what is missed and why:"
     hop += " [benchmarks](benchmarks/README.md)."

@@ -14,6 +14,9 @@ tables, and writes benchmarks/results/<date>-<cpu>.json, .md and .svg.
   --instructions   also count instructions, under valgrind
   --shared-writes  also count what is written to cache lines that threads share, of oneTBB's own, too, and
                    foretell throughput on many cores: needs the benchmarks 'scale/|G8/leaf'
+  --peers          instead of all that: taskctx beside what other libraries have for a value of a task or a
+                   thread, those of Debian's libboost-fiber-dev, libboost-thread-dev and qtbase5-dev that are
+                   installed; with --readme also the chart results/peers.svg, and benchmarks/README.md
   --readme         also show the results in README.md and benchmarks/README.md; writes files in any case
   --config=NAME    build with Bazel's --config=NAME, such as clang
   --help           print this and exit
@@ -31,6 +34,7 @@ filter=""
 with_instructions=""
 with_shared_writes=""
 with_readme=""
+with_peers=""
 writes=1
 python=python3
 build_options=(-c opt)
@@ -46,6 +50,7 @@ for argument in "$@"; do
       ;;
     --instructions) with_instructions=1 ;;
     --shared-writes) with_shared_writes=1 ;;
+    --peers) with_peers=1 ;;
     --readme) with_readme=1 ;;
     --config=?*) build_options+=("$argument") ;;
     -h | --help)
@@ -66,7 +71,11 @@ read -ra bazel <<<"${BAZEL:-tools/bazel.sh}"
 if [[ -n "$with_readme" ]]; then
   [[ -z "$filter" ]] || die "--readme needs all benchmarks: leave out --filter"
   writes=1
+elif [[ -n "$with_peers" ]]; then
+  writes=""
 fi
+[[ -z "$with_peers" || -z "$with_instructions$with_shared_writes" ]] ||
+  die "--peers measures nothing else: leave out --instructions and --shared-writes"
 
 command -v bazel >/dev/null || die "Bazel is not installed: run tools/setup.sh"
 if [[ -n "$writes" ]]; then
@@ -94,20 +103,50 @@ progress() {
   [[ ! -t 2 ]] || printf '\r\033[K%s' "$1" >&2
 }
 
+# Chooses a peer of peers_bench if its package is installed, or says which one to install.
+#
+#   peer HEADER PACKAGE MACRO LIBRARY...
+peer_options=-fPIC
+peer() {
+  if [[ ! -e "$1" ]]; then
+    echo "tools/bench_report.sh: $2 is not installed, so its columns are missing" >&2
+    return
+  fi
+  peer_options+=",-D$3"
+  build_options+=("${@:4}")
+}
+
+if [[ -n "$with_peers" ]]; then
+  qt="$(pkg-config --variable=includedir Qt5Concurrent 2>/dev/null || true)"
+  peer /usr/include/boost/fiber/fss.hpp libboost-fiber-dev TASKCTX_WITH_BOOST_FIBER \
+    --linkopt=-lboost_fiber --linkopt=-lboost_context
+  peer /usr/include/boost/thread/tss.hpp libboost-thread-dev TASKCTX_WITH_BOOST_THREAD --linkopt=-lboost_thread
+  peer "${qt:-none}/QtCore/QThreadStorage" qtbase5-dev TASKCTX_WITH_QT --linkopt=-lQt5Concurrent --linkopt=-lQt5Core
+  [[ "$peer_options" != *WITH_QT* ]] || peer_options+=",-isystem$qt"
+  # Qt wants code that lies anywhere; all contenders get the same.
+  build_options+=("--per_file_copt=benchmarks/peers_bench\\.cc@$peer_options")
+  targets=(//benchmarks:peers_bench)
+  programs=(peers)
+else
+  targets=(//benchmarks:all)
+  programs=(context pool memory)
+fi
+
 progress "building"
-quietly "${bazel[@]}" build "${build_options[@]}" //benchmarks:all
+quietly "${bazel[@]}" build "${build_options[@]}" "${targets[@]}"
 bin="$("${bazel[@]}" info "${build_options[@]}" bazel-bin 2>/dev/null)"
 mkdir "$temporary/bin"
-cp "$bin"/benchmarks/{context,pool,memory}_bench "$bin"/benchmarks/instructions{,_pic} "$bin"/benchmarks/shared_writes \
-  "$temporary/bin"
+for program in "${programs[@]}"; do
+  cp "$bin/benchmarks/${program}_bench" "$temporary/bin"
+done
+[[ -n "$with_peers" ]] || cp "$bin"/benchmarks/instructions{,_pic} "$bin"/benchmarks/shared_writes "$temporary/bin"
 
 results=()
-readonly PROGRAMS=(context pool memory)
 step=0
 for ((round = 1; round <= rounds; ++round)); do
-  for program in "${PROGRAMS[@]}"; do
+  for program in "${programs[@]}"; do
     step=$((step + 1))
-    progress "[$step/$((rounds * ${#PROGRAMS[@]}))] ${program}_bench, round $round of $rounds, $((SECONDS / 60)) min $((SECONDS % 60)) s"
+    progress "[$step/$((rounds * ${#programs[@]}))] ${program}_bench, round $round of $rounds, $((SECONDS / 60)) min $((SECONDS % 60)) s"
     result="$temporary/$program.$round.json"
     quietly "$temporary/bin/${program}_bench" \
       "--benchmark_filter=${filter:-.}" \
@@ -162,6 +201,12 @@ if [[ -n "$writes" ]]; then
   mkdir -p benchmarks/results
   report_options+=("--output=benchmarks/results/$name")
   model_options+=("--chart=benchmarks/results/$name-scale.svg")
+fi
+
+if [[ -n "$with_peers" ]]; then
+  [[ -z "$writes" ]] || common_options+=("--chart=benchmarks/results/peers.svg")
+  "$python" benchmarks/peers.py "${common_options[@]}" "${results[@]}" || exit 2
+  exit 0
 fi
 
 status=0
