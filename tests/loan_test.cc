@@ -99,6 +99,25 @@ TEST_P(Loan, AReplacedValueEndsWithItsOwnersOnceItsPlaceWasCaptured) {
   EXPECT_EQ(Tracked::alive(), size_);
 }
 
+// M41: those that replace the same value share one twin of the context that they come from.
+TEST_P(Loan, ManyContextsThatHaveReplacedTheSameValueShareATwin) {
+  if (size_ > 62) {
+    GTEST_SKIP() << "wide contexts have no twins";
+  }
+  const Context first = child_of(*base_, 1);  // From here on this thread has memory for one more.
+  const std::int64_t nodes = internal::live_nodes();
+  std::vector<Context> snapshots;
+  for (std::size_t i = 0; i < 5; ++i) {
+    Context child = child_of(*base_, 1);
+    child.run([&] { snapshots.push_back(copy_context()); });
+  }
+  EXPECT_EQ(internal::live_nodes() - nodes, 5 + 1);
+  snapshots.clear();
+  EXPECT_EQ(internal::live_nodes() - nodes, 1);
+  base_.reset();
+  EXPECT_EQ(first.find(variable(1))->value(), 1);
+}
+
 // P22: likewise if each has replaced others, in any order.
 TEST_P(Loan, EachOfManyContextsKeepsWhatItHas) {
   std::vector<Context> snapshots;

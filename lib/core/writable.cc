@@ -327,6 +327,13 @@ void note_loan(Node* node) noexcept {
   }
 }
 
+// Tells whether a write may be the first one to replace something of this lender's: then there is
+// to be memory for a twin, too, because settle() can't get any.
+bool may_need_twin(std::uint64_t key, const Loan& loan) noexcept {
+  return (key & kBoxedBit) != 0 && loan.lender() != nullptr &&
+         loan.lender()->lender.load(std::memory_order_relaxed) == 0;
+}
+
 // Closes the gap that an entry has left in a packed leaf: those behind it that could be found only
 // over it move up.
 void close_gap(Node* leaf, Entry* gap) noexcept {
@@ -377,6 +384,9 @@ Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan l
                                                          : form_with(node, slot);
     if (form.size != 0) {
       if (!exclusive || form.is_packed != is_packed(node) || form.size != leaf_size(node)) {
+        if (may_need_twin(key, loan) && !has_free_nodes(form.size, 2)) [[unlikely]] {
+          return {};
+        }
         node = copy_leaf(node, form, exclusive, loan);
         if (node == nullptr) [[unlikely]] {
           return {};
@@ -393,7 +403,7 @@ Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan l
 void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key) {
   if (!is_branch(node)) {
     if (const LeafForm form = form_with(node, slot_of(key)); form.size != 0) {
-      supply.fetch(form.size, 1);
+      supply.fetch(form.size, 2);  // One for a twin: see may_need_twin().
       supply.hand_over();
       return;
     }
