@@ -105,16 +105,16 @@ TEST_P(Loan, ManyContextsThatHaveReplacedTheSameValueShareATwin) {
     GTEST_SKIP() << "wide contexts have no twins";
   }
   const Context first = child_of(*base_, 1);  // From here on this thread has memory for one more.
-  const std::int64_t nodes = internal::live_nodes();
   std::vector<Context> snapshots;
   for (std::size_t i = 0; i < 5; ++i) {
     Context child = child_of(*base_, 1);
     child.run([&] { snapshots.push_back(copy_context()); });
+    EXPECT_EQ(internal::live_twins(), 1);
   }
-  EXPECT_EQ(internal::live_nodes() - nodes, 5 + 1);
-  snapshots.clear();
-  EXPECT_EQ(internal::live_nodes() - nodes, 1);
   base_.reset();
+  EXPECT_EQ(internal::live_twins(), 1);
+  snapshots.clear();
+  EXPECT_EQ(internal::live_twins(), 1) << "`first` was not captured, and has the base";
   EXPECT_EQ(first.find(variable(1))->value(), 1);
 }
 

@@ -75,6 +75,9 @@ void count_borrowed(Node* borrower, const Node* lender, const Node* other) noexc
   }
 }
 
+// The version of all twins: nobody asks for it.
+constexpr std::uint64_t kTwinVersion = ~std::uint64_t{0};
+
 // Returns the twin of a node, or nullptr. The acquire gets what is in it: pairs with make_twin().
 Node* twin_of(const Node* node) noexcept {
   const std::uintptr_t bits = node->lender.load(std::memory_order_acquire);
@@ -92,8 +95,11 @@ Node* make_twin(const Node* borrower, Node* lender) noexcept {
   if (memory == nullptr) {
     return nullptr;
   }
-  Node* const twin =
-      new (memory) Node{.refs = RefCount(1), .limit = borrower->limit, .mask = borrower->mask};
+  Node* const twin = new (memory) Node{.refs = RefCount(1),
+                                       .limit = borrower->limit,
+                                       .mask = borrower->mask,
+                                       .version = kTwinVersion};
+  count_twin(1);
   std::fill(entry_at(twin, 0), entry_at(twin, size), Entry{});
   for_each_box(borrower, [&](const Entry& entry) {
     if (has_lent(lender, entry)) {
@@ -202,6 +208,9 @@ void destroy(Node* node) noexcept {
   }
   if (node->lender.load(std::memory_order_relaxed) != 0) [[unlikely]] {
     drop_twin(node);
+  }
+  if (node->version.load(std::memory_order_relaxed) == kTwinVersion) {
+    count_twin(-1);
   }
   node->refs.end();
   free_node(node, size);

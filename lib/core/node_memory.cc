@@ -77,6 +77,9 @@ struct Threads {
 };
 constinit Threads threads;
 
+// Few: one for all threads.
+constinit std::atomic<std::int64_t> twins{0};
+
 void count(std::int64_t nodes) noexcept {
   memory.live.store(memory.live.load(std::memory_order_relaxed) + nodes, std::memory_order_relaxed);
 }
@@ -248,9 +251,13 @@ void unlock_threads(bool is_child) noexcept {
   threads.mutex.unlock();
 }
 
+std::int64_t live_twins() noexcept { return twins.load(std::memory_order_relaxed); }
+
+void count_twin(int number) noexcept { twins.fetch_add(number, std::memory_order_relaxed); }
+
 std::int64_t live_nodes() noexcept {
   const std::lock_guard lock(threads.mutex);
-  std::int64_t live = threads.live_of_ended_threads;
+  std::int64_t live = threads.live_of_ended_threads - live_twins();
   for (const ThreadMemory* thread = threads.first; thread != nullptr; thread = thread->next) {
     live += thread->live.load(std::memory_order_relaxed);
   }

@@ -70,9 +70,12 @@ class NodeSupply {
   bool keeps_freed_ = false;
 };
 
-// Counts the nodes that are alive in this process. O(threads), takes a lock; exact while no other
-// thread is at work.
+// Counts the nodes that are alive in this process, without twins. O(threads), takes a lock; exact
+// while no other thread is at work.
 std::int64_t live_nodes() noexcept;
+// Counts the twins (loan.h), which come and go with other nodes.
+std::int64_t live_twins() noexcept;
+void count_twin(int number) noexcept;
 
 // Take and give back the lock of the list of threads, around a fork. A child has no other threads.
 void lock_threads() noexcept;
