@@ -99,6 +99,27 @@ TEST_P(Loan, AReplacedValueEndsWithItsOwnersOnceItsPlaceWasCaptured) {
   EXPECT_EQ(Tracked::alive(), size_);
 }
 
+// P22: likewise if it hid nothing when it was captured for the first time.
+TEST_P(Loan, AReplacedValueEndsWithItsOwnersAlsoIfItWasCapturedBefore) {
+  if (size_ == 1) {
+    GTEST_SKIP() << "needs a value to add, and one to replace";
+  }
+  base_->run([&] { variable(0).unset(); });
+  Context child(*base_);
+  std::optional<Context> snapshot;
+  child.run([&] {
+    variable(0).set(Tracked(1));
+    snapshot = copy_context();
+    snapshot.reset();  // So what follows is written in place.
+    variable(1).set(Tracked(1));
+    snapshot = copy_context();
+  });
+  EXPECT_EQ(Tracked::alive(), size_ - 1 + 2);
+  base_.reset();
+  EXPECT_EQ(Tracked::alive(), size_) << "the value that was replaced is gone";
+  EXPECT_EQ(snapshot->find(variable(1))->value(), 1);
+}
+
 // M41: those that replace the same value share one twin of the context that they come from.
 TEST_P(Loan, ManyContextsThatHaveReplacedTheSameValueShareATwin) {
   if (size_ > 62) {

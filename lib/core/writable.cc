@@ -5,7 +5,6 @@
 #include "lib/core/writable.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
 #include <cstdint>
@@ -422,6 +421,9 @@ Entry put_slowly(const Writable& writable, Entry fresh) noexcept {
   Entry old = *writable.entry;
   if (writable.node->lender.load(std::memory_order_relaxed) != 0) [[unlikely]] {
     drop_twin(writable.node);
+    if (Loan::of(writable.node).lender() != nullptr && (old.key & kBoxedBit) != 0) {
+      writable.node->refs.set_fresh();  // It may hide something now, in a leaf below it as well.
+    }
   }
   // Leaves of trees own what they have.
   const Node* const lender = leaf == writable.node ? Loan::of(leaf).lender() : nullptr;
@@ -442,7 +444,6 @@ Entry put_slowly(const Writable& writable, Entry fresh) noexcept {
   *writable.entry = fresh;
   if ((old.key & kBoxedBit) != 0) {
     if (has_lent(lender, old)) {
-      writable.node->refs.set_fresh();  // It hides something now.
       old.key |= box_of(old)->refs.add() ? kSpreadBit : 0;
     } else {
       --leaf->boxes;
