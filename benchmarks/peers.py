@@ -6,7 +6,6 @@
 tools/bench_report.sh --peers runs the benchmarks and calls this.
 """
 
-import argparse
 import os
 import statistics
 import sys
@@ -15,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 from report import markdown_table, number, splice  # noqa: E402
-from samples import Failure, Samples  # noqa: E402
+from samples import Failure, load_results, parser_of_results  # noqa: E402
 
 # Heading of a column, and name.
 CONTENDERS = (
@@ -55,16 +54,12 @@ def table(contenders):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", nargs="+", help="what peers_bench wrote, as JSON")
-    parser.add_argument("--context", action="append", default=[], metavar="KEY=VALUE")
+    parser = parser_of_results(__doc__)
     parser.add_argument("--chart", metavar="FILE", help="draw it there")
     parser.add_argument("--readme", action="store_true", help="put table and chart into README.md")
     arguments = parser.parse_args()
     try:
-        samples, machine = Samples.load(arguments.results)
-        context = dict(item.split("=", 1) for item in arguments.context)
-        context["compiler"] = machine["compiler"]
+        samples, machine, context = load_results(arguments)
         contenders = measured(samples)
         where = ", ".join(context.get(key, "") for key in ("cpu", "date", "compiler"))
         note = f"Medians of {context.get('repetitions', '')} repetitions."

@@ -17,6 +17,7 @@
 
 #include "benchmarks/baselines.h"
 #include "benchmarks/bench.h"
+#include "benchmarks/operations.h"
 #include "taskctx/job_pool.h"
 
 // tools/bench_report.sh says which ones are there. Boost has its async() with a pool only if asked,
@@ -183,40 +184,6 @@ void get(benchmark::State& state, std::size_t size) {
   const Contender contender(size);
   if (check(state, contender.read(), 0)) {
     measure<8>(state, [&] { keep(contender.read()); });
-  }
-}
-
-template <typename Contender>
-void scope(benchmark::State& state, std::size_t size) {
-  Contender contender(size);
-  const std::size_t middle = opaque(size / 2);
-  int seen = 0;
-  contender.set_scoped(middle, 5, [&] { seen = contender.read(middle); });
-  if (check(state, seen, 5) && check(state, contender.read(middle), 0)) {
-    int value = 0;
-    measure(state, [&] { contender.set_scoped(middle, ++value, [] { clobber(); }); });
-    check(state, contender.read(middle), 0);
-  }
-}
-
-template <typename Contender>
-void capture_release(benchmark::State& state, std::size_t size) {
-  const Contender contender(size);
-  measure(state, [&] {
-    const auto captured = contender.capture();
-    keep(&captured);
-  });
-  check(state, contender.read(), 0);
-}
-
-template <typename Contender>
-void hop(benchmark::State& state, std::size_t size) {
-  const Contender contender(size);
-  int seen = 1;
-  contender.bind([&] { seen = contender.read(); })();
-  if (check(state, seen, 0)) {
-    measure(state, [&] { contender.bind([&] { keep(contender.read()); })(); });
-    check(state, contender.read(), 0);
   }
 }
 

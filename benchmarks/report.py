@@ -5,7 +5,6 @@
 tools/bench_report.sh runs the benchmarks and calls this. What has to be reached is in goals.json.
 """
 
-import argparse
 import json
 import math
 import os
@@ -13,7 +12,7 @@ import re
 import statistics
 import sys
 
-from samples import QUEUE_WAITS, Failure, Samples, interval
+from samples import QUEUE_WAITS, Failure, interval, load_results, parser_of_results
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -304,9 +303,7 @@ def splice_all(data, samples, stem):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", nargs="+", help="what the benchmarks wrote, as JSON")
-    parser.add_argument("--context", action="append", default=[], metavar="KEY=VALUE")
+    parser = parser_of_results(__doc__)
     parser.add_argument("--instructions", metavar="FILE", help="a table of instructions.py's")
     parser.add_argument("--output", metavar="STEM", help="write STEM.json, STEM.md and STEM.svg")
     parser.add_argument("--readme", action="store_true", help="also show them in the READMEs")
@@ -316,9 +313,7 @@ def parse_arguments():
 def run(arguments):
     with open(os.path.join(HERE, "goals.json"), encoding="utf-8") as file:
         data = json.load(file)
-    samples, machine = Samples.load(arguments.results)
-    context = dict(item.split("=", 1) for item in arguments.context)
-    context["compiler"] = machine["compiler"]
+    samples, _, context = load_results(arguments)
     rows = evaluate(data["goals"], samples)
     instructions = None
     if arguments.instructions:

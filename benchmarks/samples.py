@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmarks have measured: read from their output, by name, with medians and intervals."""
 
+import argparse
 import json
 import math
 import statistics
@@ -92,3 +93,19 @@ def interval(values):
     low = max(0, math.floor(count / 2 - reach))
     high = min(count - 1, math.ceil(count / 2 + reach) - 1)
     return statistics.median(ordered), ordered[low], ordered[high]
+
+
+def parser_of_results(description):
+    """Returns a parser of arguments for a program that shows results: what was measured, where and when."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="+", help="what the benchmarks wrote, as JSON")
+    parser.add_argument("--context", action="append", default=[], metavar="KEY=VALUE")
+    return parser
+
+
+def load_results(arguments):
+    """Returns the samples that the arguments name, the machine as the first file tells of it, and the context."""
+    samples, machine = Samples.load(arguments.results)
+    context = dict(item.split("=", 1) for item in arguments.context)
+    context["compiler"] = machine["compiler"]
+    return samples, machine, context

@@ -9,7 +9,6 @@ together. README.md explains the model; in short: on n cores an operation takes 
 that which its shared lines take; and each line serves one core after the other.
 """
 
-import argparse
 import dataclasses
 import json
 import os
@@ -20,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 from report import markdown_table, splice  # noqa: E402
-from samples import Failure, Samples  # noqa: E402
+from samples import Failure, load_results, parser_of_results  # noqa: E402
 
 CORES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -214,19 +213,15 @@ def getter(samples):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = parser_of_results(__doc__)
     parser.add_argument("--counts", required=True, metavar="FILE", help="of shared_writes.py --json")
-    parser.add_argument("results", nargs="+", help="what the benchmarks wrote, as JSON")
-    parser.add_argument("--context", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--chart", metavar="FILE", help="draw it there")
     parser.add_argument("--readme", action="store_true", help="put tables and chart into README.md")
     arguments = parser.parse_args()
     try:
         with open(arguments.counts, encoding="utf-8") as file:
             counts = json.load(file)
-        samples, machine = Samples.load(arguments.results)
-        context = dict(item.split("=", 1) for item in arguments.context)
-        context["compiler"] = machine["compiler"]
+        samples, _, context = load_results(arguments)
         get = getter(samples)
         found = contenders(counts, get)
         parts = {"scale": prediction_table(found), "scale_check": check(found, get)}

@@ -7,26 +7,13 @@
 
 #include "benchmarks/baselines.h"
 #include "benchmarks/bench.h"
+#include "benchmarks/operations.h"
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/scope.h"
 
 namespace bench {
 namespace {
-
-// Nobody holds a snapshot: what is set may be changed in place.
-template <typename Contender>
-void scope(benchmark::State& state, std::size_t size) {
-  Contender contender(size);
-  const std::size_t middle = opaque(size / 2);
-  int seen = 0;
-  contender.set_scoped(middle, 5, [&] { seen = contender.read(middle); });
-  if (check(state, seen, 5) && check(state, contender.read(middle), 0)) {
-    int value = 0;
-    measure(state, [&] { contender.set_scoped(middle, ++value, [] { clobber(); }); });
-    check(state, contender.read(middle), 0);
-  }
-}
 
 // The first Scope in a task, which always copies: installs a snapshot, sets, restores both.
 void first_scope(benchmark::State& state, std::size_t size) {

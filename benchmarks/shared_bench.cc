@@ -51,43 +51,32 @@ double seconds_of_threads(Work work) {
   return *std::max_element(seconds.begin(), seconds.end());
 }
 
-// The everyday case: an application's settings, which each of its requests inherits.
-struct Settings {
-  static constexpr std::size_t kSettings = 8;
-  static constexpr std::size_t kStrings = kSettings + 1;
+// The everyday case: an application's settings, which each of its requests inherits. At namespace
+// scope, as programs have them: the values of a variable on the heap count that, each of them.
+constexpr std::size_t kSettings = 8;
+constinit taskctx::ContextVar<int> number{"number"};
+using Text = taskctx::ContextVar<std::string>;
+const std::array<Text, kSettings + 1> strings{Text("s0"), Text("s1"), Text("s2"),
+                                              Text("s3"), Text("s4"), Text("s5"),
+                                              Text("s6"), Text("s7"), Text("s8")};
 
-  static const std::vector<taskctx::ContextVar<std::string>*>& strings() {
-    static const auto* const all = [] {
-      auto* variables = new std::vector<taskctx::ContextVar<std::string>*>;
-      for (std::size_t i = 0; i < kStrings; ++i) {
-        variables->push_back(new taskctx::ContextVar<std::string>("s" + std::to_string(i)));
-      }
-      return variables;
-    }();
-    return *all;
-  }
-  static const taskctx::ContextVar<int>& number() {
-    static const auto* const variable = new taskctx::ContextVar<int>("number");
-    return *variable;
-  }
-  // Returns a context in which all but the last string are set, to values of its own.
-  static taskctx::Context make() {
-    taskctx::Context context;
-    context.run([] {
-      for (std::size_t i = 0; i < kSettings; ++i) {
-        strings()[i]->set("a setting that is longer than a short string " + std::to_string(i));
-      }
-      number().set(1);
-    });
-    return context;
-  }
-};
+// Returns a context in which all but the last string are set, to values of its own.
+taskctx::Context make_settings() {
+  taskctx::Context context;
+  context.run([] {
+    for (std::size_t i = 0; i < kSettings; ++i) {
+      strings[i].set("a setting that is longer than a short string " + std::to_string(i));
+    }
+    number.set(1);
+  });
+  return context;
+}
 
 // `make(context)` makes what both threads call.
 template <typename Make>
 void shared_and_own(benchmark::State& state, Make make) {
-  const auto shared = make(Settings::make());
-  const std::array own{make(Settings::make()), make(Settings::make())};
+  const auto shared = make(make_settings());
+  const std::array own{make(make_settings()), make(make_settings())};
   measure_pairs(
       state, kTimes, [&] { return seconds_of_threads([&](std::size_t /*thread*/) { shared(); }); },
       [&] { return seconds_of_threads([&](std::size_t thread) { own[thread](); }); });
@@ -110,18 +99,18 @@ void in_tasks(benchmark::State& state, Task task) {
 }
 
 void write_int(benchmark::State& state, std::size_t /*size*/, int /*threads*/) {
-  in_tasks(state, [] { Settings::number().set(2); });
+  in_tasks(state, [] { number.set(2); });
 }
 void write_another_string(benchmark::State& state, std::size_t /*size*/, int /*threads*/) {
-  in_tasks(state, [] { Settings::strings()[Settings::kSettings]->set("request"); });
+  in_tasks(state, [] { strings[kSettings].set("request"); });
 }
 void write_inherited_string(benchmark::State& state, std::size_t /*size*/, int /*threads*/) {
-  in_tasks(state, [] { Settings::strings()[3]->set("request"); });
+  in_tasks(state, [] { strings[3].set("request"); });
 }
 // A request that has tasks of its own.
 void write_and_capture(benchmark::State& state, std::size_t /*size*/, int /*threads*/) {
   in_tasks(state, [] {
-    Settings::strings()[3]->set("request");
+    strings[3].set("request");
     const taskctx::Context captured = taskctx::copy_context();
     keep(&captured);
   });
@@ -143,7 +132,7 @@ void fan_out(benchmark::State& state, std::size_t /*size*/, int threads) {
         })
         .get();
   };
-  taskctx::Context settings = Settings::make();
+  taskctx::Context settings = make_settings();
   measure_pairs(
       state, kJobs,
       [&] {

@@ -4,18 +4,17 @@
 // and then the first two get the results.
 
 #include <coroutine>
-#include <exception>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "benchmarks/bench.h"
 #include "benchmarks/counting.h"
+#include "benchmarks/resumable.h"
 #include "benchmarks/shared_writes.h"
 #include "taskctx/bind.h"
 #include "taskctx/cancel.h"
 #include "taskctx/context.h"
-#include "taskctx/context_promise.h"
 #include "taskctx/coro.h"
 #include "taskctx/job.h"
 #include "taskctx/job_pool.h"
@@ -122,32 +121,7 @@ taskctx::Task<void> awaits_jobs(taskctx::JobPool& pool, Turns& turns) {
   }
 }
 
-// A coroutine that is resumed by hand.
-class Resumable {
- public:
-  struct promise_type : taskctx::ContextPromise {
-    Resumable get_return_object() {
-      return Resumable(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    auto initial_suspend() { return starting(std::suspend_always{}); }
-    auto final_suspend() noexcept { return ending(std::suspend_always{}); }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-
-  Resumable(const Resumable&) = delete;
-  Resumable& operator=(const Resumable&) = delete;
-  ~Resumable() { promise_type::destroy(handle_); }
-
-  void resume() { handle_.resume(); }
-
- private:
-  explicit Resumable(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-
-  std::coroutine_handle<promise_type> handle_;
-};
-
-Resumable suspends() {
+Resumable<WithContext> suspends() {
   while (true) {
     co_await std::suspend_always{};
   }
@@ -191,7 +165,7 @@ void count_pool(const taskctx::Context& context) {
 
   Turns resuming("resume", kLaps);
   auto resume = taskctx::bind(context, [&] {
-    Resumable coroutine = suspends();
+    Resumable<WithContext> coroutine = suspends();
     while (resuming.next()) {
       coroutine.resume();
     }

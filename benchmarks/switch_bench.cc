@@ -8,6 +8,7 @@
 
 #include "benchmarks/baselines.h"
 #include "benchmarks/bench.h"
+#include "benchmarks/operations.h"
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
@@ -15,16 +16,6 @@
 
 namespace bench {
 namespace {
-
-template <typename Contender>
-void capture_release(benchmark::State& state, std::size_t size) {
-  const Contender contender(size);
-  measure(state, [&] {
-    const auto captured = contender.capture();
-    keep(&captured);
-  });
-  check(state, contender.read(), 0);
-}
 
 template <typename Contender>
 void install_restore(benchmark::State& state, std::size_t size) {
@@ -53,13 +44,6 @@ void context_run(benchmark::State& state, std::size_t size) {
   const Taskctx contender(size);
   taskctx::Context context = taskctx::copy_context();
   measure(state, [&] { context.run([] { clobber(); }); });
-}
-
-template <typename Contender>
-void hop(benchmark::State& state, std::size_t size) {
-  const Contender contender(size);
-  measure(state, [&] { contender.bind([&] { keep(contender.read()); })(); });
-  check(state, contender.read(), 0);
 }
 
 // Blocks within blocks, each of which sets the variable; the innermost one reads it.

@@ -54,7 +54,7 @@ Table& table() noexcept { return first_of_copies(process_wide().ref_counts, own_
 
 template <std::size_t... kNumbers>
 constexpr std::array<Part, kCounts> all_closed(std::index_sequence<kNumbers...> /*numbers*/) {
-  return {((void)kNumbers, Part(std::int64_t{1} << 62))...};
+  return {((void)kNumbers, Part(kClosedPart))...};
 }
 
 // Returns this thread's tag, and gives it one if need be.
@@ -216,7 +216,7 @@ bool RefCount::close(std::uint32_t number) noexcept {
   for (std::size_t row = 0; row < kRows; ++row) {
     if (all.is_used[row].load(std::memory_order_seq_cst)) {
       // Acquires what those did who have dropped their references: pairs with add_to_parts().
-      sum += all.rows[row].parts[number].exchange(kMark, std::memory_order_acq_rel);
+      sum += all.rows[row].parts[number].exchange(kClosedPart, std::memory_order_acq_rel);
     }
   }
   const std::uint32_t change = static_cast<std::uint32_t>(sum) - kClosing - 2;

@@ -239,6 +239,8 @@ inline bool is_context(const Activation* activation) noexcept {
 using Part = std::atomic<std::int64_t>;
 inline constexpr std::size_t kPartsOfThread = 512;
 
+// What is put into a part when it is closed; it stays far above zero, whatever is added later.
+inline constexpr std::int64_t kClosedPart = std::int64_t{1} << 62;
 // Parts that are closed, all of them.
 extern std::array<Part, kPartsOfThread> closed_parts;
 

@@ -154,9 +154,7 @@ class RefCount {
   static constexpr std::uint32_t kClosed = 1U << 30;
   static constexpr std::uint32_t kOpen = 1U << 31;
 
-  // What is put into a part when it is closed; it stays far above zero, whatever is added later.
-  static constexpr std::int64_t kMark = std::int64_t{1} << 62;
-  static bool is_marked(std::int64_t part) noexcept { return part > kMark / 2; }
+  static bool is_closed(std::int64_t part) noexcept { return part > kClosedPart / 2; }
 
   // Tells whether this thread was the last one that has changed the count, and it is not spread.
   static bool is_mine(std::uint32_t state) noexcept {
@@ -167,7 +165,7 @@ class RefCount {
   static bool add_to_parts(std::uint32_t state, int number) noexcept {
     // The release publishes what an owner did who drops its reference: pairs with close().
     return (state & kClosed) == 0 &&
-           !is_marked(thread_parts()[state & kTag].fetch_add(number, std::memory_order_release));
+           !is_closed(thread_parts()[state & kTag].fetch_add(number, std::memory_order_release));
   }
   bool drop_spread_slowly() noexcept;
   bool drop_slowly() noexcept;
