@@ -75,8 +75,20 @@ void count_borrowed(Node* borrower, const Node* lender, const Node* other) noexc
   }
 }
 
-// The version of all twins: nobody asks for it.
+// The version of a twin, for which nobody asks: this, less how far it is behind the beginning of
+// its memory. It begins with a cache line.
 constexpr std::uint64_t kTwinVersion = ~std::uint64_t{0};
+constexpr std::uintptr_t kLine = 64;
+
+bool is_twin(const Node* node) noexcept {
+  return node->version.load(std::memory_order_relaxed) > kTwinVersion - kLine;
+}
+
+void free_twin(Node* twin) noexcept {
+  const std::uint64_t behind = kTwinVersion - twin->version.load(std::memory_order_relaxed);
+  free_node(reinterpret_cast<unsigned char*>(twin) - behind, leaf_size(twin) + kTwinRoom);
+  count_twin(-1);
+}
 
 // Returns the twin of a node, or nullptr. The acquire gets what is in it: pairs with make_twin().
 Node* twin_of(const Node* node) noexcept {
@@ -90,15 +102,16 @@ Node* twin_of(const Node* node) noexcept {
 // place for it, or this thread's lists have no memory.
 Node* make_twin(const Node* borrower, Node* lender) noexcept {
   const std::uint32_t size = leaf_size(borrower);
-  void* const memory =
-      lender->lender.load(std::memory_order_relaxed) == 0 ? take_node(size) : nullptr;
+  auto* const memory = static_cast<unsigned char*>(
+      lender->lender.load(std::memory_order_relaxed) == 0 ? take_node(size + kTwinRoom) : nullptr);
   if (memory == nullptr) {
     return nullptr;
   }
-  Node* const twin = new (memory) Node{.refs = RefCount(1),
-                                       .limit = borrower->limit,
-                                       .mask = borrower->mask,
-                                       .version = kTwinVersion};
+  const std::uintptr_t behind = -reinterpret_cast<std::uintptr_t>(memory) % kLine;
+  Node* const twin = new (memory + behind) Node{.refs = RefCount(1),
+                                                .limit = borrower->limit,
+                                                .mask = borrower->mask,
+                                                .version = kTwinVersion - behind};
   count_twin(1);
   std::fill(entry_at(twin, 0), entry_at(twin, size), Entry{});
   for_each_box(borrower, [&](const Entry& entry) {
@@ -209,11 +222,8 @@ void destroy(Node* node) noexcept {
   if (node->lender.load(std::memory_order_relaxed) != 0) [[unlikely]] {
     drop_twin(node);
   }
-  if (node->version.load(std::memory_order_relaxed) == kTwinVersion) {
-    count_twin(-1);
-  }
   node->refs.end();
-  free_node(node, size);
+  is_twin(node) ? free_twin(node) : free_node(node, size);
   loan.release();  // Likewise: there are at most kMostLenders in a row.
 }
 

@@ -88,6 +88,10 @@ inline bool has_lent(const Node* lender, const Entry& boxed) noexcept {
 bool has_lent_child(const Node* lender, const Node* borrower, std::uint32_t number) noexcept;
 bool has_lent_deep(const Node* lender, const Node* borrower) noexcept;
 
+// What a twin takes beside what a node with its entries takes: it has its cache lines for itself.
+// All that borrow from it read it, and the thread that has made it writes to what lies beside it.
+inline constexpr std::uint32_t kTwinRoom = 128;
+
 // Drops the twin of a node that has one, before the node changes or ends.
 void drop_twin(Node* node) noexcept;
 

@@ -39,7 +39,7 @@ constexpr bool kKeep = true;
 #endif
 
 constexpr std::size_t kStep = 64;                 // Bytes between two sizes.
-constexpr std::size_t kLargest = 1024;            // The largest packed leaf.
+constexpr std::size_t kLargest = 1152;            // The twin of the largest packed leaf.
 constexpr std::int32_t kLongest = kKeep ? 8 : 0;  // How many free nodes of each size are kept.
 
 constexpr std::size_t index_of(std::size_t size) noexcept { return (size + kStep - 1) / kStep; }

@@ -27,7 +27,7 @@ Entry exchange_in(NodeRef& owner, std::uint64_t key, Entry fresh) {
   NodeSupply supply;
   Writable writable = try_make_writable(node, is_exclusive(), key, Loan());
   while (writable.node == nullptr) {
-    fetch_to_write(supply, node, is_exclusive(), key);
+    fetch_to_write(supply, node, is_exclusive(), key, Loan());
     writable = try_make_writable(node, is_exclusive(), key, Loan());
   }
   NodeRef left;  // Released last: what it has alone ends with it.

@@ -383,7 +383,7 @@ Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan l
                                                          : form_with(node, slot);
     if (form.size != 0) {
       if (!exclusive || form.is_packed != is_packed(node) || form.size != leaf_size(node)) {
-        if (may_need_twin(key, loan) && !has_free_nodes(form.size, 2)) [[unlikely]] {
+        if (may_need_twin(key, loan) && !has_free_nodes(form.size + kTwinRoom, 1)) [[unlikely]] {
           return {};
         }
         node = copy_leaf(node, form, exclusive, loan);
@@ -399,10 +399,12 @@ Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan l
   return make_writable_in_tree(node, exclusive, key, loan);
 }
 
-void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key) {
+void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key,
+                    Loan loan) {
   if (!is_branch(node)) {
     if (const LeafForm form = form_with(node, slot_of(key)); form.size != 0) {
-      supply.fetch(form.size, 2);  // One for a twin: see may_need_twin().
+      supply.fetch(form.size, 1);
+      supply.fetch(form.size + kTwinRoom, may_need_twin(key, loan) ? 1 : 0);
       supply.hand_over();
       return;
     }

@@ -34,7 +34,8 @@ struct Writable {
 // caller then releases. Returns no node, and has changed nothing, if this thread's lists have
 // not enough memory: fetch_to_write() gets it, with operator new, whose code may change anything.
 Writable try_make_writable(Node* node, bool exclusive, std::uint64_t key, Loan loan) noexcept;
-void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key);
+void fetch_to_write(NodeSupply& supply, const Node* node, bool exclusive, std::uint64_t key,
+                    Loan loan);
 
 // Puts `fresh` there, and returns what was there. References to boxes change hands: the caller gets
 // one to what was there, also if that was borrowed. An entry without key stands for "unset".

@@ -59,7 +59,9 @@ bool keep_lender(const Activation* activation, Node* copy, const Node* node) noe
   const Activation* const activation = current_activation();
   Node* const node = current_node();
   NodeSupply supply;
-  fetch_to_write(supply, node, is_exclusive(activation, node), key);
+  const bool is_exclusive = internal::is_exclusive(activation, node);
+  fetch_to_write(supply, node, is_exclusive, key,
+                 is_exclusive ? Loan() : loan_for(activation, node));
   return exchange(key, fresh);
 }
 
