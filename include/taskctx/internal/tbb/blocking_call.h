@@ -124,7 +124,7 @@ inline bool is_calling(const Calls& calls) noexcept {
 }
 // In place of Calls, for loops whose leaves can't leave anything to others.
 struct NoCalls {};
-inline constexpr NoCalls no_calls_at_all{};
+inline constexpr NoCalls kNoCallsAtAll{};
 inline bool is_calling(NoCalls /*calls*/) noexcept { return false; }
 
 // Runs the enclosing block in the context of `call`, or a task in a context of its own. Does what

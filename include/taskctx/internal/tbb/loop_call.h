@@ -202,9 +202,9 @@ class LoopCall : public AlgorithmCall {
 template <typename Range>
 class SimpleLoopCall : public AlgorithmCall {
  public:
-  [[nodiscard]] static const NoCalls& calls() noexcept { return no_calls_at_all; }
+  [[nodiscard]] static const NoCalls& calls() noexcept { return kNoCallsAtAll; }
   [[nodiscard]] static const NoCalls& calls_left(const Activation* /*outer*/) noexcept {
-    return no_calls_at_all;
+    return kNoCallsAtAll;
   }
   static bool give_back(const Range& /*rest*/, const Activation* /*outer*/) noexcept {
     return false;
