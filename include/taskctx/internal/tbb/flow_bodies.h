@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bodies of a flow graph's nodes, as oneTBB keeps them: each call of the user's body runs in the
+// context of its message, and what it sends goes on with the context that it leaves.
+//
+//   FunctionCall<Line, int, Body, false> call(place, body);
+//   Message<int> words = call(message);  // body(message.value()), in the message's context
+
+#ifndef TASKCTX_INTERNAL_TBB_FLOW_BODIES_H_
+#define TASKCTX_INTERNAL_TBB_FLOW_BODIES_H_
+
+#include <oneapi/tbb/flow_graph.h>
+#include <oneapi/tbb/spin_mutex.h>
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "taskctx/carried.h"
+#include "taskctx/context.h"
+#include "taskctx/internal/core/capture.h"
+#include "taskctx/internal/tbb/flow_message.h"
+#include "taskctx/internal/tbb/flow_native.h"
+
+namespace taskctx {
+inline namespace v1 {
+namespace internal {
+
+// Whether a node's body may run as a part of the call that puts a message.
+template <typename Policy>
+inline constexpr bool kIsLightweight =
+    native_detail::has_policy<native::lightweight, Policy>::value;
+
+// A user's body, and where the graph's bodies are at work.
+template <typename Body>
+class FlowCall {
+ public:
+  FlowCall(const GraphPlace& place, Body body) : place_(&place), body_(std::move(body)) {}
+
+  [[nodiscard]] const Body& body() const noexcept { return body_; }
+
+ protected:
+  [[nodiscard]] const GraphPlace& place() const noexcept { return *place_; }
+  [[nodiscard]] Body& mutable_body() noexcept { return body_; }
+
+ private:
+  const GraphPlace* place_;
+  Body body_;
+};
+
+// The body of a function_node or continue_node. What it returns is nothing to a node that sends
+// continue_msg.
+template <typename Input, typename Output, typename Body, bool kIsInline>
+class FunctionCall : public FlowCall<Body> {
+ public:
+  using FlowCall<Body>::FlowCall;
+
+  Message<Output> operator()(const Message<Input>& message) noexcept(
+      std::is_nothrow_invocable_v<Body&, const Input&>) {
+    const MessageContext context(message.maker(), this->place(), kIsInline);
+    return Message<Output>::make([&]() -> decltype(auto) {
+      if constexpr (std::is_same_v<Output, native::continue_msg>) {
+        static_cast<void>(std::invoke(this->mutable_body(), message.value()));
+        return native::continue_msg();
+      } else {
+        return std::invoke(this->mutable_body(), message.value());
+      }
+    });
+  }
+};
+
+// The body of a multifunction_node: puts messages to the ports itself.
+template <typename Input, typename Ports, typename Body, bool kIsInline>
+class MultifunctionCall : public FlowCall<Body> {
+ public:
+  MultifunctionCall(const GraphPlace& place, Ports& ports, Body body)
+      : FlowCall<Body>(place, std::move(body)), ports_(&ports) {}
+
+  template <typename NativePorts>
+  void operator()(const Message<Input>& message, NativePorts& /*ports*/) noexcept(
+      std::is_nothrow_invocable_v<Body&, const Input&, Ports&>) {
+    const MessageContext context(message.maker(), this->place(), kIsInline);
+    std::invoke(this->mutable_body(), message.value(), *ports_);
+  }
+
+ private:
+  Ports* ports_;
+};
+
+// What puts messages into a graph from outside: an async_node's. Valid as long as that.
+template <typename Output>
+class FlowGateway {
+  using Native = native_detail::receiver_gateway<Message<Output>>;
+
+ public:
+  explicit FlowGateway(Native& native) noexcept : native_(native) {}
+  FlowGateway(const FlowGateway&) = delete;
+  FlowGateway& operator=(const FlowGateway&) = delete;
+
+  // Puts a message to the node's successors, with the current context. Returns false if none takes
+  // it. Thread-safe, as all of these.
+  bool try_put(const Output& value) { return native_.try_put(Message<Output>::lend(value)); }
+  // Likewise, with the context that `carried` has.
+  template <std::same_as<Carried<Output>> C>
+  bool try_put(const C& carried) {
+    return native_.try_put(
+        Message<Output>::lend(carried.value(), CarriedAccess::maker(carried)));
+  }
+  // Let wait_for_all() wait for what is outside of the graph.
+  void reserve_wait() { native_.reserve_wait(); }
+  void release_wait() { native_.release_wait(); }
+
+ private:
+  Native& native_;
+};
+
+// The body of an async_node.
+template <typename Input, typename Gateway, typename Body, bool kIsInline>
+class AsyncCall : public FlowCall<Body> {
+ public:
+  AsyncCall(const GraphPlace& place, Gateway& gateway, Body body)
+      : FlowCall<Body>(place, std::move(body)), gateway_(&gateway) {}
+
+  template <typename NativeGateway>
+  void operator()(const Message<Input>& message, NativeGateway& /*gateway*/) noexcept(
+      std::is_nothrow_invocable_v<Body&, const Input&, Gateway&>) {
+    const MessageContext context(message.maker(), this->place(), kIsInline);
+    std::invoke(this->mutable_body(), message.value(), *gateway_);
+  }
+
+ private:
+  Gateway* gateway_;
+};
+
+// The context that an input_node's calls start in. Thread-safe.
+class SharedMaker {
+ public:
+  void set(Inherited maker) {
+    const onetbb::spin_mutex::scoped_lock lock(mutex_);
+    std::swap(maker_, maker);  // What was there ends after the lock.
+  }
+  [[nodiscard]] Inherited get() const {
+    const onetbb::spin_mutex::scoped_lock lock(mutex_);
+    return maker_;
+  }
+
+ private:
+  mutable onetbb::spin_mutex mutex_;
+  Inherited maker_;
+};
+
+// The body of an input_node.
+template <typename Output, typename Body>
+class InputCall : public FlowCall<Body> {
+ public:
+  InputCall(const SharedMaker& maker, const GraphPlace& place, Body body)
+      : FlowCall<Body>(place, std::move(body)), maker_(&maker) {}
+
+  Message<Output> operator()(onetbb::flow_control& control) {
+    const Inherited maker = maker_->get();
+    const MessageContext context(maker, this->place(), /*is_inline=*/false);
+    return Message<Output>::make([&]() -> decltype(auto) { return this->mutable_body()(control); });
+  }
+
+ private:
+  const SharedMaker* maker_;
+};
+
+// A function that a queue or join asks about messages: it runs in the context of the message.
+template <typename T, typename Function>
+class MessageFunction : public FlowCall<Function> {
+ public:
+  using FlowCall<Function>::FlowCall;
+
+  decltype(auto) operator()(const Message<T>& message) {
+    const MessageContext context(message.maker(), this->place(), /*is_inline=*/false);
+    return std::invoke(this->mutable_body(), message.value());
+  }
+};
+
+// How a function_node keeps messages, in place of a continue_node with this policy.
+template <typename Policy>
+using QueueingPolicy =
+    std::conditional_t<kIsLightweight<Policy>, native::queueing_lightweight, native::queueing>;
+
+// Passes on one message for each `threshold` messages, the last of them: one from each predecessor.
+class MessageCounter {
+ public:
+  using Signal = Message<native::continue_msg>;
+
+  MessageCounter(native::graph& graph, int number_of_predecessors)
+      : graph_(graph),
+        initial_threshold_(number_of_predecessors),
+        threshold_(number_of_predecessors),
+        inlet_(graph, *this) {}
+  MessageCounter(const MessageCounter& other)
+      : MessageCounter(other.graph_, other.initial_threshold_) {}
+  MessageCounter& operator=(const MessageCounter&) = delete;
+  ~MessageCounter() = default;
+
+  [[nodiscard]] native::receiver<Signal>& inlet() noexcept { return inlet_; }
+  [[nodiscard]] native::sender<Signal>& outlet() noexcept { return outlet_; }
+
+  void count_edge(int change) {
+    const onetbb::spin_mutex::scoped_lock lock(mutex_);
+    threshold_ += change;
+  }
+  // After oneTBB has reset the graph.
+  void reset(native::reset_flags flags) {
+    count_ = 0;
+#if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
+    infos_ = {};
+#endif
+    if ((flags & native::rf_clear_edges) != 0) {
+      threshold_ = initial_threshold_;
+    }
+  }
+
+ private:
+  friend class Inlet<Signal, MessageCounter>;
+
+  graph_task* receive(const Signal& message) {
+    return is_last() ? taken(outlet_.put(message)) : native_detail::SUCCESSFULLY_ENQUEUED;
+  }
+#if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
+  graph_task* receive(const Signal& message, const native_detail::message_metainfo& info) {
+    native_detail::message_metainfo infos;
+    {
+      const onetbb::spin_mutex::scoped_lock lock(mutex_);
+      for (auto* waiter : info.waiters()) {
+        waiter->reserve(1);
+      }
+      infos_.merge(info);
+      if (++count_ < threshold_) {
+        return native_detail::SUCCESSFULLY_ENQUEUED;
+      }
+      count_ = 0;
+      std::swap(infos, infos_);
+    }
+    graph_task* const task = taken(outlet_.put(message, infos));
+    for (auto* waiter : infos.waiters()) {
+      waiter->release(1);
+    }
+    return task;
+  }
+#endif
+
+  bool is_last() {
+    const onetbb::spin_mutex::scoped_lock lock(mutex_);
+    if (++count_ < threshold_) {
+      return false;
+    }
+    count_ = 0;
+    return true;
+  }
+  static graph_task* taken(graph_task* task) noexcept {
+    return task != nullptr ? task : native_detail::SUCCESSFULLY_ENQUEUED;
+  }
+
+  native::graph& graph_;
+  onetbb::spin_mutex mutex_;  // Of these.
+  const int initial_threshold_;
+  int threshold_;
+  int count_ = 0;
+#if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
+  native_detail::message_metainfo infos_;  // Of those who wait for this round's messages.
+#endif
+  Outlet<Signal> outlet_;
+  Inlet<Signal, MessageCounter> inlet_;
+};
+
+// Makes a tuple of ports of ours from one of oneTBB's.
+template <typename Ports, typename NativePorts>
+Ports make_ports(NativePorts&& ports) {
+  return std::apply([](auto&... port) { return Ports(port...); }, ports);
+}
+
+}  // namespace internal
+}  // namespace v1
+}  // namespace taskctx
+
+#endif  // TASKCTX_INTERNAL_TBB_FLOW_BODIES_H_
