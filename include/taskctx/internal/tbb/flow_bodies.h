@@ -63,14 +63,16 @@ class FunctionCall : public FlowCall<Body> {
   Message<Output> operator()(const Message<Input>& message) noexcept(
       std::is_nothrow_invocable_v<Body&, const Input&>) {
     const MessageContext context(message.maker(), this->place(), kIsInline);
-    return Message<Output>::make([&]() -> decltype(auto) {
-      if constexpr (std::is_same_v<Output, native::continue_msg>) {
-        static_cast<void>(std::invoke(this->mutable_body(), message.value()));
-        return native::continue_msg();
-      } else {
-        return std::invoke(this->mutable_body(), message.value());
-      }
-    });
+    return Message<Output>::make(
+        [&]() -> decltype(auto) {
+          if constexpr (std::is_same_v<Output, native::continue_msg>) {
+            static_cast<void>(std::invoke(this->mutable_body(), message.value()));
+            return native::continue_msg();
+          } else {
+            return std::invoke(this->mutable_body(), message.value());
+          }
+        },
+        [&] { return MessageMaker::made_from(message.maker()); });
   }
 };
 
@@ -140,18 +142,18 @@ class AsyncCall : public FlowCall<Body> {
 // The context that an input_node's calls start in. Thread-safe.
 class SharedMaker {
  public:
-  void set(Inherited maker) {
+  void set(MessageMaker maker) {
     const onetbb::spin_mutex::scoped_lock lock(mutex_);
     std::swap(maker_, maker);  // What was there ends after the lock.
   }
-  [[nodiscard]] Inherited get() const {
+  [[nodiscard]] MessageMaker get() const {
     const onetbb::spin_mutex::scoped_lock lock(mutex_);
     return maker_;
   }
 
  private:
   mutable onetbb::spin_mutex mutex_;
-  Inherited maker_;
+  MessageMaker maker_;
 };
 
 // The body of an input_node.
@@ -162,9 +164,11 @@ class InputCall : public FlowCall<Body> {
       : FlowCall<Body>(place, std::move(body)), maker_(&maker) {}
 
   Message<Output> operator()(onetbb::flow_control& control) {
-    const Inherited maker = maker_->get();
+    const MessageMaker maker = maker_->get();
     const MessageContext context(maker, this->place(), /*is_inline=*/false);
-    return Message<Output>::make([&]() -> decltype(auto) { return this->mutable_body()(control); });
+    return Message<Output>::make(
+        [&]() -> decltype(auto) { return this->mutable_body()(control); },
+        [] { return MessageMaker({capture(), capture_link()}); });
   }
 
  private:

@@ -5,18 +5,22 @@
 //
 //   receiver.try_put(Message<T>::lend(value));           // with the context here
 //   const MessageContext context(message.maker(), place, false);  // around a body's call
-//   return Message<U>::make([&] { return body(message.value()); });  // with what the body has set
+//   return Message<U>::make([&] { return body(message.value()); },  // with what the body has set
+//                           [&] { return MessageMaker::made_from(message.maker()); });
 
 #ifndef TASKCTX_INTERNAL_TBB_FLOW_MESSAGE_H_
 #define TASKCTX_INTERNAL_TBB_FLOW_MESSAGE_H_
 
 #include <concepts>
+#include <cstdint>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/capture.h"
+#include "taskctx/internal/core/key_list.h"
+#include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/tbb/blocking_call.h"
 
@@ -49,7 +53,8 @@ concept PlainMessage = std::is_trivially_copyable_v<T> && std::default_initializ
 template <typename T>
 class MessageValue {
  public:
-  MessageValue()
+  // (If this throws nothing, oneTBB may take a body for one that throws nothing.)
+  MessageValue() noexcept(std::is_nothrow_default_constructible_v<T>)
     requires std::default_initializable<T>
       : outside_(nullptr), value_() {}
   explicit MessageValue(Lent<T> lent) noexcept
@@ -85,7 +90,7 @@ class MessageValue {
 template <PlainMessage T>
 class MessageValue<T> {
  public:
-  MessageValue() : value_() {}
+  MessageValue() noexcept(std::is_nothrow_default_constructible_v<T>) : value_() {}
   explicit MessageValue(Lent<T> lent) noexcept : value_(lent.value) {}
   explicit MessageValue(Wanted<T> /*wanted*/) : value_() {}
   template <typename Make>
@@ -99,42 +104,122 @@ class MessageValue<T> {
   T value_;
 };
 
+// The context of a message, and whose work it is: two words. oneTBB copies a message from node to
+// node, and each copy counts one reference. A message that ends in the call that makes it need not
+// count: its first copy takes over what was counted for it, or it has been lent what others keep.
+class MessageMaker {
+ public:
+  MessageMaker() = default;
+  // Takes both.
+  explicit MessageMaker(Inherited maker) noexcept : MessageMaker(std::move(maker), kOwned) {}
+  // Makes that of a message which is put here, and ends with the call that puts it.
+  static MessageMaker here() {
+    Inherited maker{capture(), capture_link()};
+    // The caller keeps what is current: so it may give the reference away, and be copied again. If
+    // a variable's policy has made another node, nobody else keeps that.
+    const bool is_kept = maker.node.get() == current_node();
+    return {std::move(maker), is_kept ? kGiving : kOwned};
+  }
+  // Makes that of a message which a body has made, to be called in the body's context: `of` is that
+  // of the body's own message, which outlives this and its copying.
+  static MessageMaker made_from(const MessageMaker& of) {
+    if (current_node() == of.node() && propagated_keys.empty()) [[likely]] {
+      return {(of.node_ & ~kGiving) | kBorrowed, of.link_};
+    }
+    return MessageMaker({capture(), LinkRef::share(of.link())});
+  }
+  MessageMaker(const MessageMaker& other) noexcept {
+    if ((other.node_ & kGiving) != 0) {
+      node_ = other.node_ & ~kGiving;
+      other.node_ = node_ | kBorrowed;
+      link_ = other.link_;
+    } else {
+      take({NodeRef::share(other.node()), LinkRef::share(other.link())}, kOwned);
+    }
+  }
+  MessageMaker(MessageMaker&& other) noexcept
+      : node_(std::exchange(other.node_, nothing())), link_(std::exchange(other.link_, 0)) {}
+  MessageMaker& operator=(MessageMaker other) noexcept {
+    std::swap(node_, other.node_);
+    std::swap(link_, other.link_);
+    return *this;
+  }
+  ~MessageMaker() {
+    if ((node_ & kBorrowed) == 0) {
+      static_cast<void>(give());
+    }
+  }
+
+  [[nodiscard]] Node* node() const noexcept { return reinterpret_cast<Node*>(node_ & ~kBits); }
+  [[nodiscard]] Link* link() const noexcept {
+    return link_ != 0 ? reinterpret_cast<Link*>(link_ - LinkRef::kTag) : nullptr;
+  }
+  // Returns both, with references of their own.
+  [[nodiscard]] Inherited get() const {
+    return {NodeRef::share(node()), LinkRef::share(link())};
+  }
+
+ private:
+  static constexpr std::uintptr_t kSpread = 1;    // The reference is a spread one (ref_count.h).
+  static constexpr std::uintptr_t kGiving = 2;    // The first copy takes it over.
+  static constexpr std::uintptr_t kBorrowed = 4;  // It has none, and others keep the node.
+  static constexpr std::uintptr_t kOwned = 0;
+  static constexpr std::uintptr_t kBits = 7;
+  static_assert(alignof(Node) > kBits);
+  static std::uintptr_t nothing() noexcept { return reinterpret_cast<std::uintptr_t>(&empty_node); }
+
+  MessageMaker(std::uintptr_t node, std::uintptr_t link) noexcept : node_(node), link_(link) {}
+  MessageMaker(Inherited maker, std::uintptr_t state) noexcept { take(std::move(maker), state); }
+
+  void take(Inherited maker, std::uintptr_t state) noexcept {
+    const std::uintptr_t spread = maker.node.is_spread() ? kSpread : 0;
+    node_ = reinterpret_cast<std::uintptr_t>(maker.node.detach()) | spread | state;
+    link_ = maker.link.bits();
+    static_cast<void>(maker.link.detach());
+  }
+  // Gives up the references.
+  [[nodiscard]] Inherited give() noexcept {
+    return {NodeRef::adopt(node(), (node_ & kSpread) != 0), LinkRef::adopt(link())};
+  }
+
+  mutable std::uintptr_t node_ = nothing();
+  std::uintptr_t link_ = 0;  // LinkRef::bits().
+};
+
 template <typename T>
 class Message : public MessageValue<T> {
  public:
   Message() = default;
 
   // Makes one to be put: it stands for `value`, which must outlive it, in the context here.
-  static Message lend(const T& value) { return Message(Lent<T>{value}, here()); }
-  // Likewise, in the context `maker`.
-  static Message lend(const T& value, Inherited maker) {
-    return Message(Lent<T>{value}, std::move(maker));
+  static Message lend(const T& value) { return Message(Lent<T>{value}, MessageMaker::here()); }
+  // Likewise, in another context.
+  static Message lend(const T& value, const MessageMaker& maker) {
+    return Message(Lent<T>{value}, MessageMaker(maker));
+  }
+  static Message lend(const T& value, const Inherited& maker) {
+    return Message(Lent<T>{value}, MessageMaker(maker));
   }
   // Makes one to be assigned to: what it gets is in `target` after deliver(target).
-  static Message want(T& target) { return Message(Wanted<T>{target}, Inherited()); }
-  // Makes one of what `make()` returns, in the context that this leaves.
-  template <typename Make>
-  static Message make(const Make& make) {
-    return Message(MadeBy<const Make>{make});
-  }
-  template <typename Make>
-  static Message make(const Make& make, Inherited maker) {
-    return Message(MadeBy<const Make>{make}, std::move(maker));
+  static Message want(T& target) { return Message(Wanted<T>{target}, MessageMaker()); }
+  // Makes one of what `make()` returns, and of the context that `make_maker()` returns after that.
+  template <typename Make, typename MakeMaker>
+  static Message make(const Make& make, const MakeMaker& make_maker) {
+    return Message(MadeBy<const Make>{make}, make_maker);
   }
 
-  [[nodiscard]] const Inherited& maker() const noexcept { return maker_; }
-  [[nodiscard]] Inherited& maker() noexcept { return maker_; }
+  [[nodiscard]] const MessageMaker& maker() const noexcept { return maker_; }
+  [[nodiscard]] MessageMaker& maker() noexcept { return maker_; }
 
  private:
   template <typename Begin>
-  Message(Begin begin, Inherited maker)
+  Message(Begin begin, MessageMaker&& maker)
       : MessageValue<T>(begin), maker_(std::move(maker)) {}
-  template <typename Begin>
-  explicit Message(Begin begin) : MessageValue<T>(begin), maker_(here()) {}
+  template <typename Begin, typename MakeMaker>
+  Message(Begin begin, const MakeMaker& make_maker)
+      : MessageValue<T>(begin), maker_(make_maker()) {}
 
-  static Inherited here() { return {capture(), capture_link()}; }
-
-  Inherited maker_;  // After the value, which a body makes first.
+  MessageMaker maker_;
 };
 
 // Where the bodies of a graph are at work: in the pool in which the graph was made, if that was in
@@ -148,12 +233,12 @@ struct GraphPlace {
 class MessageContext {
  public:
   // `is_inline`: the block is a part of the call that puts the message.
-  MessageContext(const Inherited& of, const GraphPlace& place, bool is_inline) noexcept
+  MessageContext(const MessageMaker& of, const GraphPlace& place, bool is_inline) noexcept
       : frame_{is_inline ? Origin(current_activation()) : Origin::pool(place.executor),
-               Origin::link(of.link.get(), !is_inline && of.link.get() == place.link)},
-        context_(of.node.get(), frame_.outer.is_nowhere() && of.link.is_nothing()
-                                    ? Origin()
-                                    : Origin::frame(&frame_)) {}
+               Origin::link(of.link(), !is_inline && of.link() == place.link)},
+        context_(of.node(), frame_.outer.is_nowhere() && of.link() == nullptr
+                                ? Origin()
+                                : Origin::frame(&frame_)) {}
 
  private:
   const Frame frame_;

@@ -38,7 +38,9 @@ namespace native_detail = ::tbb::detail::d1;
 #endif
 using native_detail::graph_task;
 
-// What oneTBB asks of bodies.
+// What oneTBB asks of messages and bodies.
+template <typename Input>
+concept FlowInput = std::default_initializable<Input> && std::copy_constructible<Input>;
 template <typename Body, typename Output>
 concept InputBody = ::tbb::detail::d0::input_node_body<Body, Output>;
 template <typename Body, typename Input, typename Output>

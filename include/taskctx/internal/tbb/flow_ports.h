@@ -86,7 +86,7 @@ class NumberedInlet {
   template <typename... Info>
   graph_task* receive(const Message<T>& message, const Info&... info) {
     return outlet_.put(Message<Output>::make([&] { return Output(kNumber, message.value()); },
-                                             message.maker()),
+                                             [&] { return message.maker(); }),
                        info...);
   }
 
@@ -119,6 +119,18 @@ template <typename Key, typename Hash>
 inline constexpr bool kIsKeyMatching<native::key_matching<Key, Hash>> = true;
 template <typename Policy>
 using JoinKey = typename Policy::key_type;
+
+#if defined(__TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING) && __TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING
+// The key that a message itself tells: by a function of the user's, or its member `key()`.
+template <typename T, typename Key>
+struct KeyFromMessage {
+  using Result = std::conditional_t<std::is_reference_v<Key>, const std::remove_cvref_t<Key>&, Key>;
+  Result operator()(const T& message) const {
+    using native_detail::key_from_message;
+    return key_from_message<Result>(message);
+  }
+};
+#endif
 
 }  // namespace internal
 }  // namespace v1

@@ -13,6 +13,7 @@
 
 #include <oneapi/tbb/flow_graph.h>
 
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -116,6 +117,7 @@ class queue_node : public buffer_node<T> {
 // Likewise, in the order of the numbers that `sequencer(message)` gives them, from 0, each once. It
 // runs in the context of the message, and must not throw.
 template <typename T>
+  requires std::copyable<T>
 class sequencer_node : public queue_node<T> {
   using Native = internal::native::sequencer_node<internal::Message<T>>;
 
@@ -146,7 +148,7 @@ class priority_queue_node : public buffer_node<T> {
     ByValue() = default;
     explicit ByValue(const Compare& compare) : compare_(compare) {}
 
-    bool operator()(const internal::Message<T>& a, const internal::Message<T>& b) const {
+    bool operator()(const internal::Message<T>& a, const internal::Message<T>& b) {
       return compare_(a.value(), b.value());
     }
 

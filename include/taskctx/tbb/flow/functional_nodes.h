@@ -14,6 +14,7 @@
 #include <oneapi/tbb/flow_graph.h>
 #include <oneapi/tbb/spin_mutex.h>
 
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <mutex>
@@ -42,6 +43,7 @@ namespace tbb::flow {
 // Makes messages by calling its body, until that calls flow_control::stop(). Each call starts with
 // the values that were current at activate().
 template <typename Output>
+  requires std::copyable<Output>
 class input_node : public graph_node, public sender<Output> {
   using Native = internal::native::input_node<internal::Message<Output>>;
 
@@ -71,7 +73,7 @@ class input_node : public graph_node, public sender<Output> {
 
   // Lets the node begin. It stays active until the graph is reset.
   void activate() {
-    maker_.set({internal::capture(), internal::capture_link()});
+    maker_.set(internal::MessageMaker({internal::capture(), internal::capture_link()}));
     native_.activate();
   }
 
@@ -92,6 +94,7 @@ class input_node : public graph_node, public sender<Output> {
 
 // Calls its body for each message, and sends on what that returns.
 template <typename Input, typename Output = continue_msg, typename Policy = queueing>
+  requires internal::FlowInput<Input> && std::copy_constructible<Output>
 class function_node : public graph_node, public receiver<Input>, public sender<Output> {
   using Native = internal::native::function_node<internal::Message<Input>,
                                                  internal::Message<Output>, Policy>;
@@ -148,6 +151,7 @@ class function_node : public graph_node, public receiver<Input>, public sender<O
 
 // Calls its body when it has got a message from each predecessor, in the context of the last one.
 template <typename Output, typename Policy = internal::native_detail::Policy<void>>
+  requires std::copy_constructible<Output>
 class continue_node : public graph_node, public receiver<continue_msg>, public sender<Output> {
   using Native =
       internal::native::function_node<internal::Message<continue_msg>, internal::Message<Output>,
@@ -231,6 +235,8 @@ class multifunction_output : public sender<T> {
   using Native = internal::native_detail::multifunction_output<internal::Message<T>>;
 
  public:
+  using output_type = T;
+
   explicit multifunction_output(Native& native) : sender<T>(native), port_(native) {}
 
   // Sends a message to all successors, with the context here. Returns false if none takes it.
@@ -248,8 +254,10 @@ class multifunction_output : public sender<T> {
 
 // Calls its body for each message, with its output ports, to which the body may put messages.
 template <typename Input, typename Output, typename Policy = queueing>
+  requires internal::FlowInput<Input>
 class multifunction_node;
 template <typename Input, typename... Outputs, typename Policy>
+  requires internal::FlowInput<Input>
 class multifunction_node<Input, std::tuple<Outputs...>, Policy> : public graph_node,
                                                                   public receiver<Input> {
  public:
@@ -306,6 +314,11 @@ class multifunction_node<Input, std::tuple<Outputs...>, Policy> : public graph_n
 
   [[nodiscard]] output_ports_type& output_ports() noexcept { return ports_; }
 
+  template <typename Body>
+  Body copy_function_object() {
+    return native_.template copy_function_object<Call<Body>>().body();
+  }
+
  private:
   const std::function<Native(multifunction_node&)> make_;
   Native native_;
@@ -316,6 +329,7 @@ class multifunction_node<Input, std::tuple<Outputs...>, Policy> : public graph_n
 // put messages later, on any thread. Messages have the context of the call that puts them, or that
 // of the Carried: bind() the callback that puts, or keep a Carried of what it belongs to.
 template <typename Input, typename Output, typename Policy = queueing_lightweight>
+  requires internal::FlowInput<Input>
 class async_node : public graph_node, public receiver<Input>, public sender<Output> {
  public:
   using input_type = Input;

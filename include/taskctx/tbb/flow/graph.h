@@ -342,7 +342,7 @@ class sender {
       return false;
     }
     message.deliver(carried.value());
-    internal::CarriedAccess::set_maker(carried, std::move(message.maker()));
+    internal::CarriedAccess::set_maker(carried, message.maker().get());
     return true;
   }
 

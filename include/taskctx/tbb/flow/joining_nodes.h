@@ -47,27 +47,29 @@ class MessagesToTuple {
 
   explicit MessagesToTuple(const Merge& merge) : merge_(&merge) {}
 
-  // Moves the values.
+  // Moves what is in the messages.
   To operator()(From& messages) const {
-    Inherited maker = std::get<0>(messages).maker();
-    if (*merge_) {
-      const auto contexts = std::apply(
-          [](const auto&... message) {
-            return std::array{ContextAccess::make(message.maker().node)...};
-          },
-          messages);
-      maker.node = ContextAccess::node((*merge_)(contexts));
-    }
+    MessageMaker maker = *merge_ ? merged(messages) : std::move(std::get<0>(messages).maker());
     return To::make(
         [&] {
           return std::apply(
               [](auto&... message) { return std::tuple<Ts...>(std::move(message.value())...); },
               messages);
         },
-        std::move(maker));
+        [&] { return std::move(maker); });
   }
 
  private:
+  [[nodiscard]] MessageMaker merged(const From& messages) const {
+    const auto contexts = std::apply(
+        [](const auto&... message) {
+          return std::array{ContextAccess::make(message.maker().get().node)...};
+        },
+        messages);
+    return MessageMaker({ContextAccess::node((*merge_)(contexts)),
+                         std::get<0>(messages).maker().get().link});
+  }
+
   const Merge* merge_;
 };
 
@@ -107,7 +109,7 @@ class join_node<std::tuple<Ts...>, Policy> : public graph_node, public sender<st
     this->set_native(outlet_);
   }
 #if defined(__TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING) && __TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING
-  // Likewise by `key_from_message<Key>(message)`.
+  // Matches by `key_from_message<Key>(message)`.
   explicit join_node(graph& its_graph)
     requires internal::kIsKeyMatching<Policy>
       : join_node(its_graph, internal::KeyFromMessage<Ts, internal::JoinKey<Policy>>()...) {}
