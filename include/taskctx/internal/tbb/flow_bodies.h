@@ -110,8 +110,7 @@ class FlowGateway {
   // Likewise, with the context that `carried` has.
   template <std::same_as<Carried<Output>> C>
   bool try_put(const C& carried) {
-    return native_.try_put(
-        Message<Output>::lend(carried.value(), CarriedAccess::maker(carried)));
+    return native_.try_put(Message<Output>::lend(carried.value(), CarriedAccess::maker(carried)));
   }
   // Let wait_for_all() wait for what is outside of the graph.
   void reserve_wait() { native_.reserve_wait(); }
@@ -166,9 +165,10 @@ class InputCall : public FlowCall<Body> {
   Message<Output> operator()(onetbb::flow_control& control) {
     const MessageMaker maker = maker_->get();
     const MessageContext context(maker, this->place(), /*is_inline=*/false);
-    return Message<Output>::make(
-        [&]() -> decltype(auto) { return this->mutable_body()(control); },
-        [] { return MessageMaker({capture(), capture_link()}); });
+    return Message<Output>::make([&]() -> decltype(auto) { return this->mutable_body()(control); },
+                                 [] {
+                                   return MessageMaker({capture(), capture_link()});
+                                 });
   }
 
  private:

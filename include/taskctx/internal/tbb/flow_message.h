@@ -23,6 +23,7 @@
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/tbb/blocking_call.h"
+#include "taskctx/internal/tbb/flow_native.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -155,9 +156,7 @@ class MessageMaker {
     return link_ != 0 ? reinterpret_cast<Link*>(link_ - LinkRef::kTag) : nullptr;
   }
   // Returns both, with references of their own.
-  [[nodiscard]] Inherited get() const {
-    return {NodeRef::share(node()), LinkRef::share(link())};
-  }
+  [[nodiscard]] Inherited get() const { return {NodeRef::share(node()), LinkRef::share(link())}; }
 
  private:
   static constexpr std::uintptr_t kSpread = 1;    // The reference is a spread one (ref_count.h).
@@ -213,14 +212,23 @@ class Message : public MessageValue<T> {
 
  private:
   template <typename Begin>
-  Message(Begin begin, MessageMaker&& maker)
-      : MessageValue<T>(begin), maker_(std::move(maker)) {}
+  Message(Begin begin, MessageMaker&& maker) : MessageValue<T>(begin), maker_(std::move(maker)) {}
   template <typename Begin, typename MakeMaker>
   Message(Begin begin, const MakeMaker& make_maker)
       : MessageValue<T>(begin), maker_(make_maker()) {}
 
   MessageMaker maker_;
 };
+
+#if defined(__TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING) && __TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING
+// Returns the key of a message for a join_node that asks the message itself (in a preview of
+// oneTBB's): by a function of the user's with this name, or by its member `key()`.
+template <typename Key, typename T>
+Key key_from_message(const Message<T>& message) {
+  using native_detail::key_from_message;
+  return key_from_message<Key>(message.value());
+}
+#endif
 
 // Where the bodies of a graph are at work: in the pool in which the graph was made, if that was in
 // one. `link` is that of the code that has made it, and cancels the graph.

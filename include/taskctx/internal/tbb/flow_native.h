@@ -64,8 +64,7 @@ class Inlet : public native::receiver<From> {
 
  private:
   graph_task* try_put_task(const From& message) override { return owner_.receive(message); }
-#if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && \
-    __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
+#if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
   graph_task* try_put_task(const From& message,
                            const native_detail::message_metainfo& info) override {
     return owner_.receive(message, info);

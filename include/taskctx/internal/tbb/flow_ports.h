@@ -26,8 +26,7 @@ namespace internal {
 template <typename T>
 class FlowInputPort final : public tbb::flow::receiver<T> {
  public:
-  explicit FlowInputPort(native::receiver<Message<T>>& native)
-      : tbb::flow::receiver<T>(native) {}
+  explicit FlowInputPort(native::receiver<Message<T>>& native) : tbb::flow::receiver<T>(native) {}
 };
 
 // What takes messages for the decrementer of oneTBB's limiter_node, which takes their values.
@@ -119,18 +118,6 @@ template <typename Key, typename Hash>
 inline constexpr bool kIsKeyMatching<native::key_matching<Key, Hash>> = true;
 template <typename Policy>
 using JoinKey = typename Policy::key_type;
-
-#if defined(__TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING) && __TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING
-// The key that a message itself tells: by a function of the user's, or its member `key()`.
-template <typename T, typename Key>
-struct KeyFromMessage {
-  using Result = std::conditional_t<std::is_reference_v<Key>, const std::remove_cvref_t<Key>&, Key>;
-  Result operator()(const T& message) const {
-    using native_detail::key_from_message;
-    return key_from_message<Result>(message);
-  }
-};
-#endif
 
 }  // namespace internal
 }  // namespace v1

@@ -21,41 +21,55 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
-// Of several call operators with one parameter, only one may take it by these; oneTBB's rule.
 template <typename From, typename To>
 struct BodySignature {
   using Input = std::remove_cvref_t<From>;
   using Output = To;
 };
+
+// Of a body's only call operator with one parameter.
 template <typename Body, typename From, typename To>
-BodySignature<From, To> body_signature(To (Body::*)(From&));
+BodySignature<From, To> call_signature(To (Body::*call)(From));
 template <typename Body, typename From, typename To>
-BodySignature<From, To> body_signature(To (Body::*)(From&) const);
+BodySignature<From, To> call_signature(To (Body::*call)(From) const);
 template <typename Body, typename From, typename To>
-BodySignature<From, To> body_signature(To (Body::*)(From&) noexcept);
+BodySignature<From, To> call_signature(To (Body::*call)(From) noexcept);
 template <typename Body, typename From, typename To>
-BodySignature<From, To> body_signature(To (Body::*)(From&) const noexcept);
+BodySignature<From, To> call_signature(To (Body::*call)(From) const noexcept);
+template <typename Body, typename From, typename To>
+BodySignature<From, To> call_signature(To (Body::*call)(From) &);
+template <typename Body, typename From, typename To>
+BodySignature<From, To> call_signature(To (Body::*call)(From) const&);
+template <typename Body, typename From, typename To>
+BodySignature<From, To> call_signature(To (Body::*call)(From) & noexcept);
+template <typename Body, typename From, typename To>
+BodySignature<From, To> call_signature(To (Body::*call)(From) const& noexcept);
+// Of a function.
 template <typename From, typename To>
-BodySignature<From, To> body_signature(To (*)(From&));
-// A pointer to a member of the message.
+BodySignature<From, To> signature(To (*function)(From));
 template <typename From, typename To>
-BodySignature<From, To> body_signature(To (From::*)());
+BodySignature<From, To> signature(To (*function)(From) noexcept);
+// Of a member of the message.
 template <typename From, typename To>
-BodySignature<From, To> body_signature(To (From::*)() const);
+BodySignature<From, To> signature(To (From::*member)());
+template <typename From, typename To>
+BodySignature<From, To> signature(To (From::*member)() const);
+template <typename From, typename To>
+BodySignature<From, To> signature(To (From::*member)() const noexcept);
 template <typename From, typename To>
   requires std::is_object_v<To>
-BodySignature<From, const To&> body_signature(To From::*);
+BodySignature<From, To> signature(To From::*member);
 
 template <typename Body>
-struct BodyTypes : decltype(body_signature(std::declval<Body>())) {};
+struct BodyTypes : decltype(signature(std::declval<Body>())) {};
 template <typename Body>
-  requires requires { &Body::operator(); }
-struct BodyTypes<Body> : decltype(body_signature(&Body::operator())) {};
+  requires std::is_class_v<Body>
+struct BodyTypes<Body> : decltype(call_signature(&Body::operator())) {};
 
 template <typename Body>
 using BodyInput = typename BodyTypes<Body>::Input;
 template <typename Body>
-using BodyOutput = typename BodyTypes<Body>::Output;
+using BodyOutput = std::remove_cvref_t<typename BodyTypes<Body>::Output>;
 // What a continue_node sends.
 template <typename Body>
 using ContinueOutput =
@@ -63,9 +77,8 @@ using ContinueOutput =
                        native::continue_msg, std::invoke_result_t<Body, native::continue_msg>>;
 // The key that a join_node matches by: a function may return a reference into its message.
 template <typename Function>
-using FunctionKey =
-    std::conditional_t<std::is_reference_v<BodyOutput<Function>>,
-                       std::remove_cvref_t<BodyOutput<Function>>&, BodyOutput<Function>>;
+using FunctionKey = std::conditional_t<std::is_reference_v<typename BodyTypes<Function>::Output>,
+                                       BodyOutput<Function>&, BodyOutput<Function>>;
 
 // The messages that a node of a kind that keeps them takes from, or gives to, a set of nodes.
 template <typename Set>

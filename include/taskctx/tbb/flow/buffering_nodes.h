@@ -215,9 +215,8 @@ class write_once_node : public overwrite_node<T> {
 // Passes messages on as long as there are fewer than `threshold` which decrementer() has not been
 // told of.
 template <typename T, typename DecrementType = continue_msg>
-class limiter_node
-    : public internal::FlowStore<
-          T, internal::native::limiter_node<internal::Message<T>, DecrementType>> {
+class limiter_node : public internal::FlowStore<
+                         T, internal::native::limiter_node<internal::Message<T>, DecrementType>> {
   using Native = internal::native::limiter_node<internal::Message<T>, DecrementType>;
 
  public:
@@ -254,7 +253,8 @@ template <typename... Set>
 explicit buffer_node(const node_set<Set...>&)
     -> buffer_node<internal::SetMessageOf<node_set<Set...>>>;
 template <typename... Set>
-explicit queue_node(const node_set<Set...>&) -> queue_node<internal::SetMessageOf<node_set<Set...>>>;
+explicit queue_node(const node_set<Set...>&)
+    -> queue_node<internal::SetMessageOf<node_set<Set...>>>;
 template <typename GraphOrSet, typename Sequencer>
 sequencer_node(GraphOrSet&&, Sequencer) -> sequencer_node<internal::BodyInput<Sequencer>>;
 template <typename... Set, typename Compare>

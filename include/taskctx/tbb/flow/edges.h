@@ -190,13 +190,13 @@ void make_edges(Node& node, const node_set<Order, Nodes...>& set) {
 namespace internal {
 
 template <typename Node, typename... Nodes>
-void make_edges_in_order(
-    const tbb::flow::node_set<tbb::flow::order::following, Nodes...>& set, Node& node) {
+void make_edges_in_order(const tbb::flow::node_set<tbb::flow::order::following, Nodes...>& set,
+                         Node& node) {
   tbb::flow::make_edges(set, node);
 }
 template <typename Node, typename... Nodes>
-void make_edges_in_order(
-    const tbb::flow::node_set<tbb::flow::order::preceding, Nodes...>& set, Node& node) {
+void make_edges_in_order(const tbb::flow::node_set<tbb::flow::order::preceding, Nodes...>& set,
+                         Node& node) {
   tbb::flow::make_edges(node, set);
 }
 

@@ -96,8 +96,8 @@ class input_node : public graph_node, public sender<Output> {
 template <typename Input, typename Output = continue_msg, typename Policy = queueing>
   requires internal::FlowInput<Input> && std::copy_constructible<Output>
 class function_node : public graph_node, public receiver<Input>, public sender<Output> {
-  using Native = internal::native::function_node<internal::Message<Input>,
-                                                 internal::Message<Output>, Policy>;
+  using Native =
+      internal::native::function_node<internal::Message<Input>, internal::Message<Output>, Policy>;
   template <typename Body>
   using Call = internal::FunctionCall<Input, Output, Body, internal::kIsLightweight<Policy>>;
 
@@ -128,10 +128,7 @@ class function_node : public graph_node, public receiver<Input>, public sender<O
       : function_node(nodes, concurrency, std::move(body), Policy(), priority) {}
   // Makes a node with the same body, as it was at first, and without edges.
   function_node(const function_node& other)
-      : graph_node(other.my_graph),
-        receiver<Input>(),
-        sender<Output>(),
-        native_(other.native_) {
+      : graph_node(other.my_graph), receiver<Input>(), sender<Output>(), native_(other.native_) {
     set_natives();
   }
 
@@ -172,8 +169,8 @@ class continue_node : public graph_node, public receiver<continue_msg>, public s
       : continue_node(its_graph, 0, std::move(body), Policy(), priority) {}
   // `number_of_predecessors` counts in addition to edges.
   template <internal::ContinueBody<Output> Body>
-  continue_node(graph& its_graph, int number_of_predecessors, Body body, Policy /*policy*/ = Policy(),
-                node_priority_t priority = no_priority)
+  continue_node(graph& its_graph, int number_of_predecessors, Body body,
+                Policy /*policy*/ = Policy(), node_priority_t priority = no_priority)
       : graph_node(its_graph),
         counter_(internal::FlowAccess::native(its_graph), number_of_predecessors),
         native_(internal::FlowAccess::native(its_graph), unlimited,
@@ -270,8 +267,8 @@ class multifunction_node<Input, std::tuple<Outputs...>, Policy> : public graph_n
       internal::native::multifunction_node<internal::Message<Input>,
                                            std::tuple<internal::Message<Outputs>...>, Policy>;
   template <typename Body>
-  using Call = internal::MultifunctionCall<Input, output_ports_type, Body,
-                                           internal::kIsLightweight<Policy>>;
+  using Call =
+      internal::MultifunctionCall<Input, output_ports_type, Body, internal::kIsLightweight<Policy>>;
 
  public:
   template <internal::MultifunctionBody<Input, output_ports_type> Body>
@@ -279,10 +276,10 @@ class multifunction_node<Input, std::tuple<Outputs...>, Policy> : public graph_n
                      Policy /*policy*/ = Policy(), node_priority_t priority = no_priority)
       : graph_node(its_graph),
         make_([concurrency, its_body = std::move(body), priority](multifunction_node& node) {
-          return Native(internal::FlowAccess::native(node.my_graph), concurrency,
-                        Call<Body>(internal::FlowAccess::place(node.my_graph), node.ports_,
-                                   its_body),
-                        priority);
+          return Native(
+              internal::FlowAccess::native(node.my_graph), concurrency,
+              Call<Body>(internal::FlowAccess::place(node.my_graph), node.ports_, its_body),
+              priority);
         }),
         native_(make_(*this)),
         ports_(internal::make_ports<output_ports_type>(native_.output_ports())) {
@@ -338,11 +335,10 @@ class async_node : public graph_node, public receiver<Input>, public sender<Outp
   using output_ports_type = std::tuple<multifunction_output<Output>>;
 
  private:
-  using Native = internal::native::async_node<internal::Message<Input>, internal::Message<Output>,
-                                              Policy>;
+  using Native =
+      internal::native::async_node<internal::Message<Input>, internal::Message<Output>, Policy>;
   template <typename Body>
-  using Call =
-      internal::AsyncCall<Input, gateway_type, Body, internal::kIsLightweight<Policy>>;
+  using Call = internal::AsyncCall<Input, gateway_type, Body, internal::kIsLightweight<Policy>>;
 
  public:
   template <internal::AsyncBody<Input, gateway_type> Body>
@@ -350,10 +346,10 @@ class async_node : public graph_node, public receiver<Input>, public sender<Outp
              node_priority_t priority = no_priority)
       : graph_node(its_graph),
         make_([concurrency, its_body = std::move(body), priority](async_node& node) {
-          return Native(internal::FlowAccess::native(node.my_graph), concurrency,
-                        Call<Body>(internal::FlowAccess::place(node.my_graph), node.gateway_,
-                                   its_body),
-                        priority);
+          return Native(
+              internal::FlowAccess::native(node.my_graph), concurrency,
+              Call<Body>(internal::FlowAccess::place(node.my_graph), node.gateway_, its_body),
+              priority);
         }),
         native_(make_(*this)),
         gateway_(native_.gateway()),

@@ -261,8 +261,8 @@ class receiver {
   // Likewise, with the context that `carried` has.
   template <std::same_as<Carried<T>> C>
   bool try_put(const C& carried) {
-    return native_->try_put(internal::Message<T>::lend(
-        carried.value(), internal::CarriedAccess::maker(carried)));
+    return native_->try_put(
+        internal::Message<T>::lend(carried.value(), internal::CarriedAccess::maker(carried)));
   }
 #if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
   // Puts a message, and waits until all that came of it has been done. The caller's context is back

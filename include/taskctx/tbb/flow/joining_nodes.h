@@ -14,6 +14,7 @@
 #include <oneapi/tbb/flow_graph.h>
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -66,8 +67,8 @@ class MessagesToTuple {
           return std::array{ContextAccess::make(message.maker().get().node)...};
         },
         messages);
-    return MessageMaker({ContextAccess::node((*merge_)(contexts)),
-                         std::get<0>(messages).maker().get().link});
+    return MessageMaker(
+        {ContextAccess::node((*merge_)(contexts)), std::get<0>(messages).maker().get().link});
   }
 
   const Merge* merge_;
@@ -91,8 +92,9 @@ class join_node<std::tuple<Ts...>, Policy> : public graph_node, public sender<st
   using output_type = std::tuple<Ts...>;
   using input_ports_type = std::tuple<internal::FlowInputPort<Ts>...>;
 
+  // (With key_matching only in a preview of oneTBB's: the messages tell their keys.)
   explicit join_node(graph& its_graph)
-    requires(!internal::kIsKeyMatching<Policy>)
+    requires std::constructible_from<Native, internal::native::graph&>
       : graph_node(its_graph), native_(internal::FlowAccess::native(its_graph)) {
     this->set_native(outlet_);
   }
@@ -103,17 +105,11 @@ class join_node<std::tuple<Ts...>, Policy> : public graph_node, public sender<st
              (internal::KeyFunction<Functions, Ts, internal::JoinKey<Policy>> && ...))
   explicit join_node(graph& its_graph, Functions... functions)
       : graph_node(its_graph),
-        native_(internal::FlowAccess::native(its_graph),
-                Key<Ts, Functions>(internal::FlowAccess::place(its_graph),
-                                   std::move(functions))...) {
+        native_(
+            internal::FlowAccess::native(its_graph),
+            Key<Ts, Functions>(internal::FlowAccess::place(its_graph), std::move(functions))...) {
     this->set_native(outlet_);
   }
-#if defined(__TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING) && __TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING
-  // Matches by `key_from_message<Key>(message)`.
-  explicit join_node(graph& its_graph)
-    requires internal::kIsKeyMatching<Policy>
-      : join_node(its_graph, internal::KeyFromMessage<Ts, internal::JoinKey<Policy>>()...) {}
-#endif
   template <typename... Set>
   explicit join_node(const node_set<Set...>& nodes, Policy /*policy*/ = Policy())
     requires(!internal::kIsKeyMatching<Policy>)
@@ -160,9 +156,9 @@ class split_node;
 template <typename... Ts>
 class split_node<std::tuple<Ts...>> : public graph_node, public receiver<std::tuple<Ts...>> {
   using Tuple = std::tuple<Ts...>;
-  using Native = internal::native::multifunction_node<internal::Message<Tuple>,
-                                                      std::tuple<internal::Message<Ts>...>,
-                                                      lightweight>;
+  using Native =
+      internal::native::multifunction_node<internal::Message<Tuple>,
+                                           std::tuple<internal::Message<Ts>...>, lightweight>;
 
  public:
   using input_type = Tuple;
@@ -200,9 +196,8 @@ class split_node<std::tuple<Ts...>> : public graph_node, public receiver<std::tu
 
 // Passes the messages of all its ports on, each with the number of its port, and its context.
 template <typename... Ts>
-class indexer_node
-    : public graph_node,
-      public sender<internal::native::tagged_msg<std::size_t, Ts...>> {
+class indexer_node : public graph_node,
+                     public sender<internal::native::tagged_msg<std::size_t, Ts...>> {
  public:
   using output_type = internal::native::tagged_msg<std::size_t, Ts...>;
   using input_ports_type = std::tuple<internal::FlowInputPort<Ts>...>;
