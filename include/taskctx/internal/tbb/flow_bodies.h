@@ -40,7 +40,7 @@ inline constexpr bool kIsLightweight =
 template <typename Body>
 class FlowCall {
  public:
-  FlowCall(const GraphPlace& place, Body body) : place_(&place), body_(std::move(body)) {}
+  FlowCall(const GraphPlace& place, Body its_body) : place_(&place), body_(std::move(its_body)) {}
 
   [[nodiscard]] const Body& body() const noexcept { return body_; }
 
@@ -185,97 +185,6 @@ class MessageFunction : public FlowCall<Function> {
     const MessageContext context(message.maker(), this->place(), /*is_inline=*/false);
     return std::invoke(this->mutable_body(), message.value());
   }
-};
-
-// How a function_node keeps messages, in place of a continue_node with this policy.
-template <typename Policy>
-using QueueingPolicy =
-    std::conditional_t<kIsLightweight<Policy>, native::queueing_lightweight, native::queueing>;
-
-// Passes on one message for each `threshold` messages, the last of them: one from each predecessor.
-class MessageCounter {
- public:
-  using Signal = Message<native::continue_msg>;
-
-  MessageCounter(native::graph& graph, int number_of_predecessors)
-      : graph_(graph),
-        initial_threshold_(number_of_predecessors),
-        threshold_(number_of_predecessors),
-        inlet_(graph, *this) {}
-  MessageCounter(const MessageCounter& other)
-      : MessageCounter(other.graph_, other.initial_threshold_) {}
-  MessageCounter& operator=(const MessageCounter&) = delete;
-  ~MessageCounter() = default;
-
-  [[nodiscard]] native::receiver<Signal>& inlet() noexcept { return inlet_; }
-  [[nodiscard]] native::sender<Signal>& outlet() noexcept { return outlet_; }
-
-  void count_edge(int change) {
-    const onetbb::spin_mutex::scoped_lock lock(mutex_);
-    threshold_ += change;
-  }
-  // After oneTBB has reset the graph.
-  void reset(native::reset_flags flags) {
-    count_ = 0;
-#if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
-    infos_ = {};
-#endif
-    if ((flags & native::rf_clear_edges) != 0) {
-      threshold_ = initial_threshold_;
-    }
-  }
-
- private:
-  friend class Inlet<Signal, MessageCounter>;
-
-  graph_task* receive(const Signal& message) {
-    return is_last() ? taken(outlet_.put(message)) : native_detail::SUCCESSFULLY_ENQUEUED;
-  }
-#if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
-  graph_task* receive(const Signal& message, const native_detail::message_metainfo& info) {
-    native_detail::message_metainfo infos;
-    {
-      const onetbb::spin_mutex::scoped_lock lock(mutex_);
-      for (auto* waiter : info.waiters()) {
-        waiter->reserve(1);
-      }
-      infos_.merge(info);
-      if (++count_ < threshold_) {
-        return native_detail::SUCCESSFULLY_ENQUEUED;
-      }
-      count_ = 0;
-      std::swap(infos, infos_);
-    }
-    graph_task* const task = taken(outlet_.put(message, infos));
-    for (auto* waiter : infos.waiters()) {
-      waiter->release(1);
-    }
-    return task;
-  }
-#endif
-
-  bool is_last() {
-    const onetbb::spin_mutex::scoped_lock lock(mutex_);
-    if (++count_ < threshold_) {
-      return false;
-    }
-    count_ = 0;
-    return true;
-  }
-  static graph_task* taken(graph_task* task) noexcept {
-    return task != nullptr ? task : native_detail::SUCCESSFULLY_ENQUEUED;
-  }
-
-  native::graph& graph_;
-  onetbb::spin_mutex mutex_;  // Of these.
-  const int initial_threshold_;
-  int threshold_;
-  int count_ = 0;
-#if defined(__TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT) && __TBB_PREVIEW_FLOW_GRAPH_TRY_PUT_AND_WAIT
-  native_detail::message_metainfo infos_;  // Of those who wait for this round's messages.
-#endif
-  Outlet<Signal> outlet_;
-  Inlet<Signal, MessageCounter> inlet_;
 };
 
 // Makes a tuple of ports of ours from one of oneTBB's.

@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "taskctx/internal/tbb/flow_bodies.h"
+#include "taskctx/internal/tbb/flow_counter.h"
 #include "taskctx/internal/tbb/flow_message.h"
 #include "taskctx/internal/tbb/flow_native.h"
 #include "taskctx/tbb/flow/graph.h"

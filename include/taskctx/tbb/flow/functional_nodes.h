@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -25,6 +26,7 @@
 
 #include "taskctx/context.h"
 #include "taskctx/internal/tbb/flow_bodies.h"
+#include "taskctx/internal/tbb/flow_counter.h"
 #include "taskctx/internal/tbb/flow_message.h"
 #include "taskctx/internal/tbb/flow_native.h"
 #include "taskctx/internal/tbb/flow_types.h"
@@ -33,6 +35,14 @@
 
 namespace taskctx {
 inline namespace v1 {
+namespace internal {
+
+// How a function_node keeps messages, in place of a continue_node with this policy.
+template <typename Policy>
+using QueueingPolicy =
+    std::conditional_t<kIsLightweight<Policy>, native::queueing_lightweight, native::queueing>;
+
+}  // namespace internal
 namespace tbb {
 
 using oneapi::tbb::flow_control;
@@ -146,7 +156,8 @@ class function_node : public graph_node, public receiver<Input>, public sender<O
   Native native_;
 };
 
-// Calls its body when it has got a message from each predecessor, in the context of the last one.
+// Calls its body when it has got a message from each predecessor, in the context of the last one
+// that came, unless merge_contexts() says otherwise.
 template <typename Output, typename Policy = internal::native_detail::Policy<void>>
   requires std::copy_constructible<Output>
 class continue_node : public graph_node, public receiver<continue_msg>, public sender<Output> {
@@ -211,6 +222,13 @@ class continue_node : public graph_node, public receiver<continue_msg>, public s
   template <typename Body>
   Body copy_function_object() {
     return native_.template copy_function_object<Call<Body>>().body();
+  }
+
+  // Lets the body have the context that `merge` returns for those of the messages, in the order in
+  // which they came, and the cancellation of the last one. `merge` runs on the thread that puts the
+  // last message; what it throws comes out of that put. Not thread-safe: before messages are put.
+  void merge_contexts(std::function<Context(std::span<const Context>)> merge) {
+    counter_.merge_contexts(std::move(merge));
   }
 
  private:

@@ -26,6 +26,7 @@
 
 #include "taskctx/context.h"
 #include "taskctx/internal/tbb/flow_bodies.h"
+#include "taskctx/internal/tbb/flow_counter.h"
 #include "taskctx/internal/tbb/flow_message.h"
 #include "taskctx/internal/tbb/flow_native.h"
 #include "taskctx/internal/tbb/flow_ports.h"
@@ -44,9 +45,8 @@ class MessagesToTuple {
  public:
   using From = std::tuple<Message<Ts>...>;
   using To = Message<std::tuple<Ts...>>;
-  using Merge = std::function<Context(std::span<const Context>)>;
 
-  explicit MessagesToTuple(const Merge& merge) : merge_(&merge) {}
+  explicit MessagesToTuple(const MergeContexts& merge) : merge_(&merge) {}
 
   // Moves what is in the messages.
   To operator()(From& messages) const {
@@ -71,7 +71,7 @@ class MessagesToTuple {
         {ContextAccess::node((*merge_)(contexts)), std::get<0>(messages).maker().get().link});
   }
 
-  const Merge* merge_;
+  const MergeContexts* merge_;
 };
 
 }  // namespace internal
@@ -143,7 +143,7 @@ class join_node<std::tuple<Ts...>, Policy> : public graph_node, public sender<st
  private:
   void reset_node(reset_flags flags) override { outlet_.reset(flags); }
 
-  typename Convert::Merge merge_;
+  internal::MergeContexts merge_;
   Native native_;
   internal::ConvertedOutlet<typename Convert::From, typename Convert::To, Convert> outlet_{
       internal::FlowAccess::native(my_graph), native_, Convert(merge_)};
