@@ -284,12 +284,13 @@ def draw_scale(contenders, cores, costs, context, path):
 
 def draw_peers(labels, contenders, context, path):
     """Writes the chart of what peers.py compares: a row for each of the labels, a mark for each contender."""
-    looks = (("#0969da", "o", 8), ("#bc4c00", "s", 5.5), ("#1a7f37", "v", 6.5), ("#8250df", "^", 6.5), (INK, "D", 5.5))
-    figure, axes = plt.subplots(figsize=(9.6, 1.5 + 0.62 * len(labels)))
+    looks = (("#0969da", "o", 8), ("#bf3989", "P", 7.5), ("#bc4c00", "s", 5.5), ("#1a7f37", "v", 6.5),
+             ("#8250df", "^", 6.5), (INK, "D", 5.5))  # fmt: skip
+    figure, axes = plt.subplots(figsize=(9.6, 1.5 + 0.7 * len(labels)))
     axes.set_xscale("log")
     for depth, ((name, operations), (colour, marker, size)) in enumerate(zip(contenders, looks)):
         marks = [(row, _spread(values)) for row, values in enumerate(operations) if values]
-        axes.errorbar([middle for _, (middle, _, _) in marks], [row + (depth - 2) * 0.1 for row, _ in marks],
+        axes.errorbar([middle for _, (middle, _, _) in marks], [row + (depth - 2.5) * 0.1 for row, _ in marks],
                       xerr=list(zip(*((left, right) for _, (_, left, right) in marks))),
                       color=colour, marker=marker, markersize=size, markeredgecolor="white",
                       markeredgewidth=0.8, elinewidth=1.4, capsize=3, linestyle="", zorder=9 - depth)  # fmt: skip
@@ -301,16 +302,16 @@ def draw_peers(labels, contenders, context, path):
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     _style(axes, _time)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.24, 1.0), ncols=len(contenders), frameon=False,
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.24, 1.0), ncols=(len(contenders) + 1) // 2, frameon=False,
                 fontsize=9, handletextpad=0.1, columnspacing=0.9)  # fmt: skip
     axes.annotate("taskctx", (1.0, 1.0), xycoords="axes fraction", xytext=(8, 6),
                   textcoords="offset points", va="bottom", color=PALE, fontsize=9)  # fmt: skip
     _finish(
         figure,
         axes,
-        "8 variables set. Medians, with 95 % intervals where those are wider than the marks. Only taskctx captures: "
-        "for the others each value\nis carried by hand. A fiber runs on the thread that starts it, so its last two "
-        "marks are on one thread.",
+        "8 variables set. Medians, with 95 % intervals where those are wider than the marks. taskctx and OpenTelemetry "
+        "capture: for the others\neach value is carried by hand. A fiber runs on the thread that starts it, so its last "
+        "two marks\nare on one thread.",
         context,
         path,
     )

@@ -19,6 +19,7 @@ from samples import Failure, load_results, parser_of_results  # noqa: E402
 # Heading of a column, and name.
 CONTENDERS = (
     ("taskctx", "taskctx"),
+    ("OpenTelemetry: RuntimeContext", "opentelemetry"),
     ("Boost.Fiber: fiber_specific_ptr", "boost_fiber"),
     ("boost::thread_specific_ptr", "boost_thread"),
     ("Qt: QThreadStorage", "qt"),

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // taskctx beside what other libraries have for a value of a task or of a thread, in one process:
-// Boost.Fiber's fiber_specific_ptr, boost::thread_specific_ptr, and Qt's QThreadStorage.
+// OpenTelemetry's context, Boost.Fiber's fiber_specific_ptr, boost::thread_specific_ptr, and Qt's
+// QThreadStorage.
 //
 //   tools/bench_report.sh --peers   # builds it with those that are installed, and shows a table
 //
-// Only ours has something to capture. With the others a program carries values by hand: it copies
-// each of them, sets each of them in the task, and puts each of them back.
+// Ours and OpenTelemetry's can be captured. With the others a program carries values by hand: it
+// copies each of them, sets each of them in the task, and puts each of them back.
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <utility>
@@ -24,6 +26,10 @@
 // before the first of its headers.
 #define BOOST_THREAD_VERSION 4
 #define BOOST_THREAD_PROVIDES_EXECUTORS
+#ifdef TASKCTX_WITH_OPENTELEMETRY
+#include <opentelemetry/context/runtime_context.h>
+#include <opentelemetry/version.h>
+#endif
 #ifdef TASKCTX_WITH_BOOST_FIBER
 #include <boost/fiber/fss.hpp>
 #include <boost/fiber/future/async.hpp>
@@ -118,6 +124,52 @@ class TaskctxWithPool : public Taskctx {
   }
 };
 
+#ifdef TASKCTX_WITH_OPENTELEMETRY
+// Values are found by name in a list of them; a context that is attached stays until its token
+// ends. Has no pool.
+class OpenTelemetry {
+ public:
+  static constexpr const char* kName = "opentelemetry";
+
+  explicit OpenTelemetry(std::size_t size) : middle_(size / 2) {
+    Context context;
+    for (std::size_t i = 0; i < size; ++i) {
+      names_.push_back("variable " + std::to_string(i));
+      context = context.SetValue(names_[i], std::int64_t{value_of(i, size)});
+    }
+    attached_ = Runtime::Attach(context);
+  }
+
+  [[nodiscard, gnu::always_inline]] int read() const { return read(middle_); }
+  [[nodiscard, gnu::always_inline]] int read(std::size_t i) const {
+    const auto value = Runtime::GetCurrent().GetValue(names_[i]);
+    return static_cast<int>(opentelemetry::nostd::get<std::int64_t>(value));
+  }
+  template <typename Body>
+  void set_scoped(std::size_t i, int value, Body body) const {
+    const auto token =
+        Runtime::Attach(Runtime::GetCurrent().SetValue(names_[i], std::int64_t{value}));
+    body();
+  }
+  [[nodiscard]] auto capture() const { return Runtime::GetCurrent(); }
+  template <typename Body>
+  [[nodiscard]] auto bind(Body body) const {
+    return [body, captured = capture()]() mutable {
+      const auto token = Runtime::Attach(captured);
+      body();
+    };
+  }
+
+ private:
+  using Context = opentelemetry::context::Context;
+  using Runtime = opentelemetry::context::RuntimeContext;
+
+  std::vector<std::string> names_;
+  const std::size_t middle_;
+  opentelemetry::nostd::unique_ptr<opentelemetry::context::Token> attached_;
+};
+#endif
+
 #ifdef TASKCTX_WITH_BOOST_FIBER
 struct BoostFiber {
   static constexpr const char* kName = "boost_fiber";
@@ -210,14 +262,6 @@ void round_trip_in_job(benchmark::State& state, std::size_t size) {
 }
 
 template <typename Contender>
-void add_switches_of() {
-  const std::string name = Contender::kName;
-  add("peers/hop/" + name, kSet, &hop<Contender>);
-  add("peers/round_trip/" + name, kSet, &round_trip<Contender>)->UseRealTime();
-  add("peers/round_trip_in_job/" + name, kSet, &round_trip_in_job<Contender>)->UseRealTime();
-}
-
-template <typename Contender>
 void add_accesses_of() {
   const std::string name = Contender::kName;
   add("peers/get/" + name, kSet, &get<Contender>);
@@ -225,9 +269,28 @@ void add_accesses_of() {
 }
 
 template <typename Contender>
+void add_captures_of() {
+  add(std::string("peers/capture_release/") + Contender::kName, kSet, &capture_release<Contender>);
+}
+
+template <typename Contender>
+void add_hops_of() {
+  add(std::string("peers/hop/") + Contender::kName, kSet, &hop<Contender>);
+}
+
+template <typename Contender>
+void add_round_trips_of() {
+  const std::string name = Contender::kName;
+  add("peers/round_trip/" + name, kSet, &round_trip<Contender>)->UseRealTime();
+  add("peers/round_trip_in_job/" + name, kSet, &round_trip_in_job<Contender>)->UseRealTime();
+}
+
+// All but a capture, which most have not.
+template <typename Contender>
 void add_all_of() {
   add_accesses_of<Contender>();
-  add_switches_of<Contender>();
+  add_hops_of<Contender>();
+  add_round_trips_of<Contender>();
 }
 
 }  // namespace
@@ -242,8 +305,14 @@ int main(int argc, char** argv) {
     check(state, count.load(), state.iterations());
   });
   add_all_of<TaskctxWithPool>();
-  add("peers/capture_release/taskctx", kSet, &capture_release<TaskctxWithPool>);
+  add_captures_of<TaskctxWithPool>();
   add_accesses_of<ThreadLocal>();
+#ifdef TASKCTX_WITH_OPENTELEMETRY
+  add_accesses_of<OpenTelemetry>();
+  add_captures_of<OpenTelemetry>();
+  add_hops_of<OpenTelemetry>();
+  libraries += "OpenTelemetry " OPENTELEMETRY_VERSION ", ";
+#endif
 #ifdef TASKCTX_WITH_BOOST_FIBER
   add_all_of<ByHand<BoostFiber>>();
   libraries += "Boost.Fiber " BOOST_LIB_VERSION ", ";

@@ -15,8 +15,9 @@ tables, and writes benchmarks/results/<date>-<cpu>.json, .md and .svg.
   --shared-writes  also count what is written to cache lines that threads share, of oneTBB's own, too, and
                    foretell throughput on many cores: needs the benchmarks 'scale/|G8/leaf'
   --peers          instead of all that: taskctx beside what other libraries have for a value of a task or a
-                   thread, those of Debian's libboost-fiber-dev, libboost-thread-dev and qtbase5-dev that are
-                   installed; with --readme also the chart results/peers.svg, and benchmarks/README.md
+                   thread, those that tools/setup.sh --peers installs; with --readme also the chart
+                   results/peers.svg, and benchmarks/README.md
+  --debian=RELEASE with --peers: in a root of that Debian release, made by tools/debian.sh; trixie has them all
   --readme         also show the results in README.md and benchmarks/README.md; writes files in any case
   --config=NAME    build with Bazel's --config=NAME, such as clang
   --help           print this and exit
@@ -36,9 +37,12 @@ with_shared_writes=""
 with_readme=""
 with_peers=""
 writes=1
+release=""
+options=()
 python=python3
 build_options=(-c opt)
 for argument in "$@"; do
+  [[ "$argument" == --debian=* ]] || options+=("$argument")
   case "$argument" in
     --quick)
       rounds=1
@@ -51,6 +55,7 @@ for argument in "$@"; do
     --instructions) with_instructions=1 ;;
     --shared-writes) with_shared_writes=1 ;;
     --peers) with_peers=1 ;;
+    --debian=?*) release="${argument#*=}" ;;
     --readme) with_readme=1 ;;
     --config=?*) build_options+=("$argument") ;;
     -h | --help)
@@ -76,6 +81,14 @@ elif [[ -n "$with_peers" ]]; then
 fi
 [[ -z "$with_peers" || -z "$with_instructions$with_shared_writes" ]] ||
   die "--peers measures nothing else: leave out --instructions and --shared-writes"
+
+if [[ -n "$release" ]]; then
+  [[ -n "$with_peers" ]] || die "--debian is for --peers only"
+  takes=()
+  [[ -z "$writes" ]] || takes=(--take=benchmarks/README.md --take=benchmarks/results/peers.svg)
+  exec tools/debian.sh ${takes[@]+"${takes[@]}"} "$release" \
+    "tools/setup.sh --peers >&2; tools/bench_report.sh$(printf ' %q' "${options[@]}")"
+fi
 
 command -v bazel >/dev/null || die "Bazel is not installed: run tools/setup.sh"
 if [[ -n "$writes" ]]; then
@@ -103,26 +116,33 @@ progress() {
   [[ ! -t 2 ]] || printf '\r\033[K%s' "$1" >&2
 }
 
-# Chooses a peer of peers_bench if its package is installed, or says which one to install.
+# Chooses a peer of peers_bench if its package is installed, or says that it is not.
 #
-#   peer HEADER PACKAGE MACRO LIBRARY...
+#   peer HEADER PACKAGE MACRO FLAG...   # -l... for the linker, others for the compiler
 peer_options=-fPIC
 peer() {
+  local flag
   if [[ ! -e "$1" ]]; then
-    echo "tools/bench_report.sh: $2 is not installed, so its columns are missing" >&2
+    echo "tools/bench_report.sh: $2 is not installed, so its column is missing: see tools/setup.sh --peers" >&2
     return
   fi
   peer_options+=",-D$3"
-  build_options+=("${@:4}")
+  for flag in "${@:4}"; do
+    case "$flag" in
+      -l*) build_options+=("--linkopt=$flag") ;;
+      *) peer_options+=",$flag" ;;
+    esac
+  done
 }
 
 if [[ -n "$with_peers" ]]; then
+  read -ra otel <<<"$(pkg-config --cflags-only-other --libs-only-l opentelemetry_api 2>/dev/null || true)"
   qt="$(pkg-config --variable=includedir Qt5Concurrent 2>/dev/null || true)"
-  peer /usr/include/boost/fiber/fss.hpp libboost-fiber-dev TASKCTX_WITH_BOOST_FIBER \
-    --linkopt=-lboost_fiber --linkopt=-lboost_context
-  peer /usr/include/boost/thread/tss.hpp libboost-thread-dev TASKCTX_WITH_BOOST_THREAD --linkopt=-lboost_thread
-  peer "${qt:-none}/QtCore/QThreadStorage" qtbase5-dev TASKCTX_WITH_QT --linkopt=-lQt5Concurrent --linkopt=-lQt5Core
-  [[ "$peer_options" != *WITH_QT* ]] || peer_options+=",-isystem$qt"
+  peer /usr/include/opentelemetry/context/runtime_context.h opentelemetry-cpp-dev TASKCTX_WITH_OPENTELEMETRY \
+    ${otel[@]+"${otel[@]}"}
+  peer /usr/include/boost/fiber/fss.hpp libboost-fiber-dev TASKCTX_WITH_BOOST_FIBER -lboost_fiber -lboost_context
+  peer /usr/include/boost/thread/tss.hpp libboost-thread-dev TASKCTX_WITH_BOOST_THREAD -lboost_thread
+  peer "${qt:-none}/QtCore/QThreadStorage" qtbase5-dev TASKCTX_WITH_QT -lQt5Concurrent -lQt5Core "-isystem$qt"
   # Qt wants code that lies anywhere; all contenders get the same.
   build_options+=("--per_file_copt=benchmarks/peers_bench\\.cc@$peer_options")
   targets=(//benchmarks:peers_bench)
@@ -182,8 +202,9 @@ progress ""
 
 [[ ${#results[@]} -gt 0 ]] || die "no benchmark's name matches '$filter'"
 
-commit="$(git rev-parse --short HEAD)"
-[[ -z "$(git status --porcelain -- include lib benchmarks)" ]] || commit+=", changed"
+# A copy in another root has no history.
+commit="$(git rev-parse --short HEAD 2>/dev/null)" || commit=unknown
+[[ -z "$(git status --porcelain -- include lib benchmarks 2>/dev/null)" ]] || commit+=", changed"
 cpu="$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)"
 today="$(date +%F)"
 libraries=""

@@ -5,13 +5,15 @@
 
 set -euo pipefail
 
-readonly USAGE="Usage: tools/setup.sh [--dev]
+readonly USAGE="Usage: tools/setup.sh [--dev] [--peers]
 
 Installs the Debian packages that taskctx is built and tested with.
 
-  --dev   also those for working on it: Clang, clang-format, clang-tidy, shellcheck,
-          valgrind, matplotlib, Asio
-  --help  print this and exit"
+  --dev    also those for working on it: Clang, clang-format, clang-tidy, shellcheck,
+           valgrind, matplotlib, Asio
+  --peers  also the libraries that tools/bench_report.sh --peers compares it with, as far as this
+           release has them: OpenTelemetry, Boost.Fiber, Boost.Thread, Qt
+  --help   print this and exit"
 
 # bazel-rules-java and -proto are what Bazel 4 would otherwise download.
 readonly BUILD_PACKAGES=(
@@ -20,6 +22,7 @@ readonly BUILD_PACKAGES=(
 )
 readonly DEV_PACKAGES=(libasio-dev python3-matplotlib shellcheck valgrind)
 readonly DEV_PACKAGES_OF_SOME_RELEASES=(clang-16 clang-format-16 clang-tidy-16 libclang-rt-16-dev)
+readonly PEERS_OF_SOME_RELEASES=(libboost-fiber-dev libboost-thread-dev opentelemetry-cpp-dev qtbase5-dev)
 
 die() {
   echo "tools/setup.sh: $1" >&2
@@ -49,8 +52,9 @@ for argument in "$@"; do
   case "$argument" in
     --dev)
       packages+=("${DEV_PACKAGES[@]}")
-      optional=("${DEV_PACKAGES_OF_SOME_RELEASES[@]}")
+      optional+=("${DEV_PACKAGES_OF_SOME_RELEASES[@]}")
       ;;
+    --peers) optional+=("${PEERS_OF_SOME_RELEASES[@]}") ;;
     -h | --help)
       echo "$USAGE"
       exit 0

@@ -118,11 +118,11 @@ CancelScope::CancelScope(CancelScopeOptions options)
                 Deadline::after(options.timeout);  // Asks no clock if it is never.
             return after.is_before(options.deadline) ? after : options.deadline;
           }(),
-          options.reason) {
-  if (options.stop_token.stop_possible()) {
-    stop_.emplace(std::move(options.stop_token), Stop{scope_.link()});
-  }
-}
+          options.reason),
+      // Not emplaced: g++ 14 warns that what emplace() ends first may be uninitialized.
+      stop_(options.stop_token.stop_possible()
+                ? decltype(stop_)(std::in_place, std::move(options.stop_token), Stop{scope_.link()})
+                : decltype(stop_)()) {}
 
 CancelScope::~CancelScope() = default;
 

@@ -36,12 +36,13 @@ internal::ScopeJob* make_scope_job(const JobPool& pool, TaskScopeOptions& option
 }  // namespace
 
 TaskScope::TaskScope(JobPool& pool, TaskScopeOptions options, internal::CallPlace place)
-    : job_(make_scope_job(pool, options, place)), exceptions_(std::uncaught_exceptions()) {
-  if (options.stop_token.stop_possible()) {
-    stop_.emplace(std::move(options.stop_token),
-                  Stop{internal::LinkRef::share(&job_->scope_link())});
-  }
-}
+    : job_(make_scope_job(pool, options, place)),
+      exceptions_(std::uncaught_exceptions()),
+      // Not emplaced: g++ 14 warns that what emplace() ends first may be uninitialized.
+      stop_(options.stop_token.stop_possible()
+                ? decltype(stop_)(std::in_place, std::move(options.stop_token),
+                                  Stop{internal::LinkRef::share(&job_->scope_link())})
+                : decltype(stop_)()) {}
 
 TaskScope::~TaskScope() { job_->end_scope(std::uncaught_exceptions() > exceptions_); }
 
