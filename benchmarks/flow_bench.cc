@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// G23: flow graphs beside oneTBB's own, in the same arena: what a message takes more, at each node.
+// G23: flow graphs beside oneTBB's own, in the same arena: what a message takes more at each node.
 
 #include <oneapi/tbb/flow_graph.h>
 #include <oneapi/tbb/global_control.h>
@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "benchmarks/bench.h"
@@ -93,7 +94,7 @@ class Chain {
       graph_, 1, [this](const T& message) { sum_.store(sum_ + number_of(message)); }};
 };
 
-// Two queues, a join, and a function node: three nodes for each pair of messages.
+// Two queues, a join, and a function node. The join has two messages for each that it sends.
 template <typename Names, typename T>
 class Join {
  public:
@@ -113,7 +114,7 @@ class Join {
     return sum_;
   }
 
-  static constexpr int kHops = kMessages * 4;
+  static constexpr int kHops = kMessages * 5;
 
  private:
   std::atomic<long> sum_{0};
@@ -122,9 +123,8 @@ class Join {
   typename Names::template Queue<T> b_{graph_};
   typename Names::template Join<std::tuple<T, T>> join_{graph_};
   typename Names::template Function<std::tuple<T, T>> last_{
-      graph_, 1, [this](const std::tuple<T, T>& pair) {
-        sum_.store(sum_ + number_of(std::get<0>(pair)));
-      }};
+      graph_, 1,
+      [this](const std::tuple<T, T>& pair) { sum_.store(sum_ + number_of(std::get<0>(pair))); }};
 };
 
 // Runs both in one arena, and checks first that both have the same answer.

@@ -11,8 +11,8 @@
 #include <atomic>
 #include <compare>
 #include <cstddef>
+#include <memory>
 #include <string>
-#include <tuple>
 
 #include "taskctx/context_var.h"
 #include "taskctx/scope.h"
@@ -81,6 +81,19 @@ void for_each_item(int of_each_request, const Put& put) {
 
 // Appends to the trail, as a body on the way does.
 inline void leave_trail(const std::string& step) { flow_trail.set(flow_trail.get("") + step); }
+
+// Runs in an arena of GetParam() threads.
+class FlowTest : public testing::TestWithParam<int> {
+ protected:
+  void SetUp() override { arena_ = std::make_unique<StealingArena>(GetParam()); }
+  template <typename F>
+  void run(const F& function) {
+    (*arena_)->execute(function);
+  }
+
+ private:
+  std::unique_ptr<StealingArena> arena_;
+};
 
 }  // namespace taskctx_test
 

@@ -7,8 +7,8 @@
 //   ctbb::parallel_for(0, n, [&](int i) { use(request_id.get(), i); });  // "r-1" in each leaf
 //
 // Names, overloads, constraints, return types, exceptions and ordering guarantees are oneTBB's, and
-// the headers have oneTBB's names. What runs no user code is oneTBB's own. The flow graph is not
-// here.
+// the headers have oneTBB's names. What runs no user code is oneTBB's own. What a flow graph has of
+// its own is said in taskctx/tbb/flow_graph.h.
 //
 // Isolation: each call of a body starts with the values of the algorithm's caller, or of the code
 //            that submitted the task. What it sets is gone when it returns; no other call sees it,
@@ -55,6 +55,7 @@
 #define TASKCTX_TBB_H_
 
 #include "taskctx/tbb/collaborative_call_once.h"
+#include "taskctx/tbb/flow_graph.h"
 #include "taskctx/tbb/lost_context_canary.h"
 #include "taskctx/tbb/parallel_for.h"
 #include "taskctx/tbb/parallel_for_each.h"

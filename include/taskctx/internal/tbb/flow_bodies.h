@@ -76,18 +76,20 @@ class FunctionCall : public FlowCall<Body> {
   }
 };
 
-// The body of a multifunction_node: puts messages to the ports itself.
+// The body of a multifunction_node: puts messages to the ports itself. (That of a
+// resource_limited_node gets handles, too.)
 template <typename Input, typename Ports, typename Body, bool kIsInline>
 class MultifunctionCall : public FlowCall<Body> {
  public:
   MultifunctionCall(const GraphPlace& place, Ports& ports, Body body)
       : FlowCall<Body>(place, std::move(body)), ports_(&ports) {}
 
-  template <typename NativePorts>
-  void operator()(const Message<Input>& message, NativePorts& /*ports*/) noexcept(
-      std::is_nothrow_invocable_v<Body&, const Input&, Ports&>) {
+  template <typename NativePorts, typename... Handles>
+  void operator()(const Message<Input>& message, NativePorts& /*ports*/,
+                  Handles&... handles) noexcept(std::is_nothrow_invocable_v<Body&, const Input&,
+                                                                            Ports&, Handles&...>) {
     const MessageContext context(message.maker(), this->place(), kIsInline);
-    std::invoke(this->mutable_body(), message.value(), *ports_);
+    std::invoke(this->mutable_body(), message.value(), *ports_, handles...);
   }
 
  private:
