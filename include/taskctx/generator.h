@@ -66,9 +66,10 @@ class GeneratorFlow final : public PromiseFlow {
   // Makes the coroutine part of its consumer's job, and below the scopes that are open there: the
   // caller is the consumer. Until keep().
   void work_for(Flow* consumer) noexcept {
-    home_ = consumer != nullptr ? consumer->home() : nullptr;
+    home_ = consumer != nullptr ? consumer->home() : Home();
     frame_.whose = consumer != nullptr ? Origin(current_activation()) : Origin::as_outer();
   }
+  [[nodiscard]] Home home() noexcept override { return home_; }
   // Keeps what the generator has set, for its next turn. After leave(). Throws std::bad_alloc.
   void keep();
 
@@ -78,6 +79,7 @@ class GeneratorFlow final : public PromiseFlow {
 
   const GeneratorReads reads_;
   bool is_at_work_ = false;  // On its next value.
+  Home home_;                // Its consumer's, meanwhile.
   NodeRef seen_;             // The consumer's context that its own was made from.
   NodeRef writes_;           // What the generator has set, if it reads its consumer's context.
 };

@@ -63,9 +63,9 @@ class ResumeJob final : public JobState {
 
 }  // namespace
 
-Origin Flow::origin_within(const Activation* outer) const noexcept {
+Origin Flow::origin_within(const Activation* outer) noexcept {
   const Origin origin(outer);
-  const JobState* const job = home_ != nullptr ? home_->job() : nullptr;
+  const JobState* const job = home().job;
   return job == nullptr || origin.executor() != nullptr ? origin : Origin::job(job);
 }
 
@@ -74,13 +74,19 @@ void throw_no_task(const char* verb, bool has_begun) {
                  " task: " + (has_begun ? "it has been awaited already" : "there is none"));
 }
 
+const Activation* Flow::root() const noexcept {
+  const bool is_in_caller = own_.origin.tagged_frame() == nullptr && !own_.origin.is_lost();
+  return is_in_caller ? own_.origin.outer() : &own_;
+}
+
 bool Flow::has_switched() noexcept {
   Activation* const now = current_activation();
   const Activation* inner = now;
-  while (inner != root_ && is_context(inner)) {
+  const Activation* const root = this->root();
+  while (inner != root && is_context(inner)) {
     inner = inner->outer;
   }
-  if (inner != root_ && (root_ == &own_ || !is_within(root_, now))) {
+  if (inner != root && (root == &own_ || !is_within(root, now))) {
     return false;
   }
   activation_ = now;
@@ -102,8 +108,7 @@ PoolCore* pool_here() {
 
 bool Suspension::suspend(Flow* flow, std::coroutine_handle<> handle, PoolCore* pool,
                          PoolCore* elsewhere) {
-  Flow* const home = flow != nullptr ? flow->home() : nullptr;
-  JobState* const job = home != nullptr ? home->job() : nullptr;
+  const auto [job, home] = flow != nullptr ? flow->home() : Home();
   const Activation* const here = flow != nullptr ? flow->activation() : current_activation();
   const Origin whose = here->origin.whose();
   if (may_stop_ && is_to_stop(job, whose, cancel_count() != 0 && is_stopping(whose))) [[unlikely]] {
@@ -175,7 +180,7 @@ namespace {
 }  // namespace
 
 void Suspension::check_interrupt(Flow* flow) {
-  JobState* const job = flow != nullptr && flow->home() != nullptr ? flow->home()->job() : nullptr;
+  JobState* const job = flow != nullptr ? flow->home().job : nullptr;
   if (job != nullptr && take_interrupt(job, current_activation()->origin.whose())) [[unlikely]] {
     throw_told(*job);
   }

@@ -28,19 +28,19 @@ inline namespace v1 {
 namespace internal {
 
 template <typename T>
-class CoroutineJob : public JobResult<T>, public Flow {
+class CoroutineJob : public JobResult<T>, public JobFlow {
  public:
   // Runs `task`, which has not begun, in a context of its own that begins as `context`.
   CoroutineJob(PoolCore* pool, Inherited inherited, Task<T>& task)
       : JobResult<T>(pool, std::move(inherited), /*references=*/2),  // The handle's, the list's.
-        Flow(this->context_node()) {
+        JobFlow(this->context_node()) {
     frame_.whose = Origin::job(this);
     adopt(task);
   }
   // Runs it in the current context, that of `caller`, which waits: as the work of the same.
   CoroutineJob(PoolCore* pool, Task<T>& task, Activation* caller)
       : JobResult<T>(pool, {NodeRef::share(current_node()), {}}, /*references=*/2),
-        Flow(this->context_node(), caller) {
+        JobFlow(this->context_node(), caller) {
     frame_.whose = caller->origin.whose();
     adopt(task);
   }
@@ -53,15 +53,16 @@ class CoroutineJob : public JobResult<T>, public Flow {
 
   // Another thread may resume the coroutine, and end it, before this returns.
   void perform(Ledger* /*ledger*/) noexcept override {
-    if (!has_begun_ && this->is_over()) [[unlikely]] {
-      has_begun_ = true;
+    const bool is_first = !has_begun();
+    if (is_first && this->is_over()) [[unlikely]] {
       this->end_unbegun();
       return;
     }
     this->run_isolated(
-        !std::exchange(has_begun_, true),
-        [](void* self) { static_cast<CoroutineJob*>(self)->resume_next(); }, this);
+        is_first, [](void* self) { static_cast<CoroutineJob*>(self)->resume_next(); }, this);
   }
+
+  [[nodiscard]] Home home() noexcept override { return {this, this}; }
 
   void end() noexcept override {
     const bool has_own_context = current_activation() == &own_;
@@ -87,26 +88,26 @@ class CoroutineJob : public JobResult<T>, public Flow {
   void adopt(Task<T>& task) {
     coroutine_ = std::move(TaskAccess::coroutine(task));
     coroutine_.promise()->set_flow(this);
-    home_ = this;
-    job_ = this;
-    set_next(*this, coroutine_.handle(), nullptr);
+    set_first(coroutine_.handle());
   }
+  // While nobody runs it.
+  [[nodiscard]] bool has_begun() const noexcept { return suspension() != nullptr; }
 
   void call() override {}
   void drop() noexcept override { coroutine_.reset(); }
   [[nodiscard]] bool has_begun(const LaneLock& /*lock*/) const noexcept override {
-    return has_begun_;
+    return has_begun();
   }
   [[nodiscard]] bool may_suspend() const noexcept override { return true; }
   bool interrupt(const LaneLock& lock) noexcept override {
-    return suspension() != nullptr && !is_shielded(*this, next_origin().whose()) &&
+    return has_begun() && !is_shielded(*this, next_origin().whose()) &&
            suspension()->interrupt(lock);
   }
   bool break_circle(const LaneLock& lock, const JobState* awaited) noexcept override {
-    return suspension() != nullptr && suspension()->break_circle(lock, awaited);
+    return has_begun() && suspension()->break_circle(lock, awaited);
   }
   bool can_begin(const LaneLock& lock, Missing& missing) noexcept override {
-    JobState* const awaited = suspension() != nullptr ? suspension()->awaited() : nullptr;
+    JobState* const awaited = has_begun() ? suspension()->awaited() : nullptr;
     if (awaited != nullptr && !awaited->is_done()) {
       missing.add(lock, awaited, /*is_choice=*/false);
     }
@@ -114,7 +115,6 @@ class CoroutineJob : public JobResult<T>, public Flow {
   }
 
   OwnedCoroutine<TaskPromise<T>> coroutine_;
-  bool has_begun_ = false;
 };
 
 }  // namespace internal

@@ -23,18 +23,27 @@ namespace taskctx {
 inline namespace v1 {
 namespace internal {
 
+class JobFlow;
 class JobState;
 class Suspension;
+
+// The job that a flow belongs to, and the flow that it began with; nullptr if there is none.
+struct Home {
+  JobState* job = nullptr;
+  JobFlow* flow = nullptr;
+};
 
 class Flow {
  public:
   // Begins in `node`, which the owner keeps alive as long as the flow.
-  explicit Flow(Node* node) noexcept : node_(node), activation_(&own_), root_(&own_) {
+  explicit Flow(Node* node) noexcept : node_(node), activation_(&own_) {
     own_.origin = Origin::frame(&frame_);
   }
   // Runs in the place of `caller`, which waits for the flow's end and continues with its node() and
   // activation(). Meanwhile its origin is the flow's.
-  Flow(Node* node, Activation* caller) noexcept : node_(node), activation_(caller), root_(caller) {}
+  Flow(Node* node, Activation* caller) noexcept : node_(node), activation_(caller) {
+    own_.origin = Origin(caller);  // Never current: it leads to root().
+  }
   Flow(const Flow&) = delete;
   Flow& operator=(const Flow&) = delete;
 
@@ -106,17 +115,7 @@ class Flow {
   [[nodiscard]] Node* node() const noexcept { return node_; }
   [[nodiscard]] Activation* activation() const noexcept { return activation_; }
 
-  // The flow of the job that this one belongs to; nullptr if there is none.
-  [[nodiscard]] Flow* home() const noexcept { return home_; }
-  [[nodiscard]] JobState* job() const noexcept { return job_; }
-
-  // Notes which coroutine the job is to resume, and which Suspension suspends it. On the job's own
-  // flow, before the job is suspended.
-  void set_next(Flow& flow, std::coroutine_handle<> next, Suspension* suspension) noexcept {
-    next_flow_ = &flow;
-    next_ = next;
-    suspension_ = suspension;
-  }
+  [[nodiscard]] virtual Home home() noexcept { return {}; }
 
  protected:
   virtual ~Flow() { forget(); }
@@ -128,19 +127,6 @@ class Flow {
     }
   }
 
-  // For the flow of a job: resumes the coroutine of set_next().
-  void resume_next() {
-    Flow& flow = *next_flow_;
-    flow.enter();
-    flow.go_on(next_);
-  }
-  // For that job, while it waits: what suspends the coroutine.
-  [[nodiscard]] Suspension* suspension() const noexcept { return suspension_; }
-  // Likewise: the origin of that coroutine's code.
-  [[nodiscard]] Origin next_origin() const noexcept { return next_flow_->activation_->origin; }
-
-  Flow* home_ = nullptr;
-  JobState* job_ = nullptr;
   Activation own_ = outermost_activation();  // Its `outer` is what enter() found.
   Node* node_;  // What is current in the flow, while it is not entered.
   Activation* activation_;
@@ -154,7 +140,9 @@ class Flow {
 
   // Returns where the flow's code is at work: where `outer` is; on a thread of no pool, in the job
   // that the flow belongs to, so that jobs which that one waits for can run there, too.
-  [[nodiscard]] Origin origin_within(const Activation* outer) const noexcept;
+  [[nodiscard]] Origin origin_within(const Activation* outer) noexcept;
+  // Returns the activation that all others of the flow are within.
+  [[nodiscard]] const Activation* root() const noexcept;
 
   // Stores only if the value differs, which is rare. An unconditional store would be forwarded to
   // the next load, and put every suspension and resumption on one dependency chain.
@@ -172,14 +160,42 @@ class Flow {
   bool has_switched() noexcept;
   void leave_crossed() noexcept;
 
-  Activation* const root_;  // All other activations of the flow are within this one.
-  Loop* loop_ = nullptr;    // nullptr while the flow is not entered.
+  Loop* loop_ = nullptr;  // nullptr while the flow is not entered.
+};
+
+inline constinit Flow::Loop Flow::no_loop{};
+
+// The flow that a job begins with. It knows which coroutine the job is to resume, of whatever flow.
+class JobFlow : public Flow {
+ public:
+  // Notes the coroutine, and which Suspension suspends it. Before the job is suspended.
+  void set_next(Flow& flow, std::coroutine_handle<> next, Suspension* suspension) noexcept {
+    next_flow_ = &flow;
+    next_ = next;
+    suspension_ = suspension;
+  }
+
+ protected:
+  using Flow::Flow;
+  ~JobFlow() override = default;
+
+  // Notes the coroutine that the job begins with.
+  void set_first(std::coroutine_handle<> first) noexcept { set_next(*this, first, nullptr); }
+  void resume_next() {
+    Flow& flow = *next_flow_;
+    flow.enter();
+    flow.go_on(next_);
+  }
+  // What suspends the coroutine, while the job waits; nullptr until it waits for the first time.
+  [[nodiscard]] Suspension* suspension() const noexcept { return suspension_; }
+  // The origin of that coroutine's code.
+  [[nodiscard]] Origin next_origin() const noexcept { return next_flow_->activation()->origin; }
+
+ private:
   Flow* next_flow_ = nullptr;
   std::coroutine_handle<> next_;
   Suspension* suspension_ = nullptr;
 };
-
-inline constinit Flow::Loop Flow::no_loop{};
 
 // A flow that is part of a promise, and ends with it.
 class PromiseFlow : public Flow {

@@ -133,12 +133,13 @@ class Suspension : private CancelListener {
   [[noreturn]] void throw_early();
   void give_up_slowly() noexcept;
 
+  // These fill a gap behind CancelListener.
+  const bool may_stop_;
+  Early early_ = Early::no;
+  std::atomic<bool> is_over_{false};
   JobState* to_wake_ = nullptr;                  // While the coroutine is suspended.
   LinkRef link_;                                 // While it listens to that.
   std::atomic<const void*> listening_{nullptr};  // The thread that is in listen_to().
-  std::atomic<bool> is_over_{false};
-  Early early_ = Early::no;
-  const bool may_stop_;
 };
 
 // The awaitable of sleep_for() and sleep_until().
