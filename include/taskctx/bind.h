@@ -100,6 +100,11 @@ struct BoundMaker {
     using F = std::decay_t<decltype(with_front(std::forward<Call>(call)...))>;
     return Bound<F>(std::move(node), capture_link(), with_front(std::forward<Call>(call)...));
   }
+  // Binds `function` to what has been captured before.
+  template <typename F>
+  static Bound<std::decay_t<F>> make(Inherited inherited, F&& function) {
+    return {std::move(inherited.node), std::move(inherited.link), std::forward<F>(function)};
+  }
 };
 
 // A callable that can be bound: it can be copied or moved, and so can its arguments.
