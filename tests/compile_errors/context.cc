@@ -15,9 +15,7 @@
 #include <vector>
 
 #include "taskctx/bind.h"
-#include "taskctx/carried.h"
 #include "taskctx/context.h"
-#include "taskctx/context_executor.h"
 #include "taskctx/context_var.h"
 #include "taskctx/context_var_options.h"
 #include "taskctx/observer.h"
