@@ -67,6 +67,7 @@ class Carried {
   static_assert(std::is_object_v<T> && !std::is_array_v<T>,
                 "Carried<T> has a T of its own: take a pointer, or std::reference_wrapper, for a "
                 "reference, and a Context, or bind(), for nothing but a context");
+  static constexpr bool kMovesSafely = std::is_nothrow_move_constructible_v<T>;
 
  public:
   using value_type = T;
@@ -83,30 +84,33 @@ class Carried {
   template <typename U = T>
     requires internal::CarriedFrom<T, U>
   explicit(!std::convertible_to<U, T>) Carried(U&& value)
-      : Carried(here(), std::forward<U>(value)) {}
+      : maker_(here()), value_(std::forward<U>(value)) {}
   // Makes a T(args...), likewise: queue.emplace(std::in_place, args...).
   template <typename... Args>
     requires std::constructible_from<T, Args...>
   explicit Carried(std::in_place_t /*tag*/, Args&&... args)
-      : Carried(here(), std::forward<Args>(args)...) {}
+      : maker_(here()), value_(std::forward<Args>(args)...) {}
 
   // Make one with a copy of `context`, as it is now, even if it is entered. The cancellation is
   // that of the code that calls, as with bind(context, f). O(1), too.
   template <typename U = T>
     requires internal::CarriedFrom<T, U>
   explicit(!std::convertible_to<U, T>) Carried(const Context& context, U&& value)
-      : Carried(in(context), std::forward<U>(value)) {}
+      : maker_(in(context)), value_(std::forward<U>(value)) {}
   template <typename... Args>
     requires std::constructible_from<T, Args...>
   explicit Carried(const Context& context, std::in_place_t /*tag*/, Args&&... args)
-      : Carried(in(context), std::forward<Args>(args)...) {}
+      : maker_(in(context)), value_(std::forward<Args>(args)...) {}
 
   Carried(const Carried& other) = default;
-  // Takes the context last: a move that throws leaves it where it is.
-  Carried(Carried&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+  // (If the T's move throws, the context has to stay where it is: then it is taken last.)
+  Carried(Carried&& other) noexcept(kMovesSafely)
     requires std::move_constructible<T>
-      : value_(std::move(other.value_)) {
-    maker_ = std::move(other.maker_);
+      : maker_(kMovesSafely ? std::move(other.maker_) : internal::Inherited()),
+        value_(std::move(other.value_)) {
+    if constexpr (!kMovesSafely) {
+      maker_ = std::move(other.maker_);
+    }
   }
 
   // Assign the T, and then the context. What the old context alone has kept alive ends last.
