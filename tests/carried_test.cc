@@ -227,9 +227,9 @@ TEST(Carried, FitsTheQueuesOfTheStandardLibrary) {
   std::vector<Carried<std::unique_ptr<int>>> batch;
   for (int i = 1; i <= 3; ++i) {
     const Scope scope{number, i};
-    queue.push("text");
+    queue.push("text");  // NOLINT(modernize-use-emplace): an implicit conversion is enough.
     queue.emplace(std::in_place, 2U, 'x');
-    by_urgency.push(Urgency{i % 3});
+    by_urgency.push(Urgency{i % 3});  // NOLINT(modernize-use-emplace)
     batch.emplace_back(std::make_unique<int>(i));
   }
   std::vector<int> seen;

@@ -49,9 +49,9 @@ using Clock = std::chrono::milliseconds;
 
 template <typename E>
 constexpr bool kIsExecutor =
-    asio::execution::is_executor<ContextExecutor<E>>::value &&
-    asio::can_require<ContextExecutor<E>, asio::execution::blocking_t::never_t>::value &&
-    std::is_convertible_v<ContextExecutor<E>, asio::any_io_executor>;
+    std::conjunction_v<asio::execution::is_executor<ContextExecutor<E>>,
+                       asio::can_require<ContextExecutor<E>, asio::execution::blocking_t::never_t>,
+                       std::is_convertible<ContextExecutor<E>, asio::any_io_executor>>;
 
 // F-E2
 TEST(ContextExecutorOfAsio, IsAnExecutor) {

@@ -89,7 +89,7 @@ class UniqueFunction {
  public:
   template <typename F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, UniqueFunction>)
-  UniqueFunction(F&& f)  // NOLINT(google-explicit-constructor)
+  UniqueFunction(F&& f)  // NOLINT(google-explicit-constructor,*-forwarding-reference-*)
       : function_(std::make_unique<Of<std::decay_t<F>>>(std::forward<F>(f))) {}
   void operator()() { function_->call(); }
 

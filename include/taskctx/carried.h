@@ -83,7 +83,7 @@ class Carried {
   // what copying a value with policy::copy throws: `value` is as it was then.
   template <typename U = T>
     requires internal::CarriedFrom<T, U>
-  explicit(!std::convertible_to<U, T>) Carried(U&& value)
+  explicit(!std::convertible_to<U, T>) Carried(U&& value)  // NOLINT(*-forwarding-reference-*)
       : maker_(here()), value_(std::forward<U>(value)) {}
   // Makes a T(args...), likewise: queue.emplace(std::in_place, args...).
   template <typename... Args>

@@ -117,7 +117,8 @@ class ContextExecutor {
   template <typename Given>
     requires(!std::is_base_of_v<ContextExecutor, std::remove_cvref_t<Given>> &&
              std::constructible_from<E, Given>)
-  explicit ContextExecutor(Given&& executor) : executor_(std::forward<Given>(executor)) {}
+  explicit ContextExecutor(Given&& executor)  // NOLINT(*-forwarding-reference-*): constrained
+      : executor_(std::forward<Given>(executor)) {}
 
   // Each calls the executor's function of this name with bind(f), and the other arguments, if there
   // are any, and returns what it returns. O(1) beside that, as bind().

@@ -11,15 +11,18 @@
 
 #include <oneapi/tbb/concurrent_queue.h>
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <mutex>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -92,9 +95,9 @@ void read_own(const std::string& request, Queue& queue) {
 
 int main(int argc, char** argv) {
   Queue queue;
-  std::vector<std::thread> counters;
-  for (int i = 0; i < 4; ++i) {
-    counters.emplace_back(count, std::ref(queue));
+  std::array<std::thread, 4> counters;
+  for (std::thread& counter : counters) {
+    counter = std::thread(count, std::ref(queue));
   }
   {
     taskctx::JobPool readers{{.concurrency = 4}};
