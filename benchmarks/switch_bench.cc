@@ -5,6 +5,7 @@
 
 #include <oneapi/tbb/concurrent_queue.h>
 
+#include <array>
 #include <cstddef>
 #include <string>
 
@@ -101,21 +102,31 @@ void push_pop(benchmark::State& state, std::size_t size, Beside beside) {
   check(state, sum, 0);
 }
 
+// A message as large as a Carried<int>: the queue gets memory for fewer of them at once than of
+// ints.
+struct AsLarge {
+  AsLarge(int number = 0) : value(number) {}  // NOLINT(google-explicit-constructor): as an int is
+  std::array<void*, 2> rest{};
+  int value;
+};
+static_assert(sizeof(AsLarge) == sizeof(taskctx::Carried<int>));
+
 void add_queues(std::size_t size) {
   const auto nothing = [] {};
   const auto capture_and_release = [] {
     const taskctx::Context captured = taskctx::copy_context();
     keep(&captured);
   };
-  add("G23/queue/taskctx", size, [nothing](benchmark::State& state, std::size_t set) {
-    push_pop<taskctx::Carried<int>>(state, set, nothing);
-  });
-  add("G23/queue/onetbb", size,
-      [nothing](benchmark::State& state, std::size_t set) { push_pop<int>(state, set, nothing); });
-  add("G23/queue/onetbb_and_capture", size,
-      [capture_and_release](benchmark::State& state, std::size_t set) {
-        push_pop<int>(state, set, capture_and_release);
-      });
+  const auto add_one = [size]<typename Message>(const char* contender, auto beside, Message) {
+    add(std::string("G23/queue/") + contender, size,
+        [beside](benchmark::State& state, std::size_t set) {
+          push_pop<Message>(state, set, beside);
+        });
+  };
+  add_one("taskctx", nothing, taskctx::Carried<int>());
+  add_one("onetbb", nothing, 0);
+  add_one("onetbb_and_capture", capture_and_release, 0);
+  add_one("onetbb_as_large_and_capture", capture_and_release, AsLarge());
 }
 
 template <typename... Contenders>

@@ -13,6 +13,7 @@
 // Errors:   passes on what the callable throws; the thread's own context is back then, too.
 //
 // Call it with its namespace: an unqualified bind(...) finds std::bind as well.
+// For values in a queue see carried.h; for all that an executor is given, context_executor.h.
 
 #ifndef TASKCTX_BIND_H_
 #define TASKCTX_BIND_H_

@@ -9,14 +9,14 @@
 //   }
 //
 // It carries what a bound callable does (bind.h): the values that are set, and the cancellation and
-// the deadline of the job or scope that it was made in.
+// the deadline of the job or scope that it was made in. A batch has all contexts: run each item.
 //
 // Threads:  as safe as a T. Several threads may run functions of a const T at once.
 // Lifetime: keeps the snapshot's values alive. Takes 16 bytes beside the T, and no allocation. The
 //           T is copied, compared and destroyed in the context of the code that does it, as a bound
 //           callable is; by then the snapshot's values are still there.
-// Errors:   passes on what the T and the function throw. A T whose copy or move throws costs no
-//           context: each object still has the one that it had.
+// Errors:   passes on what the T and the function throw. Where a copy or move of the T throws, each
+//           object still has the context that it had.
 
 #ifndef TASKCTX_CARRIED_H_
 #define TASKCTX_CARRIED_H_
@@ -117,8 +117,8 @@ class Carried {
   Carried& operator=(const Carried& other) noexcept(std::is_nothrow_copy_assignable_v<T>)
     requires std::is_copy_assignable_v<T>
   {
-    value_ = other.value_;
     internal::Inherited maker = other.maker_;
+    value_ = other.value_;
     std::swap(maker_, maker);
     return *this;
   }
@@ -156,7 +156,7 @@ class Carried {
   // returns what it returns. `f` may be a member's pointer, and gets the T as value() returns it.
   // Each run starts from the same snapshot: what `f` sets ends with the run, and goes along with
   // what `f` makes, such as another Carried. `f` may move, assign or destroy this object. O(1)
-  // beside the call: the context is kept, by a reference, and installed.
+  // beside the call: a reference to the context is counted, and it is installed.
   //
   //   auto text = item.run([](Page& page) { return taskctx::Carried(text_of(page)); });
   template <typename F, typename... Args>
@@ -169,7 +169,7 @@ class Carried {
   decltype(auto) run(F&& f, Args&&... args) const& {
     return run_as(maker_, std::forward<F>(f), value_, std::forward<Args>(args)...);
   }
-  // Gives the T to `f` as an rvalue, and the context up: afterwards that is empty. Costs no count.
+  // Gives the T to `f` as an rvalue, and the context up: it is empty afterwards. Counts nothing.
   template <typename F, typename... Args>
     requires internal::RunsWith<F, T, Args...>
   decltype(auto) run(F&& f, Args&&... args) && {

@@ -13,8 +13,8 @@
 // Threads:  as safe as the executor.
 // Lifetime: holds a copy of the executor, or a std::ref() or pointer to one that must live as long.
 //           A std::shared_ptr keeps it alive. What is given keeps its context alive, as bind() does.
-// Errors:   passes on what the executor throws; throws what bind() throws, and gives it nothing
-// then.
+// Errors:   passes on what the executor throws. Where bind() would throw, this does, too, and the
+//           executor is given nothing.
 //
 // It goes around an executor, never into one: ContextExecutor{asio::make_strand(io)} is right. A
 // strand around a ContextExecutor runs what it has collected in the context of the first of it.
@@ -121,7 +121,8 @@ class ContextExecutor {
       : executor_(std::forward<Given>(executor)) {}
 
   // Each calls the executor's function of this name with bind(f), and the other arguments, if there
-  // are any, and returns what it returns. O(1) beside that, as bind().
+  // are any, and returns what it returns. `f` needs a copy only if the executor wants one. O(1)
+  // beside that, as bind().
   template <internal::Work F, typename... Args>
     requires internal::Takes<internal::Execute, Target&, internal::BoundOf<F>, Args...>
   decltype(auto) execute(F&& f, Args&&... args) const {
@@ -159,6 +160,10 @@ class ContextExecutor {
   // at the beginning Asio makes an executor with outstanding_work.tracked, by which it ends; that
   // one carries the context in which it was made. Asio lets nothing be thrown there: where
   // capturing throws, the program ends.
+  //
+  // So what a coroutine has set stays with it over its waits. But each part between two waits has a
+  // context of its own: a Scope must not be open across a co_await (//tools/recipes:asio_coroutines
+  // has an executor for that).
   template <typename Property>
     requires internal::Takes<internal::Query, Target&, const Property&>
   decltype(auto) query(const Property& property) const {
