@@ -30,7 +30,6 @@
 #include "taskctx/scope.h"
 #include "taskctx/tbb.h"
 #include "taskctx/this_job.h"
-#include "tests/cancelling.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
 #include "tests/thread_request.h"
@@ -209,11 +208,12 @@ TEST(CarriedQueue, AMessageHasTheCancellationOfItsProducer) {
   std::optional<Message> of_job;
   std::optional<Message> of_context;
   Latch is_made;
+  Latch is_cancelled;
   auto job = pool.submit([&] {
     of_job.emplace(1);
     of_context.emplace(Context{}, 2);
     is_made.open();
-    wait_until_cancelled();
+    is_cancelled.wait();
     return this_job::id();
   });
   is_made.wait();
@@ -221,6 +221,7 @@ TEST(CarriedQueue, AMessageHasTheCancellationOfItsProducer) {
   const auto asks = [](int /*value*/) { return taskctx::cancelled(); };
   EXPECT_FALSE(of_job->run(asks));
   job.cancel();
+  is_cancelled.open();
   const std::uint64_t id = job.get();
   EXPECT_NE(id, 0U);
   std::thread([&] {

@@ -94,6 +94,8 @@ void read_own(const std::string& request, Queue& queue) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::vector<std::string> folders(argv + 1, argv + argc);
+  std::erase_if(folders, [](const auto& folder) { return !std::filesystem::is_directory(folder); });
   Queue queue;
   std::array<std::thread, 4> counters;
   for (std::thread& counter : counters) {
@@ -105,13 +107,13 @@ int main(int argc, char** argv) {
       const taskctx::Scope scope{request_id, id};
       readers.post([function, id, &queue] { function(id, queue); });
     };
-    for (const std::string id : {"req-1", "req-2", "req-3"}) {
-      if (argc == 1) {
+    for (const std::string& folder : folders) {
+      read(folder, read_folder);
+    }
+    if (folders.empty()) {
+      for (const char* id : {"req-1", "req-2", "req-3"}) {
         read(id, read_own);
       }
-    }
-    for (int i = 1; i < argc; ++i) {
-      read(argv[i], read_folder);
     }
   }  // All have been read.
   for (std::size_t i = 0; i < counters.size(); ++i) {
