@@ -9,14 +9,14 @@
 //   }
 //
 // It carries what a bound callable does (bind.h): the values that are set, and the cancellation and
-// the deadline of the job or scope that it was made in.
+// the deadline of the job or scope that it was made in. A batch has all contexts: run each item.
 //
 // Threads:  as safe as a T. Several threads may run functions of a const T at once.
 // Lifetime: keeps the snapshot's values alive. Takes 16 bytes beside the T, and no allocation. The
 //           T is copied, compared and destroyed in the context of the code that does it, as a bound
 //           callable is; by then the snapshot's values are still there.
-// Errors:   passes on what the T and the function throw. A T whose copy or move throws costs no
-//           context: each object still has the one that it had.
+// Errors:   passes on what the T and the function throw. Where a copy or move of the T throws, each
+//           object still has the context that it had.
 
 #ifndef TASKCTX_CARRIED_H_
 #define TASKCTX_CARRIED_H_
@@ -67,6 +67,7 @@ class Carried {
   static_assert(std::is_object_v<T> && !std::is_array_v<T>,
                 "Carried<T> has a T of its own: take a pointer, or std::reference_wrapper, for a "
                 "reference, and a Context, or bind(), for nothing but a context");
+  static constexpr bool kMovesSafely = std::is_nothrow_move_constructible_v<T>;
 
  public:
   using value_type = T;
@@ -82,39 +83,42 @@ class Carried {
   // what copying a value with policy::copy throws: `value` is as it was then.
   template <typename U = T>
     requires internal::CarriedFrom<T, U>
-  explicit(!std::convertible_to<U, T>) Carried(U&& value)
-      : Carried(here(), std::forward<U>(value)) {}
+  explicit(!std::convertible_to<U, T>) Carried(U&& value)  // NOLINT(*-forwarding-reference-*)
+      : maker_(here()), value_(std::forward<U>(value)) {}
   // Makes a T(args...), likewise: queue.emplace(std::in_place, args...).
   template <typename... Args>
     requires std::constructible_from<T, Args...>
   explicit Carried(std::in_place_t /*tag*/, Args&&... args)
-      : Carried(here(), std::forward<Args>(args)...) {}
+      : maker_(here()), value_(std::forward<Args>(args)...) {}
 
   // Make one with a copy of `context`, as it is now, even if it is entered. The cancellation is
   // that of the code that calls, as with bind(context, f). O(1), too.
   template <typename U = T>
     requires internal::CarriedFrom<T, U>
   explicit(!std::convertible_to<U, T>) Carried(const Context& context, U&& value)
-      : Carried(in(context), std::forward<U>(value)) {}
+      : maker_(in(context)), value_(std::forward<U>(value)) {}
   template <typename... Args>
     requires std::constructible_from<T, Args...>
   explicit Carried(const Context& context, std::in_place_t /*tag*/, Args&&... args)
-      : Carried(in(context), std::forward<Args>(args)...) {}
+      : maker_(in(context)), value_(std::forward<Args>(args)...) {}
 
   Carried(const Carried& other) = default;
-  // Takes the context last: a move that throws leaves it where it is.
-  Carried(Carried&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+  // (If the T's move throws, the context has to stay where it is: then it is taken last.)
+  Carried(Carried&& other) noexcept(kMovesSafely)
     requires std::move_constructible<T>
-      : value_(std::move(other.value_)) {
-    maker_ = std::move(other.maker_);
+      : maker_(kMovesSafely ? std::move(other.maker_) : internal::Inherited()),
+        value_(std::move(other.value_)) {
+    if constexpr (!kMovesSafely) {
+      maker_ = std::move(other.maker_);
+    }
   }
 
   // Assign the T, and then the context. What the old context alone has kept alive ends last.
   Carried& operator=(const Carried& other) noexcept(std::is_nothrow_copy_assignable_v<T>)
     requires std::is_copy_assignable_v<T>
   {
-    value_ = other.value_;
     internal::Inherited maker = other.maker_;
+    value_ = other.value_;
     std::swap(maker_, maker);
     return *this;
   }
@@ -152,7 +156,7 @@ class Carried {
   // returns what it returns. `f` may be a member's pointer, and gets the T as value() returns it.
   // Each run starts from the same snapshot: what `f` sets ends with the run, and goes along with
   // what `f` makes, such as another Carried. `f` may move, assign or destroy this object. O(1)
-  // beside the call: the context is kept, by a reference, and installed.
+  // beside the call: a reference to the context is counted, and it is installed.
   //
   //   auto text = item.run([](Page& page) { return taskctx::Carried(text_of(page)); });
   template <typename F, typename... Args>
@@ -165,7 +169,7 @@ class Carried {
   decltype(auto) run(F&& f, Args&&... args) const& {
     return run_as(maker_, std::forward<F>(f), value_, std::forward<Args>(args)...);
   }
-  // Gives the T to `f` as an rvalue, and the context up: afterwards that is empty. Costs no count.
+  // Gives the T to `f` as an rvalue, and the context up: it is empty afterwards. Counts nothing.
   template <typename F, typename... Args>
     requires internal::RunsWith<F, T, Args...>
   decltype(auto) run(F&& f, Args&&... args) && {
@@ -192,14 +196,14 @@ class Carried {
   }
 
   // Compare the values only: so priority queues order by them.
-  template <std::same_as<Carried> Same>
+  [[nodiscard]] friend bool operator==(const Carried& a, const Carried& b)
     requires std::equality_comparable<T>
-  [[nodiscard]] friend bool operator==(const Carried& a, const Same& b) {
+  {
     return a.value_ == b.value_;
   }
-  template <std::same_as<Carried> Same>
+  [[nodiscard]] friend auto operator<=>(const Carried& a, const Carried& b)
     requires internal::Ordered<T>
-  [[nodiscard]] friend auto operator<=>(const Carried& a, const Same& b) {
+  {
     if constexpr (std::three_way_comparable<T>) {
       return a.value_ <=> b.value_;
     } else {
@@ -243,22 +247,14 @@ namespace internal {
 
 // Makes such values of what a message has, and takes them apart, for the floors above.
 struct CarriedAccess {
-  template <typename T, typename... Args>
-  static Carried<T> make(Inherited maker, Args&&... args) {
-    return Carried<T>(std::move(maker), std::forward<Args>(args)...);
-  }
   template <typename T>
   static const Inherited& maker(const Carried<T>& carried) noexcept {
     return carried.maker_;
   }
+  // Gives it the context of a message whose value it has been given.
   template <typename T>
   static void set_maker(Carried<T>& carried, Inherited maker) noexcept {
     std::swap(carried.maker_, maker);
-  }
-  // Leaves an empty context.
-  template <typename T>
-  static Inherited take_maker(Carried<T>& carried) noexcept {
-    return std::move(carried.maker_);
   }
 };
 
