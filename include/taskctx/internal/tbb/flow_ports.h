@@ -29,6 +29,15 @@ class FlowInputPort final : public tbb::flow::receiver<T> {
   explicit FlowInputPort(native::receiver<Message<T>>& native) : tbb::flow::receiver<T>(native) {}
 };
 
+// An output port, likewise.
+template <typename T>
+class FlowOutputPort final : public tbb::flow::sender<T> {
+ public:
+  using output_type = T;
+
+  explicit FlowOutputPort(native::sender<Message<T>>& native) : tbb::flow::sender<T>(native) {}
+};
+
 // What takes messages for the decrementer of oneTBB's limiter_node, which takes their values.
 template <typename T>
 class Decrementer final : public tbb::flow::receiver<T> {
@@ -109,6 +118,41 @@ class MessageIndexer<Output, std::index_sequence<kNumbers...>, Ts...>
 
  private:
   Outlet<Message<Output>> outlet_;
+};
+
+// Sends the elements of a split_node's tuples, each with the tuple's context.
+template <typename... Ts>
+class MessageSplitter {
+ public:
+  using Tuple = std::tuple<Ts...>;
+
+  explicit MessageSplitter(native::graph& graph) : graph_(graph), inlet_(graph, *this) {}
+
+  [[nodiscard]] native::receiver<Message<Tuple>>& inlet() noexcept { return inlet_; }
+  [[nodiscard]] std::tuple<Outlet<Message<Ts>>...>& outlets() noexcept { return outlets_; }
+
+ private:
+  friend class Inlet<Message<Tuple>, MessageSplitter>;
+
+  template <typename... Info>
+  graph_task* receive(const Message<Tuple>& message, const Info&... info) {
+    return send(message, std::index_sequence_for<Ts...>(), info...);
+  }
+  template <std::size_t... kNumbers, typename... Info>
+  graph_task* send(const Message<Tuple>& message, std::index_sequence<kNumbers...> /*tag*/,
+                   const Info&... info) {
+    graph_task* task = native_detail::SUCCESSFULLY_ENQUEUED;  // As nothing is rejected.
+    ((task = native_detail::combine_tasks(
+          graph_, task,
+          std::get<kNumbers>(outlets_).put(
+              Message<Ts>::lend(std::get<kNumbers>(message.value()), message.maker()), info...))),
+     ...);
+    return task;
+  }
+
+  native::graph& graph_;
+  std::tuple<Outlet<Message<Ts>>...> outlets_;
+  Inlet<Message<Tuple>, MessageSplitter> inlet_;
 };
 
 // The key of a join_node's policy.

@@ -32,7 +32,6 @@
 #include "taskctx/internal/tbb/flow_ports.h"
 #include "taskctx/internal/tbb/flow_types.h"
 #include "taskctx/tbb/flow/edges.h"
-#include "taskctx/tbb/flow/functional_nodes.h"
 #include "taskctx/tbb/flow/graph.h"
 
 namespace taskctx {
@@ -155,23 +154,13 @@ template <typename Tuple>
 class split_node;
 template <typename... Ts>
 class split_node<std::tuple<Ts...>> : public graph_node, public receiver<std::tuple<Ts...>> {
-  using Tuple = std::tuple<Ts...>;
-  using Native =
-      internal::native::multifunction_node<internal::Message<Tuple>,
-                                           std::tuple<internal::Message<Ts>...>, lightweight>;
-
  public:
-  using input_type = Tuple;
-  using output_ports_type = std::tuple<multifunction_output<Ts>...>;
+  using input_type = std::tuple<Ts...>;
+  using output_ports_type = std::tuple<internal::FlowOutputPort<Ts>...>;
 
   explicit split_node(graph& its_graph)
-      : graph_node(its_graph),
-        native_(internal::FlowAccess::native(its_graph), unlimited,
-                [](const internal::Message<Tuple>& message, auto& ports) noexcept {
-                  put_all(message, ports, std::index_sequence_for<Ts...>());
-                }),
-        ports_(internal::make_ports<output_ports_type>(native_.output_ports())) {
-    this->set_native(native_);
+      : graph_node(its_graph), splitter_(internal::FlowAccess::native(its_graph)) {
+    this->set_native(splitter_.inlet());
   }
   template <typename... Set>
   explicit split_node(const node_set<Set...>& nodes) : split_node(nodes.graph_reference()) {
@@ -182,16 +171,14 @@ class split_node<std::tuple<Ts...>> : public graph_node, public receiver<std::tu
   [[nodiscard]] output_ports_type& output_ports() noexcept { return ports_; }
 
  private:
-  template <typename Ports, std::size_t... N>
-  static void put_all(const internal::Message<Tuple>& message, Ports& ports,
-                      std::index_sequence<N...> /*tag*/) {
-    (std::get<N>(ports).try_put(
-         internal::Message<Ts>::lend(std::get<N>(message.value()), message.maker())),
-     ...);
+  void reset_node(reset_flags flags) override {
+    if ((flags & rf_clear_edges) != 0) {
+      std::apply([](auto&... outlet) { (outlet.clear(), ...); }, splitter_.outlets());
+    }
   }
 
-  Native native_;
-  output_ports_type ports_;
+  internal::MessageSplitter<Ts...> splitter_;
+  output_ports_type ports_ = internal::make_ports<output_ports_type>(splitter_.outlets());
 };
 
 // Passes the messages of all its ports on, each with the number of its port, and its context.
