@@ -231,7 +231,7 @@ void CancelLink::ignore(CancelListener& listener) noexcept {
     erase(guard, listener);
     return;
   }
-  while (running_ == &listener && runner_ != this_thread()) {
+  while (running_ == &listener && runner_ != this_thread() && runner_process_ == process_number()) {
     lock_of(this).changed.wait(guard);
   }
 }
@@ -283,15 +283,16 @@ bool CancelLink::cancel(std::shared_ptr<const CancelReason> reason, Caller calle
   {
     const Lock guard = lock();
     const std::uint32_t state = state_.load(std::memory_order_relaxed);
-    if ((state & kSelf) != 0 || ((state & kEnded) != 0 && caller != Caller::timer)) {
+    const bool is_late = (state & (kEnded | kExpected)) == kEnded && caller != Caller::timer;
+    if ((state & kSelf) != 0 || is_late) {
       return false;
     }
     std::swap(reason_, reason);
     is_first = (state & kFiring) == 0;
     // Releases what this thread has done to those who see that it is cancelled.
     state_.fetch_or(kSelf | kFiring, std::memory_order_acq_rel);
+    count_cancel();  // With the lock: so a forked child has both, or neither.
   }
-  count_cancel();
   if (is_first) {
     add_ref();
     fire_all(caller);
@@ -382,6 +383,7 @@ void CancelLink::fire_later(CancelListener::Kind kind) noexcept {
     erase(guard, listener);
     running_ = &listener;
     runner_ = this_thread();
+    runner_process_ = process_number();
     guard.unlock();
     listener.fire();  // It may be gone after that.
     guard.lock();
