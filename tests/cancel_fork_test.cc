@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
 #include <latch>
 #include <memory>
 #include <system_error>
@@ -88,7 +89,7 @@ TEST(ForkedProcess, DoesNotWaitForACallbackThatAnotherThreadIsIn) {
   CancelScope scope;
   std::latch is_in(1);
   std::latch is_forked(1);
-  auto callback = std::make_unique<CancelCallback>([&] {
+  auto callback = std::make_unique<CancelCallback<std::function<void()>>>([&] {
     is_in.count_down();
     is_forked.wait();
   });
