@@ -39,11 +39,15 @@ struct LinkLocks {
   std::array<LinkLock, 6> of_links;
 };
 
-// Never destroyed: links are used until the very end of the program.
-LinkLocks& link_locks() noexcept {
+// Returns those of this copy of the library, which may not be in use. Never destroyed: links are
+// used until the very end of the program.
+LinkLocks& own_link_locks() noexcept {
   alignas(LinkLocks) static std::byte place[sizeof(LinkLocks)];
-  static LinkLocks& locks =
-      first_of_copies(process_wide().cancel_locks, *::new (static_cast<void*>(place)) LinkLocks);
+  static LinkLocks& locks = *::new (static_cast<void*>(place)) LinkLocks;
+  return locks;
+}
+LinkLocks& link_locks() noexcept {
+  static LinkLocks& locks = first_of_copies(process_wide().cancel_locks, own_link_locks());
   return locks;
 }
 
@@ -419,20 +423,21 @@ bool CancelLink::set_successor(const LinkRef& next) noexcept {
 }
 
 void lock_cancel_links() noexcept {
-  link_locks().attachments.lock();
-  for (LinkLock& each : link_locks().of_links) {
+  (void)link_locks();  // So that no thread is in the middle of the first call.
+  own_link_locks().attachments.lock();
+  for (LinkLock& each : own_link_locks().of_links) {
     each.mutex.lock();
   }
 }
 
 void unlock_cancel_links(bool is_child) noexcept {
-  for (LinkLock& each : link_locks().of_links) {
+  for (LinkLock& each : own_link_locks().of_links) {
     if (is_child) {
       renew(each.changed);
     }
     each.mutex.unlock();
   }
-  link_locks().attachments.unlock();
+  own_link_locks().attachments.unlock();
 }
 
 }  // namespace internal
