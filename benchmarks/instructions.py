@@ -21,7 +21,7 @@ WIDE = 62
 WIDE_SUFFIX = "_wide"
 
 # An operation that is counted as what it adds to another.
-BASES = {"leaf": "raw_leaf", "index": "raw_index", "task": "raw_task"}
+BASES = {"leaf": "raw_leaf", "index": "raw_index", "task": "raw_task", "carried": "raw_carried"}
 
 
 class Failure(Exception):

@@ -9,6 +9,7 @@
 // The variable is at namespace scope, as users have it, and lies in the middle of those set.
 
 #include <oneapi/tbb/blocked_range.h>
+#include <oneapi/tbb/concurrent_queue.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/partitioner.h>
@@ -24,6 +25,7 @@
 #include "benchmarks/bench.h"
 #include "taskctx/bind.h"
 #include "taskctx/cancel.h"
+#include "taskctx/carried.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/scope.h"
@@ -69,6 +71,16 @@ Task* task = nullptr;
 [[gnu::noinline]] void install_restore() { (*task)(); }
 [[gnu::noinline]] void hop() {
   taskctx::bind([] { keep(variable.get()); })();
+}
+
+// Through a queue, from and to this thread.
+template <typename Message>
+[[gnu::noinline]] void push_pop() {
+  static oneapi::tbb::concurrent_queue<Message> queue;
+  queue.push(1);
+  Message popped;
+  queue.try_pop(popped);
+  keep(&popped);
 }
 
 template <void (*kOperation)()>
@@ -131,6 +143,8 @@ constexpr Operation kOperations[] = {
     {"raw_index", &raw_indices},
     {"task", &run_tasks<taskctx::tbb::task_group>},
     {"raw_task", &run_tasks<oneapi::tbb::task_group>},
+    {"carried", &repeat<&push_pop<taskctx::Carried<int>>>},
+    {"raw_carried", &repeat<&push_pop<int>>},
     {"cancelled", &repeat<&cancelled>},
     {"cancel_scope", &repeat<&cancel_scope>},
 };

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // G5, G6 and G7: what a task costs: capture, install, restore, release, and all of it; and whether
-// it matters how deep tasks and scopes are nested.
+// it matters how deep tasks and scopes are nested. G23: what a message costs in a queue.
 
+#include <oneapi/tbb/concurrent_queue.h>
+
+#include <array>
 #include <cstddef>
 #include <string>
 
@@ -10,6 +13,7 @@
 #include "benchmarks/bench.h"
 #include "benchmarks/operations.h"
 #include "taskctx/bind.h"
+#include "taskctx/carried.h"
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "taskctx/scope.h"
@@ -82,6 +86,49 @@ void nested(benchmark::State& state, std::size_t depth, Nest nest) {
   });
 }
 
+// Pushes a message and pops it again. `beside` is done in between.
+template <typename Message, typename Beside>
+void push_pop(benchmark::State& state, std::size_t size, Beside beside) {
+  const Taskctx contender(size);
+  oneapi::tbb::concurrent_queue<Message> queue;
+  int sum = 0;
+  measure(state, [&] {
+    queue.push(1);
+    beside();
+    Message popped;
+    sum += queue.try_pop(popped) ? 0 : 1;
+    keep(&popped);
+  });
+  check(state, sum, 0);
+}
+
+// A message as large as a Carried<int>: the queue gets memory for fewer of them at once than of
+// ints.
+struct AsLarge {
+  AsLarge(int number = 0) : value(number) {}  // NOLINT(google-explicit-constructor): as an int is
+  std::array<void*, 2> rest{};
+  int value;
+};
+static_assert(sizeof(AsLarge) == sizeof(taskctx::Carried<int>));
+
+void add_queues(std::size_t size) {
+  const auto nothing = [] {};
+  const auto capture_and_release = [] {
+    const taskctx::Context captured = taskctx::copy_context();
+    keep(&captured);
+  };
+  const auto add_one = [size]<typename Message>(const char* contender, auto beside, Message) {
+    add(std::string("G23/queue/") + contender, size,
+        [beside](benchmark::State& state, std::size_t set) {
+          push_pop<Message>(state, set, beside);
+        });
+  };
+  add_one("taskctx", nothing, taskctx::Carried<int>());
+  add_one("onetbb", nothing, 0);
+  add_one("onetbb_and_capture", capture_and_release, 0);
+  add_one("onetbb_as_large_and_capture", capture_and_release, AsLarge());
+}
+
 template <typename... Contenders>
 void add_hops() {
   for (const std::size_t size : kSizes) {
@@ -104,6 +151,7 @@ void add_switches() {
   add_hops<Taskctx, ThreadLocalPointer, ThreadLocalTwoWords, SharedMap, MapCopy>();
   for (const std::size_t size : kSizes) {
     add("G6/context_run/taskctx", size, &context_run);
+    add_queues(size);
   }
   for (const std::size_t depth : {1U, 8U, 64U}) {
     add("depth/scopes/taskctx", depth,

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <queue>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -21,7 +22,9 @@
 #include "lib/core/node_memory.h"
 #include "taskctx/attribution.h"
 #include "taskctx/bind.h"
+#include "taskctx/carried.h"
 #include "taskctx/context.h"
+#include "taskctx/context_executor.h"
 #include "taskctx/context_var.h"
 #include "taskctx/coro.h"
 #include "taskctx/executor.h"
@@ -212,6 +215,10 @@ const Scenario kScenarios[] = {
        taskctx::Context copy = taskctx::copy_context();
        copy.run([] { number.set(2); });
        taskctx::bind([] { text.set("b"); })();
+       std::queue<taskctx::Carried<std::string>> queue;
+       const taskctx::ContextExecutor executor{[](auto f) { f(); }};
+       executor([&queue] { queue.push("a text that is long enough to lie on the heap"); });
+       std::move(queue.front()).run([](std::string moved) { text.set(moved); });
        (void)(copy == taskctx::copy_context());
        for ([[maybe_unused]] const int value : two()) {
          number.set(value);

@@ -18,7 +18,7 @@ CAPS = {
     "tools": 400,
     "benchmarks": 400,
     "tests": 350,
-    "tests/BUILD.bazel": 420,
+    "tests/BUILD.bazel": 430,
     "tests/compile_errors": 450,
     "tests/everywhere.cc": 450,
     "tests/model_test.cc": 550,

@@ -13,6 +13,7 @@
 // Errors:   passes on what the callable throws; the thread's own context is back then, too.
 //
 // Call it with its namespace: an unqualified bind(...) finds std::bind as well.
+// For values in a queue see carried.h; for all that an executor is given, context_executor.h.
 
 #ifndef TASKCTX_BIND_H_
 #define TASKCTX_BIND_H_
@@ -99,6 +100,11 @@ struct BoundMaker {
   static auto make(NodeRef node, Call&&... call) {
     using F = std::decay_t<decltype(with_front(std::forward<Call>(call)...))>;
     return Bound<F>(std::move(node), capture_link(), with_front(std::forward<Call>(call)...));
+  }
+  // Binds `function` to what has been captured before.
+  template <typename F>
+  static Bound<std::decay_t<F>> make(Inherited inherited, F&& function) {
+    return {std::move(inherited.node), std::move(inherited.link), std::forward<F>(function)};
   }
 };
 

@@ -15,7 +15,7 @@
 //
 //   std::async(std::launch::async, taskctx::bind([] { work(); }));
 //   std::thread worker(taskctx::bind([] { work(); }));
-//   asio::post(io_context, taskctx::bind([] { work(); }));
+//   asio::post(io_context, taskctx::bind([] { work(); }));  // or a ContextExecutor for all calls
 //   auto bound = taskctx::bind([] { work(); });  // a C API: a function and a pointer
 //   on_event([](void* data) { (*static_cast<decltype(bound)*>(data))(); }, &bound);
 

@@ -24,6 +24,12 @@ std::string scopes() {
   taskctx::Context context = taskctx::copy_context();
   context.run([] { taskctx::dict::set("user", user.get()); });
   taskctx::bind(context, [] { hits.get().update([](int& count) { ++count; }); })();
+  const taskctx::ContextExecutor executor{[](auto f) { f(); }};
+  executor([] { (void)retries.get(); });
+  const taskctx::Carried<std::string> message(context, "message");
+  if (message.run(&std::string::size) == 0 || message == taskctx::Carried(message.value())) {
+    return message.value();
+  }
   try {
     return user.get();
   } catch (const taskctx::LookupError&) {

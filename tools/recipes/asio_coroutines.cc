@@ -7,7 +7,8 @@
 //   context->run([&step] { Step(std::move(step))(); });
 //
 // A Context is for one step at a time, as a coroutine is. If callbacks run beside it on several
-// threads, let the executor wrap a strand.
+// threads, let the executor wrap a strand. Where no Scope is open across a co_await,
+// taskctx::ContextExecutor is enough: it takes the context from each step to the next.
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
@@ -30,10 +31,10 @@ namespace {
 
 // Runs functions by `Executor`, in a context that all copies of this executor share.
 template <typename Executor>
-class ContextExecutor {
+class OneContextExecutor {
  public:
   // Begins with a snapshot of the current context.
-  explicit ContextExecutor(Executor executor)
+  explicit OneContextExecutor(Executor executor)
       : executor_(std::move(executor)),
         context_(std::make_shared<taskctx::Context>(taskctx::copy_context())) {}
 
@@ -52,8 +53,8 @@ class ContextExecutor {
   static constexpr auto query(asio::execution::blocking_t /*what*/) noexcept {
     return asio::execution::blocking_t(asio::execution::blocking.never);
   }
-  ContextExecutor require(asio::execution::blocking_t::never_t /*what*/) const { return *this; }
-  friend bool operator==(const ContextExecutor& a, const ContextExecutor& b) noexcept {
+  OneContextExecutor require(asio::execution::blocking_t::never_t /*what*/) const { return *this; }
+  friend bool operator==(const OneContextExecutor& a, const OneContextExecutor& b) noexcept {
     return a.executor_ == b.executor_ && a.context_ == b.context_;
   }
 
@@ -84,7 +85,7 @@ asio::awaitable<void> handle(std::string name) {
 int main() {
   asio::io_context io;
   for (const char* name : {"ann", "bob"}) {
-    const ContextExecutor executor(io.get_executor());
+    const OneContextExecutor executor(io.get_executor());
     asio::co_spawn(asio::any_io_executor(executor), handle(name), asio::detached);
   }
   io.run();
