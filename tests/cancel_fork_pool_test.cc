@@ -7,11 +7,17 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <latch>
 #include <thread>
 
 #include "taskctx/cancel.h"
+#include "taskctx/coro.h"
+#include "taskctx/job.h"
 #include "taskctx/job_pool.h"
+#include "taskctx/task.h"
+#include "tests/forking.h"
+#include "tests/sanitizers.h"
 #include "tests/stealing.h"
 #include "tests/support.h"
 
@@ -67,6 +73,35 @@ TEST(CancelForkTest, ForksWhileOtherThreadsCancel) {
     EXPECT_EQ(status, 0);
   }
   is_over = true;
+}
+
+taskctx::Task<> yield_until(const std::atomic<bool>& is_over) {
+  while (!is_over) {
+    co_await taskctx::yield();
+  }
+}
+
+// F-H1: a coroutine that the fork has met while it suspended itself is not waited for.
+TEST(CancelForkTest, AChildCancelsAScopeWithCoroutinesOfItsParent) {
+  if (kAddressSanitizer || kThreadSanitizer) {
+    GTEST_SKIP() << "a sanitizer does not take its own locks over a fork";
+  }
+  const Watchdog watchdog{"cancel coroutines in a child", std::chrono::seconds(200)};
+  taskctx::JobPool pool{{.concurrency = 1}};
+  std::atomic<bool> is_over{false};
+  CancelScope scope;
+  taskctx::Job<void> job = pool.spawn([&is_over] { return yield_until(is_over); });
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::yield();
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      _exit(scope.cancel() ? 0 : 1);
+    }
+    EXPECT_EQ(status_of(child), 0) << "in child " << i;
+  }
+  is_over = true;
+  job.get();
 }
 
 }  // namespace

@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
+#include <latch>
+#include <memory>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -78,6 +81,30 @@ TEST(ForkedProcess, CanUseScopes) {
     thread.join();
   }
   EXPECT_FALSE(outer.is_cancelled());
+}
+
+// F-H1: in the child, nobody is in the callback.
+TEST(ForkedProcess, DoesNotWaitForACallbackThatAnotherThreadIsIn) {
+  const Watchdog watchdog("fork beside a callback");
+  CancelScope scope;
+  std::latch is_in(1);
+  std::latch is_forked(1);
+  auto callback = std::make_unique<CancelCallback<std::function<void()>>>([&] {
+    is_in.count_down();
+    is_forked.wait();
+  });
+  std::thread canceller([&scope] { scope.cancel(); });
+  is_in.wait();
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    callback.reset();
+    _exit(cancelled() && scope.is_cancelled() ? 0 : 1);
+  }
+  EXPECT_EQ(status_of(child), 0);
+  is_forked.count_down();
+  callback.reset();
+  canceller.join();
 }
 
 }  // namespace

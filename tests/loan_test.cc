@@ -125,6 +125,8 @@ TEST_P(Loan, ManyContextsThatHaveReplacedTheSameValueShareATwin) {
   if (size_ > 62) {
     GTEST_SKIP() << "wide contexts have no twins";
   }
+  internal::NodeSupply supply;
+  supply.keep_freed();  // With AddressSanitizer a thread keeps no memory otherwise.
   const Context first = child_of(*base_, 1);  // From here on this thread has memory for one more.
   std::vector<Context> snapshots;
   for (std::size_t i = 0; i < 5; ++i) {

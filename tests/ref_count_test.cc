@@ -6,6 +6,7 @@
 #include "taskctx/internal/core/ref_count.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -19,6 +20,7 @@
 #include "taskctx/context.h"
 #include "taskctx/context_var.h"
 #include "tests/any_variable.h"
+#include "tests/forking.h"
 #include "tests/support.h"
 
 namespace {
@@ -133,6 +135,29 @@ TEST(RefCount, AnyNumberOfCountsCanBeShared) {
       EXPECT_EQ(counted->ends(), 1);
     }
   }
+}
+
+// M38: what is done before the first copy, a thread that the child has not is in the middle of.
+TEST(RefCount, AForkedChildDoesNotWaitForWhatAThreadOfItsParentHasBegun) {
+  RefCount count{1};
+  ASSERT_TRUE(count.begin_first());
+  EXPECT_FALSE(count.is_left());
+  for (const bool begins_anew : {false, true}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      bool is_right = count.is_left();
+      if (begins_anew) {
+        is_right = is_right && count.begin_first() && !count.is_left() && !count.begin_first();
+        count.end_first();
+      }
+      is_right = is_right && !count.add() && !count.is_left() && !count.drop() && count.drop();
+      _exit(is_right ? 0 : 1);
+    }
+    EXPECT_EQ(status_of(child), 0) << begins_anew;
+  }
+  EXPECT_FALSE(count.begin_first());
+  count.end_first();
 }
 
 class RandomCounts : public testing::TestWithParam<std::size_t> {};

@@ -48,7 +48,8 @@
 // Threads:  all calls are thread-safe, and answer for the code that calls them. A CancelScope ends
 //           in the context in which it began, on any thread.
 // Fork:     scopes work in a forked process. There a deadline that was set before the fork is still
-//           told, but cancels nothing.
+//           told, but cancels nothing; and callbacks that other threads were about to call, or in
+//           the middle of, come to no end. Nothing waits for these.
 // Cost:     where nothing was ever cancelled, cancelled() is five instructions. See each call.
 // Errors:   Cancelled, as said above. To end a scope or Shield elsewhere than it began is a misuse
 //           (errors.h): what began there is still below it.

@@ -161,13 +161,14 @@ class JobHandle {
     return wait_until(Deadline::after(timeout));
   }
 
-  // Asks the job to end, and all that it has created. Returns true if it had not begun: then it
-  // never runs, its callable is destroyed here, in the job's context, and get() throws
-  // JobCancelled. In a job that has begun, cancelled() is true from now on, its loops and groups
-  // end early, and waiting and algorithms throw Cancelled (cancel.h); a coroutine ends where it
-  // waits (coro.h). Waits for nothing but callbacks: those of CancelCallbacks below the job run
-  // here. O(what waits, runs loops, or has a callback below it); for a coroutine O(log n) more, for
-  // n pending times or waits for the same job.
+  // Asks the job to end, and all that it has created, and that what it has created has: also if the
+  // job ends meanwhile, because it finds out before those do. If it has ended before, does nothing.
+  // Returns true if it had not begun: then it never runs, its callable is destroyed here, in the
+  // job's context, and get() throws JobCancelled. In a job that has begun, cancelled() is true from
+  // now on, its loops and groups end early, and waiting and algorithms throw Cancelled (cancel.h);
+  // a coroutine ends where it waits (coro.h). Waits for nothing but callbacks: those of
+  // CancelCallbacks below the job run here. O(what waits, runs loops, or has a callback below it);
+  // for a coroutine O(log n) more, for n pending times or waits for the same job.
   //
   //   if (!job.cancel()) job.wait();
   bool cancel() const { return state("cancel").cancel(); }

@@ -18,6 +18,7 @@ namespace {
 
 // Each copy of the library takes its own locks: one of them is in use, or none.
 void lock_all() noexcept {
+  (void)Timer::get();  // So that no thread is in the middle of the first call.
   lock_callback_threads();
   lock_cancel_links();
   Timer::own().lock();
@@ -28,6 +29,9 @@ void unlock_all(bool is_child) noexcept {
   unlock_cancel_links(is_child);
   unlock_callback_threads(is_child);
 }
+
+// Before threads begin that a fork could meet in the first call.
+[[maybe_unused]] const bool forks_are_handled = handle_cancel_forks();
 
 }  // namespace
 

@@ -39,11 +39,15 @@ struct LinkLocks {
   std::array<LinkLock, 6> of_links;
 };
 
-// Never destroyed: links are used until the very end of the program.
-LinkLocks& link_locks() noexcept {
+// Returns those of this copy of the library, which may not be in use. Never destroyed: links are
+// used until the very end of the program.
+LinkLocks& own_link_locks() noexcept {
   alignas(LinkLocks) static std::byte place[sizeof(LinkLocks)];
-  static LinkLocks& locks =
-      first_of_copies(process_wide().cancel_locks, *::new (static_cast<void*>(place)) LinkLocks);
+  static LinkLocks& locks = *::new (static_cast<void*>(place)) LinkLocks;
+  return locks;
+}
+LinkLocks& link_locks() noexcept {
+  static LinkLocks& locks = first_of_copies(process_wide().cancel_locks, own_link_locks());
   return locks;
 }
 
@@ -231,7 +235,7 @@ void CancelLink::ignore(CancelListener& listener) noexcept {
     erase(guard, listener);
     return;
   }
-  while (running_ == &listener && runner_ != this_thread()) {
+  while (running_ == &listener && runner_ != this_thread() && runner_process_ == process_number()) {
     lock_of(this).changed.wait(guard);
   }
 }
@@ -283,15 +287,16 @@ bool CancelLink::cancel(std::shared_ptr<const CancelReason> reason, Caller calle
   {
     const Lock guard = lock();
     const std::uint32_t state = state_.load(std::memory_order_relaxed);
-    if ((state & kSelf) != 0 || ((state & kEnded) != 0 && caller != Caller::timer)) {
+    const bool is_late = (state & (kEnded | kExpected)) == kEnded && caller != Caller::timer;
+    if ((state & kSelf) != 0 || is_late) {
       return false;
     }
     std::swap(reason_, reason);
     is_first = (state & kFiring) == 0;
     // Releases what this thread has done to those who see that it is cancelled.
     state_.fetch_or(kSelf | kFiring, std::memory_order_acq_rel);
+    count_cancel();  // With the lock: so a forked child has both, or neither.
   }
-  count_cancel();
   if (is_first) {
     add_ref();
     fire_all(caller);
@@ -382,6 +387,7 @@ void CancelLink::fire_later(CancelListener::Kind kind) noexcept {
     erase(guard, listener);
     running_ = &listener;
     runner_ = this_thread();
+    runner_process_ = process_number();
     guard.unlock();
     listener.fire();  // It may be gone after that.
     guard.lock();
@@ -417,20 +423,21 @@ bool CancelLink::set_successor(const LinkRef& next) noexcept {
 }
 
 void lock_cancel_links() noexcept {
-  link_locks().attachments.lock();
-  for (LinkLock& each : link_locks().of_links) {
+  (void)link_locks();  // So that no thread is in the middle of the first call.
+  own_link_locks().attachments.lock();
+  for (LinkLock& each : own_link_locks().of_links) {
     each.mutex.lock();
   }
 }
 
 void unlock_cancel_links(bool is_child) noexcept {
-  for (LinkLock& each : link_locks().of_links) {
+  for (LinkLock& each : own_link_locks().of_links) {
     if (is_child) {
       renew(each.changed);
     }
     each.mutex.unlock();
   }
-  link_locks().attachments.unlock();
+  own_link_locks().attachments.unlock();
 }
 
 }  // namespace internal

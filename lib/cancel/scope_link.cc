@@ -24,13 +24,15 @@ inline namespace v1 {
 namespace internal {
 namespace {
 
-// Returns the reason of all deadlines. It needs no memory, and is never destroyed.
+// Returns the reason of all deadlines. It needs no memory, and is never destroyed. Is made before
+// threads begin that a fork could meet in the first call.
 std::shared_ptr<const CancelReason> deadline_reason() noexcept {
   alignas(CancelReason) static std::byte place[sizeof(CancelReason)];
   static const CancelReason& reason =
       *::new (static_cast<void*>(place)) CancelReason{.text = {}, .is_deadline = true};
   return {std::shared_ptr<const CancelReason>(), &reason};
 }
+[[maybe_unused]] const bool reason_is_made = deadline_reason() != nullptr;
 
 }  // namespace
 

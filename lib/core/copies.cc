@@ -46,13 +46,13 @@ asm(R"(
     .balign 4
     .long 8
     .long 4
-    .long 2
+    .long 3
     .asciz "taskctx"
     .long taskctx_v1_anchor - .
     .popsection
 )");
 
-constexpr std::uint32_t kNoteType = 2;
+constexpr std::uint32_t kNoteType = 3;
 // With its 0.
 constexpr std::string_view kNoteName("taskctx", 8);  // NOLINT(bugprone-string-constructor)
 

@@ -88,6 +88,8 @@ bool is_within(const Activation* inner, const Activation* outer) noexcept {
 
 const Activation* activation_around(const Activation* inner) noexcept { return around(inner); }
 
+void forget_lookers() noexcept { lookers.store(0, std::memory_order_relaxed); }
+
 void end_inner(Activation& outer) noexcept {
   if (Activation* const inner = current_activation(); inner != &outer) {
     if (is_within(inner, &outer)) {

@@ -10,6 +10,8 @@
 
 #include "lib/core/node_memory.h"
 #include "lib/core/slot_registry.h"
+#include "taskctx/internal/core/copies.h"
+#include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/layer.h"
 #include "taskctx/internal/core/watch.h"
 
@@ -29,6 +31,11 @@ void lock_all() noexcept {
 }
 
 void unlock_all(bool is_child) noexcept {
+  if (is_child) {  // Of what spins until another thread has done something.
+    // Relaxed: there is one thread. Each copy of the library counts: see process_number().
+    process_wide().forks.fetch_add(1, std::memory_order_relaxed);
+    forget_lookers();
+  }
   unlock_threads(is_child);
   unlock_all_layers();
   unlock_observers();

@@ -54,16 +54,20 @@ bool hides(const Node* borrower, const Node* lender) noexcept {
   return deep_of(lender) != deep_of(borrower) && !is_missing(deep_of(lender));
 }
 
-// Counts what `borrower` has borrowed, and will not have from `other`.
-void count_borrowed(Node* borrower, const Node* lender, const Node* other) noexcept {
+// Counts what `borrower` has borrowed, and will not have from `other`. Returns how many boxes it
+// owns then, if it is a leaf.
+std::uint8_t count_borrowed(Node* borrower, const Node* lender, const Node* other) noexcept {
+  std::uint8_t own = 0;
   if (!is_branch(borrower)) {
     for_each_box(borrower, [&](const Entry& entry) {
-      if (has_lent(lender, entry) && !has_lent(other, entry)) {
+      if (!has_lent(lender, entry)) {
+        ++own;
+      } else if (!has_lent(other, entry)) {
         box_of(entry)->refs.add_plain();
-        ++borrower->boxes;
+        ++own;
       }
     });
-    return;
+    return own;
   }
   for (std::uint32_t i = 0; i < borrower->count; ++i) {
     if (has_lent_child(lender, borrower, i)) {
@@ -73,6 +77,7 @@ void count_borrowed(Node* borrower, const Node* lender, const Node* other) noexc
   if (has_lent_deep(lender, borrower)) {
     deep_of(borrower)->refs.add_plain();
   }
+  return own;
 }
 
 // The version of a twin, for which nobody asks: this, less how far it is behind the beginning of
@@ -182,14 +187,30 @@ Loan settle(Node* node) noexcept {
     twin = twin != nullptr ? twin : make_twin(node, loan.lender());
     twin = twin != nullptr && hides(node, twin) ? nullptr : twin;
   }
-  count_borrowed(node, loan.lender(), twin);
-  node->lender.store(Loan{twin, Loan::Kind::pinned, 1}.counted().bits(), std::memory_order_relaxed);
+  const std::uint8_t own = count_borrowed(node, loan.lender(), twin);
+  const Loan fresh = Loan{twin, Loan::Kind::pinned, 1}.counted();
+  // In this order, and at last, for mend(): so what is half done can be done again.
+  node->boxes = own;
+  node->lender.store(fresh.bits(), std::memory_order_release);
   return loan;
+}
+
+void mend(Node* node) noexcept {
+  if (!is_branch(node)) {  // Of those, the lender alone says what they own.
+    const Node* const lender = Loan::of(node).lender();
+    node->boxes = 0;
+    for_each_box(node, [node, lender](const Entry& entry) {
+      if (!has_lent(lender, entry)) {
+        ++node->boxes;
+      }
+    });
+  }
+  node->refs.set_fresh();
 }
 
 bool share_slowly(Node* node) noexcept {
   // If another thread settles it meanwhile, we wait for that thread below.
-  if (node->refs.is_fresh() && Loan::of(node).lender() != nullptr && node->refs.begin_first()) {
+  if (Loan::of(node).lender() != nullptr && node->refs.begin_first()) {
     const Loan left = settle(node);
     node->refs.end_first();
     left.release();
@@ -211,6 +232,9 @@ void destroy(Node* node) noexcept {
     }
     size = height(node) != 0 ? kInnerSize : wide_size(node->count);
   } else {
+    if (node->boxes != 0 && loan.lender() != nullptr && node->refs.is_left()) [[unlikely]] {
+      mend(node);
+    }
     for_boxes(node, node->boxes, [&loan](const Entry& entry) {
       const bool is_own = !has_lent(loan.lender(), entry);
       if (is_own) {

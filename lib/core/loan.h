@@ -99,6 +99,11 @@ void drop_twin(Node* node) noexcept;
 // or has what is in it. Returns the loan that is to be released.
 Loan settle(Node* node) noexcept;
 
+// In a forked child, makes a node whole that a thread of the parent was about to settle
+// (RefCount::is_left()), for the owner of its only reference: its lender may still be the old one,
+// and `boxes` the new number.
+void mend(Node* node) noexcept;
+
 }  // namespace internal
 }  // namespace v1
 }  // namespace taskctx

@@ -121,7 +121,7 @@ constinit std::array<Part, kCounts> closed_parts = all_closed(std::make_index_se
 // Makes this thread the last one that was here, if it is not, and nobody comes in between. Opens
 // the parts if threads have taken turns often enough.
 void RefCount::note_thread(std::uint32_t& state, std::uint32_t tag) noexcept {
-  std::uint32_t heat = state & ~kTag;
+  std::uint32_t heat = is_first(state) ? 0 : state & ~kTag;  // Nobody will end that.
   if (state != kFresh && (state & kTag) != kUnknown && (state & kTag) != tag) {
     heat += kHeat;
   }
@@ -159,15 +159,16 @@ bool RefCount::try_open(std::uint32_t& state) noexcept {
 
 bool RefCount::add_slowly() noexcept {
   const std::uint32_t tag = known_tag();
-  std::uint32_t state = kFirst;
-  while (state == kFirst) {
+  const auto is_begun = [](std::uint32_t state) { return is_first(state) && !is_left(state); };
+  std::uint32_t state = 0;
+  do {
     state = state_.load(std::memory_order_seq_cst);  // Acquires the parts, or what was done first.
-    if (state == kFirst) {
+    if (is_begun(state)) {
       std::this_thread::yield();
     } else if ((state & kOpen) == 0) {
       note_thread(state, tag);
     }
-  }
+  } while (is_begun(state));
   if ((state & kOpen) != 0 && add_to_parts(state, 1)) {
     return true;
   }
@@ -177,7 +178,7 @@ bool RefCount::add_slowly() noexcept {
 
 bool RefCount::drop_slowly() noexcept {
   std::uint32_t state = state_.load(std::memory_order_acquire);
-  if ((state & kOpen) == 0 && state != kFresh && state != kFirst) {
+  if ((state & kOpen) == 0 && state != kFresh && !is_first(state)) {
     note_thread(state, known_tag());
   }
   if ((state & (kOpen | kClosed)) == kOpen) {

@@ -74,6 +74,9 @@ Entry exchange(std::uint64_t key, Entry fresh) {
     return Entry{};  // Nothing to unset.
   }
   const bool is_exclusive = internal::is_exclusive(activation, node);
+  if (is_exclusive && node->refs.is_left()) [[unlikely]] {
+    mend(node);
+  }
   const Writable writable = try_make_writable(node, is_exclusive, key,
                                               is_exclusive ? Loan() : loan_for(activation, node));
   if (writable.node == nullptr) [[unlikely]] {

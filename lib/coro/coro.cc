@@ -234,6 +234,9 @@ void Suspension::fire() noexcept {
   const auto stop = [this](const LaneLock& lock) { return end_early(lock, Early::stopped); };
   while (!is_over_.load(std::memory_order_acquire) &&
          !to_wake_->pool()->wake_early(to_wake_, stop)) {
+    if (to_wake_->pool()->is_forked()) {
+      return;  // Those few instructions are of a thread that is not in this process.
+    }
     std::this_thread::yield();
   }
 }

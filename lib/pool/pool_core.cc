@@ -357,13 +357,16 @@ bool PoolCore::begin_to_cancel(JobState* job, LinkRef* created) noexcept {
     const LaneLock lock(lane);
     const bool is_waiting = job->stage == Stage::waiting;
     if ((!is_waiting && job->stage != Stage::queued) || job->has_begun(lock)) {
-      if (created == nullptr) {
+      if (created == nullptr || job->stage == Stage::ended) {
         return false;
       }
       if (!is_waiting || !job->interrupt(lock)) {
         // Both seq_cst: pair with JobState::link(), which makes a link, and then looks for the bit.
         job->bits_.fetch_or(JobState::kInterrupted, std::memory_order_seq_cst);
         *created = LinkRef::share(job->link_.load(std::memory_order_seq_cst));
+        if (created->get() != nullptr) {  // The job may end before the caller comes to cancel that.
+          cancel_link(*created).expect_cancel();
+        }
         return false;
       }
       *created = job->take_link(lock);

@@ -126,7 +126,7 @@ class CancelLink : public Link {
   [[nodiscard]] Deadline deadline() const noexcept { return deadline_; }
 
   // Cancels the link, for `reason`, or nullptr, and calls all listeners below. Returns false if it
-  // was cancelled itself already, or has ended.
+  // was cancelled itself already, or has ended before somebody expected that.
   bool cancel(std::shared_ptr<const CancelReason> reason) noexcept {
     return cancel(std::move(reason), Caller::any);
   }
@@ -134,7 +134,8 @@ class CancelLink : public Link {
   // Calls `listener` when the link is cancelled, or at once, on this thread, if it is already.
   // O(links above that have had no listener yet).
   void listen(CancelListener& listener) noexcept;
-  // Forgets it. If another thread is just calling it, waits for that. O(1) otherwise.
+  // Forgets it. If another thread of this process is just calling it, waits for that. O(1)
+  // otherwise.
   void ignore(CancelListener& listener) noexcept;
 
   // Tells whether nobody but the caller knows it: nothing was created below it that is still there.
@@ -156,6 +157,9 @@ class CancelLink : public Link {
 
   // Says that the job or scope has ended.
   void end() noexcept;
+  // Says that cancel() will be called, also if end() comes before it: that is no end then for what
+  // was created below, nor for what that creates.
+  void expect_cancel() noexcept { state_.fetch_or(kExpected, std::memory_order_relaxed); }
 
   // Returns what the link keeps for stop_token(): nullptr before the first keep().
   [[nodiscard]] std::shared_ptr<StopListener> stop_listener() const noexcept;
@@ -186,6 +190,7 @@ class CancelLink : public Link {
   static constexpr std::uint32_t kEnded = 8;       // `above_` does not change any more.
   static constexpr std::uint32_t kTimed = 16;      // It has a deadline of its own.
   static constexpr std::uint32_t kSucceeded = 32;  // It has a successor.
+  static constexpr std::uint32_t kExpected = 64;   // A thread is about to cancel it.
 
   // The listener at the link above.
   class Attachment final : public CancelListener {
@@ -213,7 +218,8 @@ class CancelLink : public Link {
   static LinkRef without_ended(LinkRef link) noexcept;
   [[nodiscard]] bool is_transparent() const noexcept {
     // Acquires `above_`, as end() has left it.
-    return (state_.load(std::memory_order_acquire) & (kEnded | kCancelled | kTimed)) == kEnded;
+    return (state_.load(std::memory_order_acquire) & (kEnded | kCancelled | kTimed | kExpected)) ==
+           kEnded;
   }
   [[nodiscard]] LinkRef above() const noexcept;
   bool look_above(std::uint64_t count) noexcept;
@@ -240,7 +246,8 @@ class CancelLink : public Link {
   std::shared_ptr<const CancelReason> reason_;  // Guarded by the lock, and so is what follows.
   CancelListener* listeners_[3] = {};           // By kind.
   const CancelListener* running_ = nullptr;     // What a thread calls without the lock, ...
-  const void* runner_ = nullptr;                // ... and which thread.
+  const void* runner_ = nullptr;                // ... which thread, ...
+  std::uint32_t runner_process_ = 0;            // ... and of which process_number().
   CancelLink* next_ = nullptr;            // Of the links that one thread calls listeners of, ...
   Left left_{{&Left::call_back}, *this};  // ... if the callbacks are left to other threads.
   Attachment attachment_{*this};

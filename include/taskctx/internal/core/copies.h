@@ -45,6 +45,7 @@ struct ProcessWide {
   std::atomic<void*> blocked_waits{nullptr};
   std::atomic<void*> cancel_locks{nullptr};
   std::atomic<std::uint64_t> cancel_count{0};  // See cancel_link.h.
+  std::atomic<std::uint32_t> forks{0};         // See process_number().
   std::atomic<int> parked_helpers{0};
 };
 
@@ -69,6 +70,14 @@ inline ProcessWide& process_wide() noexcept {
   // Pairs with the release in join_with_lock() (copies.cc).
   ProcessWide* joined = own_copy.process_wide.load(std::memory_order_acquire);
   return joined != nullptr ? *joined : join_process();
+}
+
+// Returns a number that a forked child does not have in common with the processes that it comes
+// from. What a thread has begun and marked with another number nobody will end: that thread is not
+// in this process. Below 2^29: no line of ancestors is that long.
+inline std::uint32_t process_number() noexcept {
+  // Relaxed: it changes only where there is one thread.
+  return process_wide().forks.load(std::memory_order_relaxed);
 }
 
 // Where ProcessWide::cancel_count is: this copy's own, which stays 0, until it has joined.

@@ -59,6 +59,9 @@ const Activation* activation_around(const Activation* inner) noexcept;
 // Cuts off what has begun inside `outer`, and not ended: `outer` is current then.
 void end_inner(Activation& outer) noexcept;
 
+// For a forked child, where no other thread looks at guards.
+void forget_lookers() noexcept;
+
 // Destroys what a guard's activation has written, after it was left: the values' destructors run
 // where it was, in its pool and job, and see what is current.
 void drop_written(Activation& ended) noexcept;

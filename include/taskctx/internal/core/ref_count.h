@@ -23,6 +23,7 @@
 #include <cstdint>
 
 #include "taskctx/internal/core/activation.h"
+#include "taskctx/internal/core/copies.h"
 #include "taskctx/version.h"
 
 namespace taskctx {
@@ -100,13 +101,11 @@ class RefCount {
     }
   }
 
-  // Of what needs to be done once, before there is a second reference. is_fresh() tells whether
-  // add() was not called since the beginning, or since set_fresh(), which is for the owner of the
-  // only reference. begin_first() returns true on one thread, which calls end_first() in the end;
-  // an add() of another thread waits for that.
-  [[nodiscard]] bool is_fresh() const noexcept {
-    return state_.load(std::memory_order_relaxed) == kFresh;
-  }
+  // Of what needs to be done once, before there is a second reference: if add() was not called
+  // since the beginning, or since set_fresh(), which is for the owner of the only reference.
+  // begin_first() returns true on one thread, which calls end_first() in the end; an add() of
+  // another thread waits for that. In a forked child it returns true as well if a thread that is
+  // not there has begun: what that has done is there, all of it or a part.
   void set_fresh() noexcept {
     end();
     state_.store(kFresh, std::memory_order_relaxed);
@@ -117,11 +116,18 @@ class RefCount {
     state_.store(tag != kNoThreadTag ? tag : kUnknown, std::memory_order_relaxed);
   }
   [[nodiscard]] bool begin_first() noexcept {
-    std::uint32_t fresh = kFresh;
-    return state_.compare_exchange_strong(fresh, kFirst, std::memory_order_relaxed);
+    std::uint32_t state = state_.load(std::memory_order_relaxed);
+    return (state == kFresh || is_left(state)) &&
+           state_.compare_exchange_strong(state, kFirst | process_number(),
+                                          std::memory_order_relaxed);
   }
   void end_first() noexcept {
     state_.store(kUnknown, std::memory_order_release);  // Pairs with the acquire in add_slowly().
+  }
+
+  // Tells whether such a thread has begun, and nobody since.
+  [[nodiscard]] bool is_left() const noexcept {
+    return is_left(state_.load(std::memory_order_relaxed));
   }
 
   // Tells whether this belongs to a static object, which is never counted down to nothing.
@@ -140,17 +146,19 @@ class RefCount {
   // What state_ may be:
   //
   //   kFresh                       nobody has called add() yet
-  //   kFirst                       a thread is between begin_first() and end_first()
+  //   kFirst | process             a thread is between begin_first() and end_first(), in the process
+  //                                with that number
   //   heat | tag                   not spread: the thread that was here last, or kUnknown; and how
   //                                often it was another one than before
   //   kOpen | number               spread: the number of its parts
   //   kOpen | kClosed | number     not spread any more: what is in the parts does not count
   static constexpr std::uint32_t kFresh = 0;
-  static constexpr std::uint32_t kFirst = 1;
   static constexpr std::uint32_t kUnknown = 2;
   static constexpr std::uint32_t kTag = kThreadTags - 1;
   static constexpr std::uint32_t kHeat = kThreadTags;  // One turn of it.
   static constexpr std::uint32_t kHot = 16;            // From so many turns on it gets spread.
+  static constexpr std::uint32_t kFirst = 1U << 29;
+  static_assert(kHot * kHeat < kFirst);
   static constexpr std::uint32_t kClosed = 1U << 30;
   static constexpr std::uint32_t kOpen = 1U << 31;
 
@@ -158,7 +166,11 @@ class RefCount {
 
   // Tells whether this thread was the last one that has changed the count, and it is not spread.
   static bool is_mine(std::uint32_t state) noexcept {
-    return ((state ^ thread_tag()) & (kTag | kClosed | kOpen)) == 0;
+    return ((state ^ thread_tag()) & (kTag | kFirst | kClosed | kOpen)) == 0;
+  }
+  static bool is_first(std::uint32_t state) noexcept { return (state & kFirst) != 0; }
+  static bool is_left(std::uint32_t state) noexcept {
+    return is_first(state) && state != (kFirst | process_number());
   }
   // Adds 1 to this thread's part, or -1 for a reference that goes. Returns false if that part does
   // not count: this thread has none yet, or the parts are closed.
