@@ -11,6 +11,7 @@
 #include "lib/core/node_memory.h"
 #include "lib/core/slot_registry.h"
 #include "taskctx/internal/core/layer.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/core/watch.h"
 
 namespace taskctx {
@@ -25,11 +26,13 @@ void lock_all() noexcept {
   SlotRegistry::get().lock();
   lock_observers();
   lock_all_layers();
+  lock_thrown();
   lock_threads();
 }
 
 void unlock_all(bool is_child) noexcept {
   unlock_threads(is_child);
+  unlock_thrown();
   unlock_all_layers();
   unlock_observers();
   SlotRegistry::get().unlock();

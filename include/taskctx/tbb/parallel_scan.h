@@ -70,17 +70,14 @@ class ScanBody : public SplitBody<Body> {
   template <typename Range, typename Tag>
   void operator()(Range& range, Tag tag) {
     if (auto* const part = range.get()) {
-      const LeafContext context(this->call());
-      this->body()(*part, tag);
+      run_body(this->call(), [&] { this->body()(*part, tag); });
     }
   }
   void reverse_join(ScanBody& left) {
-    const LeafContext context(this->call());
-    this->body().reverse_join(left.body());
+    run_body(this->call(), [&] { this->body().reverse_join(left.body()); });
   }
   void assign(ScanBody& other) {
-    const LeafContext context(this->call());
-    this->body().assign(other.body());
+    run_body(this->call(), [&] { this->body().assign(other.body()); });
   }
 };
 

@@ -99,8 +99,7 @@ class task_arena {
     const internal::CallLink link("enter arena");
     const internal::BlockingCall call;
     const auto run = [&call, &function]() -> decltype(function()) {
-      const internal::LeafContext context(call);
-      return function();
+      return internal::run_body(call, [&]() -> decltype(auto) { return function(); });
     };
     return arena_.execute(run);
   }
@@ -185,8 +184,7 @@ auto isolate(F&& function) -> decltype(function()) {
   const internal::CallLink link("isolate function");
   const internal::BlockingCall call(link.is_in_group());
   const auto run = [&call, &function]() -> decltype(function()) {
-    const internal::LeafContext context(call);
-    return function();
+    return internal::run_body(call, [&]() -> decltype(auto) { return function(); });
   };
   return oneapi::tbb::this_task_arena::isolate(run);
 }

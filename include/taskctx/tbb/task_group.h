@@ -28,6 +28,7 @@
 #include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/refused.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/tbb/blocking_call.h"
 #include "taskctx/internal/tbb/call_link.h"
@@ -68,6 +69,11 @@ namespace tbb {
 // Has the members of oneTBB's task_group, in the version that is installed.
 class task_group {
   using Native = oneapi::tbb::task_group;
+  // A group that tells which task_group_context its tasks run in.
+  struct Group : Native {
+    using Native::context;
+    using Native::Native;
+  };
 
  public:
   // Makes a group. If it is made in a job or cancel scope, that cancels the group.
@@ -76,7 +82,7 @@ class task_group {
       context_.emplace(task_group_context::isolated);
       begin(*context_);
     } else {
-      ::new (static_cast<void*>(&group_)) Native;
+      ::new (static_cast<void*>(&group_)) Group;
     }
   }
   // Runs the tasks in `context`, which must outlive the group. Likewise; `context` is cancelled
@@ -89,8 +95,9 @@ class task_group {
 
   // If nobody has waited for the tasks, cancels them and throws oneTBB's missing_wait.
   ~task_group() noexcept(false) {
+    const internal::BodiesCall call(&group_.context());
     const internal::Hidden hidden;
-    group_.~Native();
+    group_.~Group();
   }
 
   // Runs `function()` in a snapshot of the current context, taken now. Costs oneTBB's run(), an
@@ -121,6 +128,7 @@ class task_group {
     const internal::LinkRef here = internal::capture_link();
     task_group_status status = complete;
     {
+      const internal::BodiesCall of_tasks(&group_.context());
       const internal::BlockingCall call(here.get() == link_.get());
       status = group_.run_and_wait(internal::Borrowed<const F>(call, function));
     }
@@ -174,7 +182,7 @@ class task_group {
   friend class task_arena;
 
   void begin(task_group_context& context) {
-    ::new (static_cast<void*>(&group_)) Native(context);
+    ::new (static_cast<void*>(&group_)) Group(context);
     if (link_.get() != nullptr) {
       listener_.emplace(link_, internal::current_activation()->origin.executor(), context);
     }
@@ -185,6 +193,7 @@ class task_group {
   task_group_status wait_by(const Wait& wait) {
     task_group_status status = complete;
     {
+      const internal::BodiesCall call(&group_.context());
       const internal::Hidden hidden;
       status = wait(group_);
     }
@@ -198,7 +207,7 @@ class task_group {
   const internal::LinkRef link_;               // Of the code that has made the group.
   std::optional<task_group_context> context_;  // If no other one is there that the link cancels.
   union {  // Its destructor waits, so it is called with the context hidden.
-    Native group_;
+    Group group_;
   };
   std::optional<internal::GroupListener> listener_;
 };
