@@ -111,6 +111,10 @@ class ScanFunctions {
 
 namespace tbb {
 
+// What tells the two passes apart, for bodies that take it.
+using oneapi::tbb::final_scan_tag;
+using oneapi::tbb::pre_scan_tag;
+
 // Runs `body` for parts of `range`, as oneTBB's parallel prefix does it, in parallel, and waits.
 // `partitioner`: a simple_partitioner, an auto_partitioner, or none. All of the body's members run
 // in the caller's context. Costs oneTBB's parallel_scan and a guard of two words for each call of a
