@@ -11,8 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
-#include <new>
 #include <utility>
 
 #include "taskctx/internal/core/activation.h"
@@ -194,14 +194,17 @@ Thrown* take_known(const std::exception_ptr& error) noexcept {
 
 // Notes the exception that is being handled. Without memory it returns nullptr.
 Thrown* make_thrown(NodeRef node) noexcept {
+  const std::exception_ptr error = std::current_exception();
   // Its destructor must be there as long as somebody knows it.
   keep_loaded(abi::__cxa_current_exception_type());
-  auto* const made = new (std::nothrow) Thrown;
-  if (made != nullptr) {
-    made->error = std::current_exception();
+  try {
+    auto made = std::make_unique<Thrown>();
+    made->error = error;
     made->node = std::move(node);
+    return made.release();
+  } catch (...) {
+    return nullptr;
   }
-  return made;
 }
 
 }  // namespace
