@@ -22,7 +22,8 @@
 // Unknown:  exceptions that have left no body; bodies of plain oneTBB; an exception that was
 //           translated, or handed to another thread; one that was thrown without memory to note it.
 //           The answer is then an empty context: it is never that of another exception.
-// Cost:     without an exception, nothing. Each body that throws, about 100 ns and an allocation.
+// Cost:     without an exception, nothing. For each body that throws: an allocation, two short
+//           locks, and that the exception is thrown once more.
 
 #ifndef TASKCTX_CONTEXT_OF_H_
 #define TASKCTX_CONTEXT_OF_H_
