@@ -7,13 +7,15 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "taskctx/bind.h"
 #include "taskctx/cancel.h"
+#include "taskctx/context.h"
+#include "taskctx/context_of.h"
 #include "taskctx/context_var_options.h"
 #include "taskctx/job_pool.h"
 #include "taskctx/scope.h"
@@ -142,8 +144,8 @@ TEST_P(FlowJobs, CancelTheGraphsThatTheyHaveMade) {
   EXPECT_LT(calls, 1000);
 }
 
-// T9, F-F2: what a body throws comes out of wait_for_all(); the caller's context is back, and the
-// graph works again after reset().
+// T9, F-F2: what a body throws comes out of wait_for_all(), and the body's context can be asked
+// for; the caller's context is back, and the graph works again after reset().
 TEST_P(FlowJobs, GetWhatBodiesThrow) {
   pool.submit([] {
         const Scope caller(flow_request, 50);
@@ -158,8 +160,18 @@ TEST_P(FlowJobs, GetWhatBodiesThrow) {
         });
         flow::function_node<int> sink(graph, flow::unlimited, [&](int) { ++after; });
         flow::make_edge(thrower, sink);
-        thrower.try_put(1);
-        EXPECT_THROW(graph.wait_for_all(), std::runtime_error);
+        {
+          const Scope producer(flow_trail, "of the message");
+          thrower.try_put(1);
+        }
+        try {
+          graph.wait_for_all();
+          FAIL() << "nothing was thrown";
+        } catch (const std::runtime_error&) {
+          const Context context = context_of(std::current_exception());
+          EXPECT_EQ(*context.find(flow_request), 99);
+          EXPECT_EQ(*context.find(flow_trail), "of the message");
+        }
         EXPECT_TRUE(graph.exception_thrown());
         EXPECT_EQ(flow_request.get(), 50);
         graph.reset();

@@ -24,6 +24,7 @@
 #include "taskctx/carried.h"
 #include "taskctx/context.h"
 #include "taskctx/internal/core/capture.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/tbb/flow_message.h"
 #include "taskctx/internal/tbb/flow_native.h"
 
@@ -46,6 +47,22 @@ class FlowCall {
 
  protected:
   [[nodiscard]] const GraphPlace& place() const noexcept { return *place_; }
+  // Returns what `call()` does, in the context of a message. If it throws, whoever waits for the
+  // graph may ask for this context (context_of()).
+  template <bool kIsInline, typename F>
+  decltype(auto) run(const MessageMaker& in, const F& call) noexcept(noexcept(call())) {
+    const MessageContext context(in, *place_, kIsInline);
+    if constexpr (noexcept(call())) {
+      return call();
+    } else {
+      try {
+        return call();
+      } catch (...) {
+        remember_thrown(place_);
+        throw;
+      }
+    }
+  }
   [[nodiscard]] Body& mutable_body() noexcept { return body_; }
 
  private:
@@ -60,19 +77,21 @@ class FunctionCall : public FlowCall<Body> {
  public:
   using FlowCall<Body>::FlowCall;
 
-  Message<Output> operator()(const Message<Input>& message) noexcept(
-      std::is_nothrow_invocable_v<Body&, const Input&>) {
-    const MessageContext context(message.maker(), this->place(), kIsInline);
-    return Message<Output>::make(
-        [&]() -> decltype(auto) {
-          if constexpr (std::is_same_v<Output, native::continue_msg>) {
-            static_cast<void>(std::invoke(this->mutable_body(), message.value()));
-            return native::continue_msg();
-          } else {
-            return std::invoke(this->mutable_body(), message.value());
-          }
-        },
-        [&] { return MessageMaker::made_from(message.maker()); });
+  static constexpr bool kIsNoexcept = std::is_nothrow_invocable_v<Body&, const Input&>;
+
+  Message<Output> operator()(const Message<Input>& message) noexcept(kIsNoexcept) {
+    return this->template run<kIsInline>(message.maker(), [&]() noexcept(kIsNoexcept) {
+      return Message<Output>::make(
+          [&]() -> decltype(auto) {
+            if constexpr (std::is_same_v<Output, native::continue_msg>) {
+              static_cast<void>(std::invoke(this->mutable_body(), message.value()));
+              return native::continue_msg();
+            } else {
+              return std::invoke(this->mutable_body(), message.value());
+            }
+          },
+          [&] { return MessageMaker::made_from(message.maker()); });
+    });
   }
 };
 
@@ -84,12 +103,16 @@ class MultifunctionCall : public FlowCall<Body> {
   MultifunctionCall(const GraphPlace& place, Ports& ports, Body body)
       : FlowCall<Body>(place, std::move(body)), ports_(&ports) {}
 
+  template <typename... Handles>
+  static constexpr bool kIsNoexcept =
+      std::is_nothrow_invocable_v<Body&, const Input&, Ports&, Handles&...>;
+
   template <typename NativePorts, typename... Handles>
   void operator()(const Message<Input>& message, NativePorts& /*ports*/,
-                  Handles&... handles) noexcept(std::is_nothrow_invocable_v<Body&, const Input&,
-                                                                            Ports&, Handles&...>) {
-    const MessageContext context(message.maker(), this->place(), kIsInline);
-    std::invoke(this->mutable_body(), message.value(), *ports_, handles...);
+                  Handles&... handles) noexcept(kIsNoexcept<Handles...>) {
+    this->template run<kIsInline>(message.maker(), [&]() noexcept(kIsNoexcept<Handles...>) {
+      std::invoke(this->mutable_body(), message.value(), *ports_, handles...);
+    });
   }
 
  private:
@@ -129,11 +152,13 @@ class AsyncCall : public FlowCall<Body> {
   AsyncCall(const GraphPlace& place, Gateway& gateway, Body body)
       : FlowCall<Body>(place, std::move(body)), gateway_(&gateway) {}
 
+  static constexpr bool kIsNoexcept = std::is_nothrow_invocable_v<Body&, const Input&, Gateway&>;
+
   template <typename NativeGateway>
-  void operator()(const Message<Input>& message, NativeGateway& /*gateway*/) noexcept(
-      std::is_nothrow_invocable_v<Body&, const Input&, Gateway&>) {
-    const MessageContext context(message.maker(), this->place(), kIsInline);
-    std::invoke(this->mutable_body(), message.value(), *gateway_);
+  void operator()(const Message<Input>& message, NativeGateway& /*gateway*/) noexcept(kIsNoexcept) {
+    this->template run<kIsInline>(message.maker(), [&]() noexcept(kIsNoexcept) {
+      std::invoke(this->mutable_body(), message.value(), *gateway_);
+    });
   }
 
  private:

@@ -30,6 +30,7 @@
 #include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/tbb/call_link.h"
 #include "taskctx/internal/tbb/flow_message.h"
@@ -149,6 +150,7 @@ class graph {
   ~graph() {
     const internal::Hidden hidden;
     native_.~Native();
+    internal::forget_thrown(&place_);
   }
 
   // Waits for all tasks, and until release_wait() was called as often as reserve_wait(). The
@@ -156,6 +158,7 @@ class graph {
   // the caller is to stop. Messages on their way are lost then, as in oneTBB.
   void wait_for_all() {
     {
+      const internal::BodiesCall call(&place_);
       const internal::Hidden hidden;
       native_.wait_for_all();
     }
