@@ -42,8 +42,9 @@
 // Threads:   as oneTBB's: try_put(), try_get() and edges are thread-safe; graph::reset() is not.
 // Blocking:  wait_for_all() and try_put_and_wait(), see taskctx/tbb.h.
 // Lifetime:  a message keeps its context's values alive until it has been taken, and the last body
-//            that gets it has returned. As in oneTBB, nodes must outlive the tasks of their graph,
-//            and the graph its nodes.
+//            that gets it has returned. As in oneTBB, the graph must outlive its nodes, and these
+//            its tasks: call wait_for_all() before they end. (A queue has tasks also if there was
+//            no message: at its first edge, and when somebody gets or releases one.)
 // Errors:    oneTBB's own: what a body throws cancels the graph, and comes out of wait_for_all().
 //            Functions that are asked about messages must not throw, nor may copies of messages in
 //            queues and joins: oneTBB's locks would stay closed. A variable's policy::copy must not
