@@ -92,6 +92,7 @@ void add_switches();
 void add_threads();
 
 void add_loops();
+void add_flows();
 void add_jobs();
 void add_latencies();
 void add_deadlines();

@@ -7,6 +7,7 @@
 
 int main(int argc, char** argv) {
   bench::add_loops();
+  bench::add_flows();
   bench::add_jobs();
   bench::add_latencies();
   bench::add_deadlines();

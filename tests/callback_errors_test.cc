@@ -285,9 +285,7 @@ class CallbackErrors : public testing::TestWithParam<int> {
       is_thrown = true;
     }
     EXPECT_EQ(user.get(), "ann");
-    if (is_thrown) {
-      EXPECT_EQ(total.get(), 5);
-    }
+    EXPECT_TRUE(!is_thrown || total.get() == 5);
     return is_thrown;
   }
 };
@@ -313,6 +311,7 @@ TEST_P(CallbackErrors, ComeOutOfTheCallAndNothingHangsOrIsLeftBehind) {
           const bool is_thrown = throws(door);
           EXPECT_EQ(is_thrown, bomb.is_blown());
           bomb.set(At::nothing, 0);
+          ctbb::this_task_arena::isolate([] {});  // From here on nobody knows whose the error was.
           if (!door.loses(at)) {
             EXPECT_EQ(Value::alive + Body::alive, alive);
             EXPECT_EQ(taskctx::internal::live_nodes(), nodes);

@@ -8,13 +8,16 @@
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <functional>
 #include <string>
 
 #include "taskctx/bind.h"
 #include "taskctx/context.h"
+#include "taskctx/context_of.h"
 #include "taskctx/context_var.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/scope.h"
 #include "tests/user_and_retries.h"
 
@@ -41,6 +44,25 @@ TEST(LeakCheckTest, PassesATestThatPutsEverythingBack) {
   retries.reset(retries.set(5));
   const IsolatedContext isolated;
   user.set("isolated");
+}
+
+// F-L3, T9: what the thread knows of an exception is not the test's.
+TEST(LeakCheckTest, PassesATestThatHasCaughtWhatABodyHasThrown) {
+  const LeakCheck leaks;
+  try {
+    const internal::BodiesCall call;
+    Context().run([&call] {
+      user.set("thrower");
+      try {
+        throw 1;
+      } catch (...) {
+        call.remember();
+        throw;
+      }
+    });
+  } catch (int) {
+    EXPECT_EQ(*context_of(std::current_exception()).find(user), "thrower");
+  }
 }
 
 // F-L3

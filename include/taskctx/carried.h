@@ -247,18 +247,14 @@ namespace internal {
 
 // Makes such values of what a message has, and takes them apart, for the floors above.
 struct CarriedAccess {
-  template <typename T, typename... Args>
-  static Carried<T> make(Inherited maker, Args&&... args) {
-    return Carried<T>(std::move(maker), std::forward<Args>(args)...);
-  }
   template <typename T>
   static const Inherited& maker(const Carried<T>& carried) noexcept {
     return carried.maker_;
   }
-  // Leaves an empty context.
+  // Gives it the context of a message whose value it has been given.
   template <typename T>
-  static Inherited take_maker(Carried<T>& carried) noexcept {
-    return std::move(carried.maker_);
+  static void set_maker(Carried<T>& carried, Inherited maker) noexcept {
+    std::swap(carried.maker_, maker);
   }
 };
 

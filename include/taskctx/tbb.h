@@ -7,8 +7,16 @@
 //   ctbb::parallel_for(0, n, [&](int i) { use(request_id.get(), i); });  // "r-1" in each leaf
 //
 // Names, overloads, constraints, return types, exceptions and ordering guarantees are oneTBB's, and
-// the headers have oneTBB's names. What runs no user code is oneTBB's own. The flow graph is not
-// here.
+// the headers have oneTBB's names. All of its public names are here, also those of its previews,
+// where its macros turn them on. What runs no user code in tasks is oneTBB's own (unchanged.h).
+// Only these differ:
+//
+//   flow                  knows no edges to oneTBB's own nodes, nor senders and receivers that users
+//                         derive from its (flow_graph.h)
+//   isolated_task_group   does not convert to a task_group
+//   task_group            is another type than oneTBB's, which is its native()
+//   task_arena            likewise; it converts to oneTBB's
+//   filter                likewise, with no native(): its values carry their contexts
 //
 // Isolation: each call of a body starts with the values of the algorithm's caller, or of the code
 //            that submitted the task. What it sets is gone when it returns; no other call sees it,
@@ -22,8 +30,8 @@
 //            or is destroyed.
 // Errors:    oneTBB's own, and those of bodies; std::bad_alloc, and what a variable's copy policy
 //            throws, before anything has run. The call that waits for a callback throws what the
-//            callback throws; of several errors the first. That also holds where plain oneTBB
-//            hangs (*):
+//            callback throws; of several errors the first: context_of() tells the context of the
+//            body that has thrown it. That also holds where plain oneTBB hangs (*):
 //
 //              callback                                           may it throw?
 //              bodies, functions, filters, comparisons            yes
@@ -55,6 +63,7 @@
 #define TASKCTX_TBB_H_
 
 #include "taskctx/tbb/collaborative_call_once.h"
+#include "taskctx/tbb/flow_graph.h"
 #include "taskctx/tbb/lost_context_canary.h"
 #include "taskctx/tbb/parallel_for.h"
 #include "taskctx/tbb/parallel_for_each.h"

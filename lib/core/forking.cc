@@ -13,6 +13,7 @@
 #include "taskctx/internal/core/copies.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/layer.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/core/watch.h"
 
 namespace taskctx {
@@ -27,6 +28,7 @@ void lock_all() noexcept {
   SlotRegistry::get().lock();
   lock_observers();
   lock_all_layers();
+  lock_thrown();
   lock_threads();
 }
 
@@ -37,6 +39,7 @@ void unlock_all(bool is_child) noexcept {
     forget_lookers();
   }
   unlock_threads(is_child);
+  unlock_thrown();
   unlock_all_layers();
   unlock_observers();
   SlotRegistry::get().unlock();

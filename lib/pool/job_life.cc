@@ -20,6 +20,7 @@
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/ending.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/pool/accountant.h"
 #include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_state.h"
@@ -88,8 +89,30 @@ NodeRef JobState::context() {
   return *std::move(context);
 }
 
+// Lets context_of() tell the code that runs here whose the error is: of a body inside the job, or
+// the job's own, as long as the job has its context.
+void JobState::tell_of_error() noexcept {
+  if (outcome_.error == nullptr || (has_thrown() && hand_over_thrown(this))) {
+    return;
+  }
+  NodeRef left;
+  bool is_known = false;
+  pool()->locked(this, [&](const LaneLock& /*lock*/) {
+    is_known = has_context;
+    if (is_known) {
+      left = context_;
+    }
+  });
+  if (is_known) {
+    know_thrown(outcome_.error, std::move(left));
+  }
+}
+
 // Called when the error, if there is one, has found somebody.
 void JobState::let_go_of_context() noexcept {
+  if (has_thrown()) {
+    forget_thrown(this);
+  }
   if (!keeps_context(0)) {
     NodeRef gone;  // Values may end with it: not while we have the lock.
     pool()->locked(this, [&](const LaneLock& /*lock*/) {
@@ -300,6 +323,9 @@ void JobState::hand_over_error() noexcept {
     if ((state & (kSeen | kCancelled)) == 0) {
       report_error();
     }
+    if (has_thrown()) {
+      forget_thrown(this);
+    }
   }
   context_ = NodeRef();
 }
@@ -333,6 +359,7 @@ void JobState::rethrow(bool takes) {
   }
   mark_seen();
   const bool is_ours = (state & kInScope) == 0;
+  tell_of_error();
   if (is_ours) {
     let_go_of_context();
   }

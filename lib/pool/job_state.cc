@@ -18,6 +18,7 @@
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/ids.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/job_errors.h"
 
 namespace taskctx {
@@ -78,6 +79,9 @@ std::string JobState::quoted_name() const {
 std::uint32_t JobState::keep_error() noexcept {
   const HandledError handled = handled_error();
   outcome_.error = handled.error;
+  if (has_thrown()) {
+    pass_on_thrown(this);
+  }
   return handled.kind;
 }
 

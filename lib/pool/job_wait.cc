@@ -23,6 +23,7 @@
 #include "taskctx/deadline.h"
 #include "taskctx/internal/cancel/stopping.h"
 #include "taskctx/internal/core/current.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/pool/job_state.h"
 #include "taskctx/internal/pool/pool_core.h"
 #include "taskctx/job_errors.h"
@@ -78,6 +79,9 @@ bool JobState::run_for_waiter() {
 }
 
 bool JobState::wait_slowly(Deadline deadline, bool may_stop) {
+  if (has_thrown()) {
+    forget_what_was_thrown();
+  }
   pool()->check_not_forked("wait for job", name());
   end_if_over();
   CancelWatch watched(*this, current_activation()->origin.whose());

@@ -15,6 +15,7 @@
 #include "taskctx/internal/core/activation.h"
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/record.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/core/variable.h"
 #include "taskctx/internal/core/write.h"
 
@@ -53,6 +54,12 @@ std::string differences(const internal::Node* before, const internal::Node* afte
   return lines;
 }
 
+// Counts the nodes that somebody holds; not those that this thread knows as an exception's.
+std::int64_t held_nodes() noexcept {
+  internal::forget_what_was_thrown();
+  return internal::live_nodes();
+}
+
 }  // namespace
 
 void apply(const Context& snapshot) {
@@ -61,9 +68,7 @@ void apply(const Context& snapshot) {
 }
 
 LeakCheck::LeakCheck(SourcePlace place)
-    : place_(place),
-      live_nodes_(internal::live_nodes()),
-      activation_(internal::current_activation()) {}
+    : place_(place), live_nodes_(held_nodes()), activation_(internal::current_activation()) {}
 
 LeakCheck::~LeakCheck() {
   if (isolated_.has_value()) {
@@ -82,7 +87,7 @@ LeakCheck::~LeakCheck() {
     problems = "\n  a context that was entered was not left";
   }
   isolated_.reset();
-  if (const std::int64_t leaked = internal::live_nodes() - live_nodes_; leaked > 0) {
+  if (const std::int64_t leaked = held_nodes() - live_nodes_; leaked > 0) {
     problems += "\n  a snapshot is still held, by a Context, a bound callable or a job (" +
                 std::to_string(leaked) + (leaked == 1 ? " node)" : " nodes)");
   }

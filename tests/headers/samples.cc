@@ -33,7 +33,7 @@ std::string scopes() {
   try {
     return user.get();
   } catch (const taskctx::LookupError&) {
-    return {};
+    return *taskctx::context_of(std::current_exception()).find(user);
   }
 }
 

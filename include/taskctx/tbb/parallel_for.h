@@ -46,10 +46,10 @@ using CallOfLoop =
 template <typename Call, typename Body>
 class RangeBody {
  public:
-  RangeBody(Call& call, const Body& body) : call_(&call), body_((LeafContext(call), body)) {}
+  RangeBody(Call& call, const Body& body) : call_(&call), body_(copy(call, body)) {}
   RangeBody(const RangeBody& other)
     requires(!std::is_trivially_copy_constructible_v<Body>)
-      : call_(other.call_), body_((LeafContext(*call_), other.body_)) {}
+      : call_(other.call_), body_(copy(*call_, other.body_)) {}
   RangeBody(const RangeBody& other) = default;
   RangeBody& operator=(const RangeBody&) = delete;
   ~RangeBody()
@@ -65,11 +65,14 @@ class RangeBody {
     if (is_calling(call_->calls()) && call_->give_back(range, current_activation())) [[unlikely]] {
       return;
     }
-    const LeafContext context(*call_);
-    std::invoke(std::as_const(body_), range);
+    run_body(*call_, [&] { std::invoke(std::as_const(body_), range); });
   }
 
  private:
+  static Body copy(const Call& call, const Body& body) {
+    return run_body(call, [&]() -> Body { return body; });
+  }
+
   Call* call_;
   union {  // The destructor runs the body's destructor itself, in the context.
     Body body_;
@@ -105,19 +108,24 @@ class IndexBody {
     if (give_back_rest()) [[unlikely]] {
       return;
     }
-    auto value = static_cast<Index>(first_ + i * step);
-    while (true) {
-      std::invoke(function, value);
-      if (!(++i < end)) {
-        break;
-      }
-      if (context.is_to_be_renewed(*calls)) [[unlikely]] {
-        if (give_back_rest()) {
+    try {
+      auto value = static_cast<Index>(first_ + i * step);
+      while (true) {
+        std::invoke(function, value);
+        if (!(++i < end)) {
           break;
         }
-        context.renew(call);
+        if (context.is_to_be_renewed(*calls)) [[unlikely]] {
+          if (give_back_rest()) {
+            break;
+          }
+          context.renew(call);
+        }
+        value = next(value, step);  // Not after the last one: that may be the type's greatest.
       }
-      value = next(value, step);  // Not after the last one: that may be the type's greatest.
+    } catch (...) {
+      call.remember();
+      throw;
     }
   }
 

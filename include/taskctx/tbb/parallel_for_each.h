@@ -43,14 +43,12 @@ class ItemBody {
   template <typename Item>
     requires std::invocable<const Body&, Item>
   void operator()(Item&& item) const {
-    const LeafContext context(call_);
-    std::invoke(body_, std::forward<Item>(item));
+    run_body(call_, [&] { std::invoke(body_, std::forward<Item>(item)); });
   }
   template <typename Item, typename T>
     requires std::invocable<const Body&, Item, onetbb::feeder<T>&>
   void operator()(Item&& item, onetbb::feeder<T>& feeder) const {
-    const LeafContext context(call_);
-    std::invoke(body_, std::forward<Item>(item), feeder);
+    run_body(call_, [&] { std::invoke(body_, std::forward<Item>(item), feeder); });
   }
 
  private:
@@ -66,8 +64,7 @@ class FedBody {
   FedBody(const BlockingCall& call, const Body& body) : call_(call), body_(body) {}
 
   void operator()(Item item, onetbb::feeder<T>& feeder) const {
-    const LeafContext context(call_);
-    body_(std::forward<Item>(item), feeder);
+    run_body(call_, [&] { body_(std::forward<Item>(item), feeder); });
   }
 
  private:

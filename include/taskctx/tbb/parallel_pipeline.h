@@ -124,9 +124,15 @@ class FilterBody {
   explicit FilterBody(const Body& body) : body_(body) {}
 
   PipelineItemOf<Output> operator()(PipelineItem<Input>&& item) const {
-    const Installed context(item.node(), PipelineRun::current().origin());
-    return make_pipeline_item<Output>(
-        [&]() -> decltype(auto) { return std::invoke(body_, std::move(item.value())); });
+    const BlockingCall& call = PipelineRun::current();
+    const Installed context(item.node(), call.origin());
+    try {
+      return make_pipeline_item<Output>(
+          [&]() -> decltype(auto) { return std::invoke(body_, std::move(item.value())); });
+    } catch (...) {
+      call.remember();
+      throw;
+    }
   }
 
  private:
@@ -138,8 +144,9 @@ class FilterBody<void, Output, Body> {
   explicit FilterBody(const Body& body) : body_(body) {}
 
   PipelineItemOf<Output> operator()(onetbb::flow_control& control) const {
-    const LeafContext context(PipelineRun::current());
-    return make_pipeline_item<Output>([&]() -> decltype(auto) { return body_(control); });
+    return run_body(PipelineRun::current(), [&] {
+      return make_pipeline_item<Output>([&]() -> decltype(auto) { return body_(control); });
+    });
   }
 
  private:

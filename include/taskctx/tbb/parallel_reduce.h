@@ -55,17 +55,19 @@ class ReduceBody : public SplitBody<Body> {
 
   template <typename Range>
   void operator()(Range& range) {
-    const LeafContext context(this->call());
-    std::invoke(this->body(), range);
-    merged_.add_written(this->call().node());
+    run_body(this->call(), [&] {
+      std::invoke(this->body(), range);
+      merged_.add_written(this->call().node());
+    });
   }
   // After an error oneTBB joins no more: the loop is cancelled.
   void join(ReduceBody& right) noexcept {
     error_.guard([&] {
-      const LeafContext context(this->call());
-      merged_.add(right.merged_);
-      this->body().join(right.body());
-      merged_.add_written(this->call().node());
+      run_body(this->call(), [&] {
+        merged_.add(right.merged_);
+        this->body().join(right.body());
+        merged_.add_written(this->call().node());
+      });
     });
   }
 

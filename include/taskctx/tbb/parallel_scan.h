@@ -70,17 +70,14 @@ class ScanBody : public SplitBody<Body> {
   template <typename Range, typename Tag>
   void operator()(Range& range, Tag tag) {
     if (auto* const part = range.get()) {
-      const LeafContext context(this->call());
-      this->body()(*part, tag);
+      run_body(this->call(), [&] { this->body()(*part, tag); });
     }
   }
   void reverse_join(ScanBody& left) {
-    const LeafContext context(this->call());
-    this->body().reverse_join(left.body());
+    run_body(this->call(), [&] { this->body().reverse_join(left.body()); });
   }
   void assign(ScanBody& other) {
-    const LeafContext context(this->call());
-    this->body().assign(other.body());
+    run_body(this->call(), [&] { this->body().assign(other.body()); });
   }
 };
 
@@ -113,6 +110,10 @@ class ScanFunctions {
 }  // namespace internal
 
 namespace tbb {
+
+// What tells the two passes apart, for bodies that take it.
+using oneapi::tbb::final_scan_tag;
+using oneapi::tbb::pre_scan_tag;
 
 // Runs `body` for parts of `range`, as oneTBB's parallel prefix does it, in parallel, and waits.
 // `partitioner`: a simple_partitioner, an auto_partitioner, or none. All of the body's members run

@@ -43,6 +43,10 @@ class task_arena {
   using priority = Native::priority;
   static constexpr int automatic = Native::automatic;
   static constexpr int not_initialized = Native::not_initialized;
+#if defined(__TBB_PREVIEW_TASK_ARENA_CORE_TYPE_SELECTOR) && \
+    __TBB_PREVIEW_TASK_ARENA_CORE_TYPE_SELECTOR
+  static constexpr auto selectable = Native::selectable;
+#endif
 
   // Makes an arena, as oneTBB's constructors do.
   explicit(false) task_arena(int max_concurrency = automatic, unsigned reserved_slots = 1,
@@ -99,8 +103,7 @@ class task_arena {
     const internal::CallLink link("enter arena");
     const internal::BlockingCall call;
     const auto run = [&call, &function]() -> decltype(function()) {
-      const internal::LeafContext context(call);
-      return function();
+      return internal::run_body(call, [&]() -> decltype(auto) { return function(); });
     };
     return arena_.execute(run);
   }
@@ -118,16 +121,19 @@ class task_arena {
 
 #if TBB_INTERFACE_VERSION >= 12170
   // Queues `function` as a task of `group`. As above.
-  template <internal::TaskFunction F>
-  void enqueue(F&& function, task_group& group) {
-    arena_.enqueue(internal::make_task(internal::TaskOrigin::elsewhere(group.link()),
-                                       std::forward<F>(function)),
-                   group.native());
+  template <internal::TaskFunction F, typename Group>
+  void enqueue(F&& function, internal::TaskGroup<Group>& group) {
+    const internal::LinkRef& link = internal::GroupAccess::link(group);
+    arena_.enqueue(
+        internal::make_task(internal::TaskOrigin::elsewhere(link), std::forward<F>(function)),
+        group.native());
   }
   // Waits in the arena for all tasks of `group`. The caller's context is back when this returns, or
   // throws what a task has thrown.
-  task_group_status wait_for(task_group& group) {
-    return group.wait_by([&](auto& native) { return arena_.wait_for(native); });
+  template <typename Group>
+  task_group_status wait_for(internal::TaskGroup<Group>& group) {
+    return internal::GroupAccess::wait_by(group,
+                                          [&](auto& native) { return arena_.wait_for(native); });
   }
 #endif
 #if defined(__TBB_PREVIEW_TASK_GROUP_EXTENSIONS) && __TBB_PREVIEW_TASK_GROUP_EXTENSIONS && \
@@ -140,12 +146,21 @@ class task_arena {
 
 #if (defined(__TBB_PREVIEW_PARALLEL_PHASE) && __TBB_PREVIEW_PARALLEL_PHASE) || \
     TBB_INTERFACE_VERSION >= 12200
+  // Phases run no code of the user's: they say how long threads stay in the arena.
   using leave_policy = Native::leave_policy;
+#if TBB_INTERFACE_VERSION >= 12200
+  using parallel_phase = Native::parallel_phase;
+  void start_parallel_phase(parallel_phase::flags flags = {}) {
+    arena_.start_parallel_phase(flags);
+  }
+  void end_parallel_phase(parallel_phase::flags flags = {}) { arena_.end_parallel_phase(flags); }
+#else
   using scoped_parallel_phase = Native::scoped_parallel_phase;
   void start_parallel_phase() { arena_.start_parallel_phase(); }
   void end_parallel_phase(bool with_fast_leave = false) {
     arena_.end_parallel_phase(with_fast_leave);
   }
+#endif
 #endif
 
 #if defined(__TBB_EXTRA_DEBUG) && __TBB_EXTRA_DEBUG
@@ -185,8 +200,7 @@ auto isolate(F&& function) -> decltype(function()) {
   const internal::CallLink link("isolate function");
   const internal::BlockingCall call(link.is_in_group());
   const auto run = [&call, &function]() -> decltype(function()) {
-    const internal::LeafContext context(call);
-    return function();
+    return internal::run_body(call, [&]() -> decltype(auto) { return function(); });
   };
   return oneapi::tbb::this_task_arena::isolate(run);
 }
@@ -203,10 +217,11 @@ inline void enqueue(task_handle&& handle) {
   oneapi::tbb::this_task_arena::enqueue(std::move(handle));
 }
 #if TBB_INTERFACE_VERSION >= 12170
-template <internal::TaskFunction F>
-void enqueue(F&& function, task_group& group) {
+template <internal::TaskFunction F, typename Group>
+void enqueue(F&& function, internal::TaskGroup<Group>& group) {
+  const internal::LinkRef& link = internal::GroupAccess::link(group);
   oneapi::tbb::this_task_arena::enqueue(
-      internal::make_task(internal::TaskOrigin::here(group.link()), std::forward<F>(function)),
+      internal::make_task(internal::TaskOrigin::here(link), std::forward<F>(function)),
       group.native());
 }
 #endif

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rest of oneTBB, beside algorithms and tasks: the same types in namespace taskctx::tbb.
+// The rest of oneTBB, beside algorithms and tasks: the same types in namespace taskctx::tbb. None
+// of them runs user's code in a task: each comment says what they run, and where. Previews are here
+// where oneTBB's macros turn them on.
 //
 //   taskctx::tbb::concurrent_vector<int> found;  // is oneapi::tbb::concurrent_vector<int>
-//
-// Comparisons, hashes and factories of containers run on the thread that uses the container, mostly
-// in that thread's context. concurrent_priority_queue lets one thread work for all, so its
-// comparisons may run in another thread's context. enumerable_thread_specific and combinable keep
-// for each thread what their factory made first, so a factory should not depend on the context.
-// Observers are told when threads join and leave an arena, not when tasks begin and end.
 
 #ifndef TASKCTX_TBB_UNCHANGED_H_
 #define TASKCTX_TBB_UNCHANGED_H_
@@ -37,17 +33,29 @@
 #include <oneapi/tbb/queuing_mutex.h>
 #include <oneapi/tbb/queuing_rw_mutex.h>
 #include <oneapi/tbb/rw_mutex.h>
+#include <oneapi/tbb/scalable_allocator.h>
 #include <oneapi/tbb/spin_mutex.h>
 #include <oneapi/tbb/spin_rw_mutex.h>
 #include <oneapi/tbb/task_scheduler_observer.h>
 #include <oneapi/tbb/tbb_allocator.h>
 #include <oneapi/tbb/tick_count.h>
 #include <oneapi/tbb/version.h>
-#if TBB_INTERFACE_VERSION >= 12140
+#if __has_include(<oneapi/tbb/blocked_nd_range.h>)
 #include <oneapi/tbb/blocked_nd_range.h>
+#endif
+#if defined(TBB_PREVIEW_BLOCKED_RANGE_ND) && TBB_PREVIEW_BLOCKED_RANGE_ND && \
+    __has_include(<oneapi/tbb/blocked_rangeNd.h>)
+#include <oneapi/tbb/blocked_rangeNd.h>
 #endif
 #if defined(TBB_PREVIEW_CONCURRENT_LRU_CACHE) && TBB_PREVIEW_CONCURRENT_LRU_CACHE
 #include <oneapi/tbb/concurrent_lru_cache.h>
+#endif
+#if defined(TBB_PREVIEW_MEMORY_POOL) && TBB_PREVIEW_MEMORY_POOL
+#include <oneapi/tbb/memory_pool.h>
+#endif
+#if defined(TBB_PREVIEW_NUMA_ALLOCATION) && TBB_PREVIEW_NUMA_ALLOCATION && \
+    __has_include(<oneapi/tbb/numa_allocation.h>)
+#include <oneapi/tbb/numa_allocation.h>
 #endif
 
 #include "taskctx/version.h"
@@ -56,7 +64,8 @@ namespace taskctx {
 inline namespace v1 {
 namespace tbb {
 
-// Ranges and partitioners.
+// Ranges and partitioners: arithmetic. Copies and splits of a range are its algorithm's matter; a
+// value type's own operators run there, too, outside of bodies.
 using oneapi::tbb::affinity_partitioner;
 using oneapi::tbb::auto_partitioner;
 using oneapi::tbb::blocked_range;
@@ -66,11 +75,17 @@ using oneapi::tbb::proportional_split;
 using oneapi::tbb::simple_partitioner;
 using oneapi::tbb::split;
 using oneapi::tbb::static_partitioner;
-#if TBB_INTERFACE_VERSION >= 12140
+#if __has_include(<oneapi/tbb/blocked_nd_range.h>)
 using oneapi::tbb::blocked_nd_range;
 #endif
+#if defined(TBB_PREVIEW_BLOCKED_RANGE_ND) && TBB_PREVIEW_BLOCKED_RANGE_ND && \
+    __has_include(<oneapi/tbb/blocked_rangeNd.h>)
+using oneapi::tbb::blocked_rangeNd;
+#endif
 
-// Containers.
+// Containers. Comparisons, hashes, factories and elements' members run on the thread that uses the
+// container, in its context. Except: concurrent_priority_queue lets one thread work for all, so its
+// comparisons and moves of elements may run in another thread's context.
 using oneapi::tbb::bad_last_alloc;
 using oneapi::tbb::concurrent_bounded_queue;
 using oneapi::tbb::concurrent_hash_map;
@@ -91,7 +106,8 @@ using oneapi::tbb::user_abort;
 using oneapi::tbb::concurrent_lru_cache;
 #endif
 
-// State of threads.
+// State of threads. It stays with the thread, and does not follow a task: each thread keeps what
+// the factory has made there first, so a factory should not depend on the context.
 using oneapi::tbb::combinable;
 using oneapi::tbb::enumerable_thread_specific;
 using oneapi::tbb::ets_key_per_instance;
@@ -101,23 +117,43 @@ using oneapi::tbb::ets_suspend_aware;
 using oneapi::tbb::flatten2d;
 using oneapi::tbb::flattened2d;
 
-// Mutexes.
+// Mutexes. A thread that waits for one runs no tasks.
 using oneapi::tbb::mutex;
 using oneapi::tbb::null_mutex;
 using oneapi::tbb::null_rw_mutex;
 using oneapi::tbb::queuing_mutex;
 using oneapi::tbb::queuing_rw_mutex;
 using oneapi::tbb::rw_mutex;
+using oneapi::tbb::speculative_spin_mutex;
+using oneapi::tbb::speculative_spin_rw_mutex;
 using oneapi::tbb::spin_mutex;
 using oneapi::tbb::spin_rw_mutex;
 
-// Memory.
+// Memory. The upstream resource or allocator of a pool runs on the thread that allocates.
 using oneapi::tbb::cache_aligned_allocator;
 using oneapi::tbb::cache_aligned_resource;
+using oneapi::tbb::scalable_allocator;
+using oneapi::tbb::scalable_memory_resource;
 using oneapi::tbb::tbb_allocator;
+#if defined(TBB_PREVIEW_MEMORY_POOL) && TBB_PREVIEW_MEMORY_POOL
+using oneapi::tbb::fixed_pool;
+using oneapi::tbb::memory_pool;
+using oneapi::tbb::memory_pool_allocator;
+#endif
+#if defined(TBB_PREVIEW_NUMA_ALLOCATION) && TBB_PREVIEW_NUMA_ALLOCATION && \
+    __has_include(<oneapi/tbb/numa_allocation.h>)
+using oneapi::tbb::allocate_numa_interleaved;
+using oneapi::tbb::deallocate_numa_interleaved;
+#endif
 
-// The scheduler.
+// The scheduler: settings, and what it tells of the machine. Observers are told when threads join
+// and leave an arena, not when tasks begin and end: there is no task then whose context they could
+// have. An assertion handler runs where the assertion fails, as the process ends.
 using oneapi::tbb::attach;
+#if TBB_INTERFACE_VERSION >= 12090 || \
+    defined(__TBB_PREVIEW_TASK_ARENA_CONSTRAINTS_EXTENSION_PRESENT)
+using oneapi::tbb::core_type_id;
+#endif
 using oneapi::tbb::finalize;
 using oneapi::tbb::global_control;
 using oneapi::tbb::numa_node_id;
@@ -125,6 +161,9 @@ using oneapi::tbb::task_scheduler_handle;
 using oneapi::tbb::task_scheduler_observer;
 using oneapi::tbb::tick_count;
 using oneapi::tbb::unsafe_wait;
+#if TBB_INTERFACE_VERSION >= 12170
+namespace ext = ::oneapi::tbb::ext;
+#endif
 namespace info = ::oneapi::tbb::info;
 namespace profiling = ::oneapi::tbb::profiling;
 

@@ -29,6 +29,7 @@
 
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/merged.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/pool/accountant.h"
 #include "taskctx/internal/pool/job_list.h"
 #include "taskctx/internal/pool/job_result.h"
@@ -129,6 +130,9 @@ class BulkJob final : public JobResult<BulkResult<BulkElementResult<Range, F>>> 
           merged.add_written(this->context_node());
         } catch (...) {
           const JobState::HandledError handled = JobState::handled_error();
+          if (has_thrown()) {
+            pass_on_thrown(static_cast<const JobState*>(this));
+          }
           keep_error(i, {handled.error, handled.kind, NodeRef::share(current_node())});
         }
         done_.fetch_add(1, std::memory_order_relaxed);

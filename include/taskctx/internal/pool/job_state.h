@@ -408,6 +408,7 @@ class JobState : public Workplace, private JobMarks, private JobLinks {
   ScopeJob* tell_others(std::uint32_t before) noexcept;
   void hand_over_error() noexcept;
   void report_error() noexcept;
+  void tell_of_error() noexcept;
   void let_go_of_context() noexcept;
 
   std::atomic<std::uint64_t> bits_;

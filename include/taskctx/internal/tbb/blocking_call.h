@@ -30,6 +30,7 @@
 #include "taskctx/internal/core/ids.h"
 #include "taskctx/internal/core/key_list.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/core/watch.h"
 #include "taskctx/internal/tbb/call_link.h"
 
@@ -40,7 +41,7 @@ namespace internal {
 // Holds the caller's context during a blocking algorithm: keeps its node alive, so that leaves may
 // borrow it, and hides it from foreign tasks. Restores it at the algorithm's end, also after an
 // exception, and on another thread.
-class BlockingCall {
+class BlockingCall : public BodiesCall {
  public:
   // `is_in_group`: the leaves are in a group that the caller's link cancels.
   explicit BlockingCall(bool is_in_group = false)
@@ -207,6 +208,19 @@ class LeafContext {
   }
 }
 
+// Returns what `function()` returns, called as a body of `call`: in its context, and so that
+// context_of() tells of what it throws.
+template <typename F>
+decltype(auto) run_body(const BlockingCall& call, F&& function) {
+  const LeafContext context(call);
+  try {
+    return std::forward<F>(function)();
+  } catch (...) {
+    call.remember();
+    throw;
+  }
+}
+
 // Keeps the first exception of user code where oneTBB hangs if one comes: when it joins two
 // results, or splits a range. On the caller's stack, for one call.
 class FirstError {
@@ -262,8 +276,9 @@ class Borrowed {
   template <typename... Args>
     requires std::invocable<F&, Args...>
   std::invoke_result_t<F&, Args...> operator()(Args&&... args) const {
-    const LeafContext context(*call_);
-    return std::invoke(function_, std::forward<Args>(args)...);
+    return run_body(*call_, [&]() -> decltype(auto) {
+      return std::invoke(function_, std::forward<Args>(args)...);
+    });
   }
 
  private:
@@ -279,8 +294,9 @@ class SplitBody {
   SplitBody(const BlockingCall& call, Body& body) noexcept
       : call_(&call), body_(std::addressof(body)) {}
   SplitBody(SplitBody& other, onetbb::split split) : call_(other.call_) {
-    const LeafContext context(*call_);
-    body_ = ::new (static_cast<void*>(std::addressof(split_))) Body(*other.body_, split);
+    body_ = run_body(*call_, [&] {
+      return ::new (static_cast<void*>(std::addressof(split_))) Body(*other.body_, split);
+    });
   }
   SplitBody(const SplitBody&) = delete;
   SplitBody& operator=(const SplitBody&) = delete;

@@ -15,6 +15,7 @@
 #include "taskctx/internal/core/capture.h"
 #include "taskctx/internal/core/current.h"
 #include "taskctx/internal/core/node.h"
+#include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/tbb/blocking_call.h"
 
@@ -142,14 +143,23 @@ class OwnedTask {
     }
     if (origin_.is_nowhere()) [[likely]] {
       const LeafContext context(node_.get(), Origin());
-      return std::invoke(std::as_const(function_));
+      return call();
     }
     const Frame frame = origin_.frame();
     const LeafContext context(node_.get(), Origin::frame(&frame));
-    return std::invoke(std::as_const(function_));
+    return call();
   }
 
  private:
+  std::invoke_result_t<const F&> call() const {
+    try {
+      return std::invoke(std::as_const(function_));
+    } catch (...) {
+      remember_thrown(onetbb::task::current_context());  // For who waits for the group.
+      throw;
+    }
+  }
+
   // Destroys the callable and the context's values, at work in the pool.
   [[gnu::noinline]] void destroy() noexcept {
     const Frame frame = origin_.frame();
