@@ -11,7 +11,6 @@
 #include <atomic>
 #include <compare>
 #include <cstddef>
-#include <memory>
 #include <string>
 
 #include "taskctx/context_var.h"
@@ -85,14 +84,13 @@ inline void leave_trail(const std::string& step) { flow_trail.set(flow_trail.get
 // Runs in an arena of GetParam() threads.
 class FlowTest : public testing::TestWithParam<int> {
  protected:
-  void SetUp() override { arena_ = std::make_unique<StealingArena>(GetParam()); }
   template <typename F>
   void run(const F& function) {
-    (*arena_)->execute(function);
+    arena_->execute(function);
   }
 
  private:
-  std::unique_ptr<StealingArena> arena_;
+  StealingArena arena_{GetParam()};
 };
 
 }  // namespace taskctx_test

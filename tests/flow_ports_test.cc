@@ -130,8 +130,10 @@ struct Counted {
   explicit Counted(std::atomic<int>& its_copies) : copies(&its_copies) {}
   Counted(const Counted& other) : copies(other.copies) { count(); }
   Counted& operator=(const Counted& other) {
-    copies = other.copies;
-    count();
+    if (this != &other) {
+      copies = other.copies;
+      count();
+    }
     return *this;
   }
   ~Counted() = default;

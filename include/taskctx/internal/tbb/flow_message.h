@@ -67,7 +67,9 @@ class MessageValue {
   MessageValue& operator=(const MessageValue& other)
     requires std::is_copy_assignable_v<T>
   {
-    value() = other.value();
+    if (this != &other) {
+      value() = other.value();
+    }
     return *this;
   }
   ~MessageValue() {

@@ -21,6 +21,7 @@
 #include <atomic>
 #include <concepts>
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 #include "taskctx/internal/tbb/call_link.h"
@@ -38,23 +39,40 @@ namespace native_detail = ::tbb::detail::d1;
 #endif
 using native_detail::graph_task;
 
-// What oneTBB asks of messages and bodies.
+// What oneTBB asks of messages and bodies, in its newer versions and with compilers for which it
+// says so.
 template <typename Input>
 concept FlowInput = std::default_initializable<Input> && std::copy_constructible<Input>;
+
+template <typename Body, typename... Args>
+concept FlowFunction = std::copy_constructible<Body> && std::invocable<Body&, Args...>;
+// What is returned is nothing to a node that sends continue_msg.
+template <typename Result, typename Output>
+concept FlowResult =
+    std::same_as<Output, native::continue_msg> || std::convertible_to<Result, Output>;
+
 template <typename Body, typename Output>
-concept InputBody = ::tbb::detail::d0::input_node_body<Body, Output>;
+concept InputBody = FlowFunction<Body, onetbb::flow_control&> &&
+                    std::convertible_to<std::invoke_result_t<Body&, onetbb::flow_control&>, Output>;
 template <typename Body, typename Input, typename Output>
-concept FunctionBody = ::tbb::detail::d0::function_node_body<Body, Input, Output>;
-template <typename Body, typename Input, typename Ports>
-concept MultifunctionBody = ::tbb::detail::d0::multifunction_node_body<Body, Input, Ports>;
+concept FunctionBody = FlowFunction<Body, const Input&> &&
+                       FlowResult<std::invoke_result_t<Body&, const Input&>, Output>;
 template <typename Body, typename Output>
-concept ContinueBody = ::tbb::detail::d0::continue_node_body<Body, Output>;
+concept ContinueBody = FunctionBody<Body, native::continue_msg, Output>;
+template <typename Body, typename Input, typename Ports>
+concept MultifunctionBody = FlowFunction<Body, const Input&, Ports&>;
 template <typename Body, typename Input, typename Gateway>
-concept AsyncBody = ::tbb::detail::d0::async_node_body<Body, Input, Gateway>;
+concept AsyncBody = FlowFunction<Body, const Input&, Gateway&>;
 template <typename Function, typename T>
-concept SequencerFunction = ::tbb::detail::d0::sequencer<Function, T>;
+concept SequencerFunction =
+    FlowFunction<Function, const T&> &&
+    std::convertible_to<std::invoke_result_t<Function&, const T&>, std::size_t>;
 template <typename Function, typename T, typename Key>
-concept KeyFunction = ::tbb::detail::d0::join_node_function_object<Function, T, Key>;
+concept KeyFunction =
+    FlowFunction<Function, const T&> &&
+    std::convertible_to<
+        std::invoke_result_t<Function&, const T&>,
+        std::conditional_t<std::is_reference_v<Key>, const std::remove_reference_t<Key>&, Key>>;
 
 // A receiver that hands each message to `owner.receive()`, on the thread that puts it.
 template <typename From, typename Owner>

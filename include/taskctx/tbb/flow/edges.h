@@ -159,9 +159,9 @@ auto& nth_input(Node& node) {
 }
 template <std::size_t N, typename Node>
 auto& nth_output(Node& node) {
-  if constexpr (requires { typename Node::gateway_type; }) {
-    return node;  // An async_node has one port, and is a sender, too.
-  } else if constexpr (requires { node.output_ports(); }) {
+  // (An async_node has one port, and is a sender, too.)
+  if constexpr (
+      requires { node.output_ports(); } && !requires { typename Node::gateway_type; }) {
     return std::get<N>(node.output_ports());
   } else {
     return node;

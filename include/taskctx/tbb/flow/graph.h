@@ -190,9 +190,9 @@ class graph {
 
   // The nodes. Not thread-safe.
   [[nodiscard]] iterator begin() noexcept { return iterator(first_); }
-  [[nodiscard]] iterator end() noexcept { return iterator(); }
+  [[nodiscard]] iterator end() noexcept { return {}; }
   [[nodiscard]] const_iterator begin() const noexcept { return const_iterator(first_); }
-  [[nodiscard]] const_iterator end() const noexcept { return const_iterator(); }
+  [[nodiscard]] const_iterator end() const noexcept { return {}; }
   [[nodiscard]] const_iterator cbegin() const noexcept { return begin(); }
   [[nodiscard]] const_iterator cend() const noexcept { return end(); }
 
