@@ -11,7 +11,7 @@ set -euo pipefail
 
 log=$(mktemp)
 trap 'cat "$log" >&2; rm -f "$log"' EXIT
-"$1" --gtest_brief=1 2>"$log" | sed '/^Running main() from /d; /^\[[ A-Z=-]\{10\}\] /d' | diff --unified "$2" -
+GTEST_BRIEF=1 "$1" 2>"$log" | sed '/^Running main() from /d; /^\[[ A-Z=-]\{10\}\] /d' | diff --unified "$2" -
 
 if [[ $# -gt 2 ]] && grep --invert-match --extended-regexp "$3" "$log"; then
   echo "these lines of the log do not match $3" >&2
