@@ -299,6 +299,7 @@ void pass_single(Passage& passage) {
 }
 
 inline void pass_input(Passage& passage) {
+  passage.trail = "i";
   std::vector<std::unique_ptr<flow::input_node<Item>>> inputs;
   for (int request = 0; request < kRequests; ++request) {
     inputs.push_back(std::make_unique<flow::input_node<Item>>(
@@ -314,7 +315,6 @@ inline void pass_input(Passage& passage) {
     const taskctx::Scope scope(flow_request, request);
     inputs.back()->activate();
   }
-  passage.trail = "i";
   passage.graph.wait_for_all();
 }
 
