@@ -16,13 +16,9 @@ import sys
 
 from compilers import LANGUAGE, compilers
 
-FLOW_GRAPH = "taskctx/tbb/flow_graph.h"
-
 # What is absent on purpose, and why: a name ("info::x"), a member ("task_group::x"), or all names that
 # begin so ("flow::").
 ABSENT = {}
-if not pathlib.Path("include", FLOW_GRAPH).exists():
-    ABSENT["flow::"] = "there is no flow graph"
 
 # The classes that are not oneTBB's own, with its classes that have their members.
 REPLACED = {
@@ -30,6 +26,7 @@ REPLACED = {
     "isolated_task_group": ["isolated_task_group"],
     "task_arena": ["task_arena_base", "task_arena"],
     "filter<int, int>": ["filter"],
+    "flow::graph": ["graph"],
 }
 
 TOKENS = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|\w+|::|\S')
@@ -188,7 +185,6 @@ def missing(compiler, names, members, options):
             base = f"taskctx::tbb::{its_class}"
             lines[f"{its_class}::{member}"] = f"struct Derived : {base} {{ using {base}::{member}; }};"
     code = '#include "taskctx/tbb.h"\n'
-    code += f'#if __has_include("{FLOW_GRAPH}")\n#include "{FLOW_GRAPH}"\n#endif\n'
     for number, line in enumerate(lines.values(), start=1):
         code += f'namespace check_{number} {{\n#line {number} "line"\n{line}\n}}\n'
     unlimited = "-ferror-limit=0" if "clang" in compiler else "-fmax-errors=0"
@@ -223,6 +219,8 @@ def main(arguments):
             options = ["-isystem", str(folder)] if arguments else []
             for with_previews in (False, True):
                 sentences, count = check(compiler, folder, options, with_previews)
+                if count == 0:
+                    raise Problem(f"there is no oneTBB in '{folder}'")
                 previews = "with" if with_previews else "without"
                 print(f"{compiler}, {folder}, {previews} previews: {count} names, {len(sentences)} problems")
                 wrong += sentences
