@@ -15,7 +15,8 @@
 //   graph.wait_for_all();
 //
 // Nodes, constructors, policies, priorities, deduction guides, edges, sets of nodes, cancellation
-// and exceptions are oneTBB's, in the version that is installed. The parts are in taskctx/tbb/flow/.
+// and exceptions are oneTBB's, in the version that is installed. The parts are in
+// taskctx/tbb/flow/.
 //
 // Isolation: each call of a body starts with the values of its message. What it sets goes on with
 //            what it sends after that, and nowhere else. The context in which the graph was made,
