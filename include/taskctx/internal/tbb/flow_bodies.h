@@ -24,6 +24,7 @@
 #include "taskctx/carried.h"
 #include "taskctx/context.h"
 #include "taskctx/internal/core/capture.h"
+#include "taskctx/internal/core/refused.h"
 #include "taskctx/internal/core/thrown.h"
 #include "taskctx/internal/tbb/flow_message.h"
 #include "taskctx/internal/tbb/flow_native.h"
@@ -70,6 +71,15 @@ class FlowCall {
   Body body_;
 };
 
+// Tells whether a call of a body throws nothing.
+template <typename Body, typename... Args>
+consteval bool is_body_noexcept() {
+  static_assert(!kCallMakesTask<Body, Args...>,
+                "a body that is a coroutine would never run: wait for the task in the body, by "
+                "sync_wait(task), or give it to a pool");
+  return std::is_nothrow_invocable_v<Body, Args...>;
+}
+
 // The body of a function_node or continue_node. What it returns is nothing to a node that sends
 // continue_msg.
 template <typename Input, typename Output, typename Body, bool kIsInline>
@@ -77,7 +87,7 @@ class FunctionCall : public FlowCall<Body> {
  public:
   using FlowCall<Body>::FlowCall;
 
-  static constexpr bool kIsNoexcept = std::is_nothrow_invocable_v<Body&, const Input&>;
+  static constexpr bool kIsNoexcept = is_body_noexcept<Body&, const Input&>();
 
   Message<Output> operator()(const Message<Input>& message) noexcept(kIsNoexcept) {
     return this->template run<kIsInline>(message.maker(), [&]() noexcept(kIsNoexcept) {
@@ -104,8 +114,7 @@ class MultifunctionCall : public FlowCall<Body> {
       : FlowCall<Body>(place, std::move(body)), ports_(&ports) {}
 
   template <typename... Handles>
-  static constexpr bool kIsNoexcept =
-      std::is_nothrow_invocable_v<Body&, const Input&, Ports&, Handles&...>;
+  static constexpr bool kIsNoexcept = is_body_noexcept<Body&, const Input&, Ports&, Handles&...>();
 
   template <typename NativePorts, typename... Handles>
   void operator()(const Message<Input>& message, NativePorts& /*ports*/,
@@ -152,7 +161,7 @@ class AsyncCall : public FlowCall<Body> {
   AsyncCall(const GraphPlace& place, Gateway& gateway, Body body)
       : FlowCall<Body>(place, std::move(body)), gateway_(&gateway) {}
 
-  static constexpr bool kIsNoexcept = std::is_nothrow_invocable_v<Body&, const Input&, Gateway&>;
+  static constexpr bool kIsNoexcept = is_body_noexcept<Body&, const Input&, Gateway&>();
 
   template <typename NativeGateway>
   void operator()(const Message<Input>& message, NativeGateway& /*gateway*/) noexcept(kIsNoexcept) {

@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "taskctx/internal/core/refused.h"
 #include "taskctx/internal/tbb/flow_native.h"
 #include "taskctx/tbb/flow/graph.h"
 
@@ -26,6 +27,9 @@ namespace internal {
 // it here makes these functions more constrained than those, so a call that finds both is clear.)
 template <typename Node>
 concept FlowNode = std::is_base_of_v<tbb::flow::graph_node, Node>;
+// A node of plain oneTBB.
+template <typename Node>
+concept NativeNode = std::is_base_of_v<native::graph_node, Node>;
 
 }  // namespace internal
 namespace tbb::flow {
@@ -68,6 +72,16 @@ void make_edge(T& from, receiver<R>& to) {
 template <typename S, typename V, typename = typename V::input_ports_type>
 void make_edge(sender<S>& from, V& to) {
   flow::make_edge(from, std::get<0>(to.input_ports()));
+}
+
+// Refused: an edge to, or from, a node of plain oneTBB.
+template <typename A, typename B>
+  requires(internal::NativeNode<A> != internal::NativeNode<B>)
+__attribute__((
+    unavailable("messages of plain oneTBB's nodes have no contexts: take taskctx::tbb::flow "
+                "for both ends of an edge"))) internal::Refused
+make_edge(A& /*from*/, B& /*to*/) {
+  return {};
 }
 
 // Remove an edge, likewise.
