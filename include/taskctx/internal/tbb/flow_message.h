@@ -23,7 +23,6 @@
 #include "taskctx/internal/core/node.h"
 #include "taskctx/internal/core/workplace.h"
 #include "taskctx/internal/tbb/blocking_call.h"
-#include "taskctx/internal/tbb/flow_native.h"
 
 namespace taskctx {
 inline namespace v1 {
@@ -222,15 +221,16 @@ class Message : public MessageValue<T> {
   MessageMaker maker_;
 };
 
-#if defined(__TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING) && __TBB_PREVIEW_MESSAGE_BASED_KEY_MATCHING
-// Returns the key of a message for a join_node that asks the message itself (in a preview of
-// oneTBB's): by a function of the user's with this name, or by its member `key()`.
+// Return the key of a message for a join_node that asks the message itself (where oneTBB has such
+// joins): by a function of the user's with this name, or by its member `key()`.
+template <typename Key, typename T>
+Key key_from_message(const T& value) {
+  return value.key();
+}
 template <typename Key, typename T>
 Key key_from_message(const Message<T>& message) {
-  using native_detail::key_from_message;
   return key_from_message<Key>(message.value());
 }
-#endif
 
 // Where the bodies of a graph are at work: in the pool in which the graph was made, if that was in
 // one. `link` is that of the code that has made it, and cancels the graph.
