@@ -38,7 +38,7 @@
 //            message. Not covered: copies and destructors of messages and bodies, and comparisons
 //            in a priority_queue_node.
 // Cost:      oneTBB's; for each message and node an atomic increment and decrement, and a guard of
-//            two words (16 ns, G23 of the benchmarks); 16 bytes for each message, 24 if it is not
+//            two words (17 to 19 ns, G23 of the benchmarks); 16 bytes for each message, 24 if it is not
 //            small and plain. It is copied as often as in plain oneTBB, and moved once at a join.
 // Threads:   as oneTBB's: try_put(), try_get() and edges are thread-safe; graph::reset() is not.
 // Blocking:  wait_for_all() and try_put_and_wait(), see taskctx/tbb.h.
