@@ -6,10 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "taskctx/bind.h"
@@ -179,6 +182,41 @@ TEST_P(FlowJobs, GetWhatBodiesThrow) {
         graph.wait_for_all();
         EXPECT_EQ(after, 1);
         EXPECT_FALSE(graph.exception_thrown());
+      })
+      .get();
+}
+
+// T9: likewise of bodies of all kinds.
+TEST_P(FlowJobs, GetTheContextsOfBodiesOfAllKindsThatThrow) {
+  pool.submit([] {
+        flow::graph graph;
+        const auto thrower = [](auto&&... /*arguments*/) { throw std::runtime_error("body"); };
+        flow::function_node<int> function(graph, flow::unlimited, thrower);
+        flow::multifunction_node<int, std::tuple<int>> many(graph, flow::unlimited, thrower);
+        flow::async_node<int, int> async(graph, flow::unlimited, thrower);
+        flow::continue_node<flow::continue_msg> signalled(graph, thrower);
+        flow::input_node<int> input(
+            graph, [](taskctx::tbb::flow_control&) -> int { throw std::runtime_error("body"); });
+        flow::make_edge(input, function);
+        const std::vector<std::function<void()>> begins = {
+            [&] { function.try_put(1); }, [&] { many.try_put(1); }, [&] { async.try_put(1); },
+            [&] { signalled.try_put({}); }, [&] { input.activate(); }};
+        for (std::size_t i = 0; i < begins.size(); ++i) {
+          {
+            const Scope producer(flow_request, static_cast<int>(i));
+            begins[i]();
+          }
+          try {
+            graph.wait_for_all();
+            FAIL() << "nothing was thrown";
+          } catch (const std::runtime_error&) {
+            const Context context = context_of(std::current_exception());
+            const int* const request = context.find(flow_request);
+            ASSERT_NE(request, nullptr) << i;
+            EXPECT_EQ(*request, static_cast<int>(i));
+          }
+          graph.reset();
+        }
       })
       .get();
 }

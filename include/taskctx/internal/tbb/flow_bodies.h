@@ -199,12 +199,13 @@ class InputCall : public FlowCall<Body> {
       : FlowCall<Body>(place, std::move(body)), maker_(&maker) {}
 
   Message<Output> operator()(onetbb::flow_control& control) {
-    const MessageMaker maker = maker_->get();
-    const MessageContext context(maker, this->place(), /*is_inline=*/false);
-    return Message<Output>::make([&]() -> decltype(auto) { return this->mutable_body()(control); },
-                                 [] {
-                                   return MessageMaker({capture(), capture_link()});
-                                 });
+    return this->template run</*kIsInline=*/false>(maker_->get(), [&] {
+      return Message<Output>::make(
+          [&]() -> decltype(auto) { return this->mutable_body()(control); },
+          [] {
+            return MessageMaker({capture(), capture_link()});
+          });
+    });
   }
 
  private:
