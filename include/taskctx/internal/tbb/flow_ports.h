@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ports that change what passes through them: of limiters, indexers and joins.
+// Ports of nodes that have several, and what changes messages on their way through them: of
+// limiters, indexers and splits.
+//
+//   Decrementer<int> decrementer(graph, native.decrementer());  // takes Message<int>, gives int
 
 #ifndef TASKCTX_INTERNAL_TBB_FLOW_PORTS_H_
 #define TASKCTX_INTERNAL_TBB_FLOW_PORTS_H_

@@ -87,6 +87,7 @@ class input_node : public graph_node, public sender<Output> {
     native_.activate();
   }
 
+  // Returns what copy_body() does.
   template <typename Body>
   Body copy_function_object() {
     return native_.template copy_function_object<internal::InputCall<Output, Body>>().body();
@@ -142,6 +143,7 @@ class function_node : public graph_node, public receiver<Input>, public sender<O
     set_natives();
   }
 
+  // Returns what copy_body() does.
   template <typename Body>
   Body copy_function_object() {
     return native_.template copy_function_object<Call<Body>>().body();
@@ -219,6 +221,7 @@ class continue_node : public graph_node, public receiver<continue_msg>, public s
     connect();
   }
 
+  // Returns what copy_body() does.
   template <typename Body>
   Body copy_function_object() {
     return native_.template copy_function_object<Call<Body>>().body();
@@ -329,6 +332,7 @@ class multifunction_node<Input, std::tuple<Outputs...>, Policy> : public graph_n
 
   [[nodiscard]] output_ports_type& output_ports() noexcept { return ports_; }
 
+  // Returns what copy_body() does.
   template <typename Body>
   Body copy_function_object() {
     return native_.template copy_function_object<Call<Body>>().body();
@@ -402,6 +406,7 @@ class async_node : public graph_node, public receiver<Input>, public sender<Outp
   [[nodiscard]] gateway_type& gateway() noexcept { return gateway_; }
   [[nodiscard]] output_ports_type& output_ports() noexcept { return ports_; }
 
+  // Returns what copy_body() does.
   template <typename Body>
   Body copy_function_object() {
     return native_.template copy_function_object<Call<Body>>().body();

@@ -77,6 +77,7 @@ class resource_limited_node<Input, std::tuple<Outputs...>> : public graph_node,
 
   [[nodiscard]] output_ports_type& output_ports() noexcept { return ports_; }
 
+  // Returns what copy_body() does.
   template <typename Body>
   Body copy_function_object() {
     return native_.template copy_function_object<Call<Body>>().body();
